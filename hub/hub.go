@@ -1,0 +1,155 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/zerotouch-dps/dps"
+)
+
+// Linked is a hub that a scope may assign devices to.
+type Linked struct {
+	HostName         string     // what the device is told; unique in the scope when folded
+	DialAddress      string     // host:port dialled instead of HostName:443; empty: HostName
+	Kind             string     // adapter: "azureiot" or "memory"
+	ConnectionString dps.Secret // HostName=…;SharedAccessKeyName=…;SharedAccessKey=…
+	TrustedCAs       string     // PEM of roots beside the system's; empty: system only
+	Location         string
+	AllocationWeight int  // 1 to 1000
+	ApplyAllocation  bool // false: no policy chooses it
+	// IdentityRate is how many identity operations a minute the hub takes (an Azure S1
+	// unit: 100). 0: unmetered.
+	IdentityRate int
+	// CertificateAuthority makes X.509 group devices authenticate by CA in the hub
+	// instead of by the thumbprint of the leaf they presented.
+	CertificateAuthority bool
+	// RefuseUnclaimed refuses a device ID that exists in the hub and that no
+	// registration of ours made; the original adopts it.
+	RefuseUnclaimed  bool
+	ETag             dps.ETag
+	Created, Updated time.Time
+}
+
+// AuthType is how a device identifies itself to the hub; the texts are IoT Hub's.
+type AuthType string
+
+// The types of authentication.
+const (
+	AuthSAS         AuthType = "sas"
+	AuthThumbprint  AuthType = "selfSigned"
+	AuthCertificate AuthType = "certificateAuthority"
+	AuthNone        AuthType = "none"
+)
+
+// Auth is a device identity's credential: base64 keys or hex thumbprints.
+type Auth struct {
+	Type      AuthType   `json:"type"`
+	Primary   dps.Secret `json:"-"`
+	Secondary dps.Secret `json:"-"`
+}
+
+// Twin is what a service may write of a device twin: JSON objects, or nil.
+type Twin struct{ Tags, Desired json.RawMessage }
+
+// Mode says what a Put may do to an identity that exists already.
+type Mode int
+
+// The modes. Each creates a missing identity with credential, twin and capabilities
+// in one step.
+const (
+	// Create is a first assignment: an identity that exists gets the credential,
+	// conditionally on the etag read; its twin and status stay.
+	Create Mode = iota
+	// Ensure is a further registration: only a credential that differs is written.
+	Ensure
+	// Reset writes credential and twin.
+	Reset
+)
+
+// Want is the identity that a registration needs.
+type Want struct {
+	DeviceID string
+	Auth     Auth
+	Twin     Twin
+	IoTEdge  bool
+	Mode     Mode
+	// OnlyOwn refuses, in mode Create, an identity that exists with another credential
+	// ([dps.DeviceIDTaken]).
+	OnlyOwn bool
+}
+
+// Placed is an identity as the hub holds it after a Put.
+type Placed struct {
+	GenerationID string
+	ETag         string
+	// Created tells that this call made the identity.
+	Created bool
+	// Payload is what the device needs beyond the host name (port, user name, …), for
+	// hubs that are not Azure's; a JSON object or nil.
+	Payload json.RawMessage
+}
+
+// Device is an identity read from a hub.
+type Device struct {
+	DeviceID     string
+	GenerationID string
+	ETag         string
+	Enabled      bool
+	Auth         Auth
+	IoTEdge      bool
+	Twin         Twin // tags and desired without $version and $metadata
+}
+
+// Capabilities say what a hub product can do.
+type Capabilities struct {
+	SAS, Thumbprint, CertificateAuthority, Twins, Edge bool
+	MaxBulk                                            int // identities per call; 1: no bulk
+}
+
+// Probe is what a test of the link found.
+type Probe struct {
+	RegistryRead   bool  `json:"registryRead"`
+	RegistryWrite  bool  `json:"registryWrite"`
+	ServiceConnect bool  `json:"serviceConnect"`
+	Devices        int64 `json:"devices"`
+}
+
+// Registry is the identity registry of one linked hub. Calls are idempotent and safe
+// for concurrent use; ctx bears the deadline.
+//
+// Errors, from any method: [dps.HubUnauthorized], [dps.HubNotFound], [dps.HubFull],
+// [dps.HubRejected] are final; [dps.HubUnavailable] (RetryAfter when the hub said
+// so) is worth another try.
+type Registry interface {
+	// Probe tells whether the link works.
+	Probe(ctx context.Context) (Probe, error)
+	// Get returns an identity and its twin. Errors: [dps.HubDeviceNotFound].
+	Get(ctx context.Context, deviceID string) (Device, error)
+	// Put makes the identity as w says, create-only or conditionally on an etag read in
+	// the same call, never blindly. Errors: [dps.DeviceIDTaken].
+	Put(ctx context.Context, w Want) (Placed, error)
+	// Delete deletes an identity whose etag is ifMatch. Errors:
+	// [dps.HubDeviceNotFound], [dps.PreconditionFailed].
+	Delete(ctx context.Context, deviceID, ifMatch string) error
+	// List returns up to limit identities (without twins) in the hub's own order, and
+	// a token for the next page, empty at the end.
+	List(ctx context.Context, after string, limit int) (devices []Device, next string, err error)
+	// Capabilities returns what the product can do.
+	Capabilities() Capabilities
+	// Close releases connections.
+	Close() error
+}
+
+// BulkPutter is a Registry that takes several first assignments in one call.
+type BulkPutter interface {
+	// PutBulk makes up to Capabilities().MaxBulk identities, mode Create each; the
+	// results stand in the order of wants.
+	PutBulk(ctx context.Context, wants []Want) []BulkResult
+}
+
+// BulkResult is the outcome of one identity of a bulk call.
+type BulkResult struct {
+	Placed Placed
+	Err    error
+}

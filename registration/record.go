@@ -1,0 +1,101 @@
+package registration
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/attestation"
+	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/hub"
+)
+
+// Status is the state of a registration; the texts are the wire's.
+type Status string
+
+// The states.
+const (
+	Unassigned Status = "unassigned"
+	Assigning  Status = "assigning"
+	Assigned   Status = "assigned"
+	Failed     Status = "failed"
+	Disabled   Status = "disabled"
+)
+
+// Substatus says how the assignment came to be; the texts are the wire's.
+type Substatus string
+
+// The substatuses.
+const (
+	InitialAssignment Substatus = "initialAssignment"
+	DataMigrated      Substatus = "deviceDataMigrated"
+	DataReset         Substatus = "deviceDataReset"
+	Reprovisioned     Substatus = "reprovisionedToInitialAssignment"
+)
+
+// Registration is the record of one device in one scope: its last finished
+// assignment and its operation, in flight or ended.
+type Registration struct {
+	Scope            dps.IDScope
+	ID               dps.RegistrationID // spelling of the first registration; unique when folded
+	ETag             dps.ETag           // random, new with every write
+	Created, Updated time.Time
+	Assignment       Assignment // last finished; zero Hub: none
+	Operation        Operation
+}
+
+// Assignment is where a device was put.
+type Assignment struct {
+	Hub              string // host name as the device is told
+	DeviceID         string
+	GenerationID     string // as the hub gave it
+	CredentialDigest string // of what the hub holds, see CredentialDigest
+	Substatus        Substatus
+	Payload          json.RawMessage // returned to the device; nil: none
+}
+
+// Operation is one run of the registration. While Status is [Assigning] some replica
+// holds it until LeaseUntil; past that any replica may claim it.
+type Operation struct {
+	ID         dps.OperationID
+	Attempt    int64 // fencing: 1 at the first Begin of the row, one more with each Begin and Claim
+	Status     Status
+	LeaseUntil time.Time // zero when ended
+	Deadline   time.Time // an operation that can't reach its hub fails past it; zero when ended
+	Started    time.Time
+	APIVersion string
+
+	Entry         enrollment.Ref // who admitted the device
+	EntryETag     dps.ETag
+	Proof         attestation.Proof
+	RequestDigest string // of body and evidence: equal ones join
+
+	// Hub and Want are the choice, made once and never changed by a retry; Hub is empty
+	// when none was chosen. Want is stored sealed and forgotten when the operation ends.
+	Hub       string
+	Want      hub.Want
+	Substatus Substatus // of the assignment, once it is done
+
+	ErrorCode    int // six digits on the wire; 0: none
+	ErrorMessage string
+	Decision     json.RawMessage // why; at most MaxDecisionSize
+}
+
+// MaxDecisionSize bounds a stored decision record, in bytes.
+const MaxDecisionSize = 2 << 10
+
+// Removal is an outbox entry: an identity to remove from a hub that no registration
+// points to any more.
+type Removal struct {
+	ID               int64 // given by the store
+	Scope            dps.IDScope
+	Registration     dps.RegistrationID
+	Hub              string
+	DeviceID         string
+	GenerationID     string // when known; only this identity may be removed
+	CredentialDigest string // when the generation is not known: only with this credential
+	Looks            int    // how often the hub was found without it, or it was removed
+	Due              time.Time
+	LeaseUntil       time.Time // while claimed
+	Attempt          int64     // fencing of the claim
+}

@@ -1,0 +1,105 @@
+package registration
+
+import (
+	"context"
+	"time"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/enrollment"
+)
+
+// AdmitQuery names what one device's admission needs.
+type AdmitQuery struct {
+	Scope   dps.IDScope
+	ID      dps.RegistrationID
+	Leaf    string              // SHA-256 thumbprint (upper-case hex) of the presented leaf; "" for tokens
+	Anchors []enrollment.Anchor // groups indexed under any of these are candidates
+}
+
+// Snapshot is what the store knew about a device at one moment.
+type Snapshot struct {
+	enrollment.Candidates
+	Current       *Registration // nil: never registered
+	ConfigVersion int64         // of the scope, see scope.Snapshot
+}
+
+// Start is the commit that begins an operation (or ends one at once, when
+// Operation.Status is final).
+type Start struct {
+	// Registration is the row as it shall be; its ETag is given by the store.
+	Registration Registration
+	// Previous are the operation and attempt of the row that was read; zero: no row.
+	Previous        dps.OperationID
+	PreviousAttempt int64
+	// Removals are put into the outbox in the same commit.
+	Removals []Removal
+}
+
+// Begun is the outcome of a Start.
+type Begun struct {
+	// Won is false when the row had changed since it was read; Registration then is
+	// the row as it stands (zero Scope: it was deleted).
+	Won          bool
+	Registration Registration
+	// Held tells that a removal of the very identity is under way: the row is committed
+	// as assigning with an expired lease, and Claim succeeds once the removal is done.
+	Held bool
+}
+
+// Store keeps registrations, hub identity claims and the outbox. Methods are safe for
+// concurrent use; each answers only after its commit. A connection that broke or a
+// store without a primary gives [dps.Unavailable].
+type Store interface {
+	// Admit reads, in one round trip, all that decides about a device. Errors:
+	// [dps.NotFound] (scope).
+	Admit(ctx context.Context, q AdmitQuery) (Snapshot, error)
+
+	// Begin writes the row if it is as Previous says, claims (Operation.Hub,
+	// Operation.Want.DeviceID) for it when Hub is set, and cancels a pending removal
+	// of that identity which nobody has claimed. now decides whether a claim on a
+	// removal still stands. Nothing is written when it loses or fails. Errors:
+	// [dps.DeviceIDTaken] (another registration holds the identity, in any scope).
+	Begin(ctx context.Context, s Start, now time.Time) (Begun, error)
+
+	// Claim takes over an assigning operation whose lease is over at now, or renews
+	// one's own (same attempt, whatever the lease): compare-and-set on operation and
+	// attempt; attempt + 1, lease until the given time. It loses while a claimed removal
+	// of the same identity stands.
+	Claim(ctx context.Context, r Registration, now, until time.Time) (Registration, bool, error)
+
+	// Defer gives an assigning operation back until a time, when any replica may
+	// claim it; compare-and-set on operation and attempt.
+	Defer(ctx context.Context, r Registration, until time.Time) (won bool, err error)
+
+	// Extend moves the deadline of an assigning operation; a lost race is no error.
+	Extend(ctx context.Context, r Registration, deadline time.Time) error
+
+	// Finish writes a final state, compare-and-set on operation and attempt, and puts
+	// removals into the outbox in the same commit. It gives the row a new ETag, which
+	// it returns.
+	Finish(ctx context.Context, r Registration, removals []Removal) (etag dps.ETag, won bool, err error)
+
+	// Expired returns up to limit assigning operations whose lease is over at now,
+	// oldest lease first, of every scope.
+	Expired(ctx context.Context, now time.Time, limit int) ([]Registration, error)
+
+	// Registration returns a record. Errors: [dps.RegistrationNotFound].
+	Registration(ctx context.Context, s dps.IDScope, id dps.RegistrationID) (Registration, error)
+
+	// Delete forgets a record and its identity claims; the hub's identity stays.
+	// Errors: [dps.RegistrationNotFound], [dps.PreconditionFailed],
+	// [dps.ConcurrentChange] (it is assigning).
+	Delete(ctx context.Context, s dps.IDScope, id dps.RegistrationID, p enrollment.Precondition) error
+
+	// ClaimRemovals claims up to limit due removals until the given time, each by
+	// compare-and-set.
+	ClaimRemovals(ctx context.Context, now, until time.Time, limit int) ([]Removal, error)
+
+	// PostponeRemoval gives a claimed removal back with its Looks and Due; compare-and-
+	// set on ID and attempt.
+	PostponeRemoval(ctx context.Context, r Removal) (won bool, err error)
+
+	// CompleteRemoval deletes a claimed removal and, unless the registration points to
+	// that identity again, its claim; compare-and-set on ID and attempt.
+	CompleteRemoval(ctx context.Context, r Removal) (won bool, err error)
+}

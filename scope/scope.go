@@ -1,0 +1,125 @@
+package scope
+
+import (
+	"context"
+	"time"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/attestation"
+	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/hub"
+)
+
+// Scope is one provisioning service.
+type Scope struct {
+	ID               dps.IDScope
+	HostNames        []string                    // service API hosts, folded, no port; unique in the deployment
+	AllocationPolicy enrollment.AllocationPolicy // the default; never empty, never custom
+	// TrustInlineSigning admits groups whose inline signing certificate does not roll
+	// up to a verified CA.
+	TrustInlineSigning bool
+	ETag               dps.ETag
+	Created, Updated   time.Time
+}
+
+// Rights are what an access policy grants.
+type Rights uint8
+
+// The rights of the original.
+const (
+	ServiceConfig Rights = 1 << iota
+	EnrollmentRead
+	EnrollmentWrite
+	DeviceConnect
+	RegistrationStatusRead
+	RegistrationStatusWrite
+	AllRights = ServiceConfig | EnrollmentRead | EnrollmentWrite | RegistrationStatusRead | RegistrationStatusWrite
+)
+
+// Has reports whether all of want are granted.
+func (r Rights) Has(want Rights) bool { return r&want == want }
+
+// AccessPolicy is a named pair of keys and the rights that a token signed with
+// either has.
+type AccessPolicy struct {
+	Name               string // unique in the scope when folded
+	Primary, Secondary dps.Secret
+	Rights             Rights
+	ETag               dps.ETag
+	Created, Updated   time.Time
+}
+
+// Authority is an uploaded CA certificate.
+type Authority struct {
+	Name             string // 1 to 64 characters, unique in the scope when folded
+	Certificate      attestation.Certificate
+	Verified         bool
+	ETag             dps.ETag
+	Created, Updated time.Time
+}
+
+// Snapshot is the configuration of a scope at one version: what admission and
+// allocation need beside enrollments. Values are shared; nobody writes them.
+type Snapshot struct {
+	Version     int64 // bumped by every change of what stands here
+	Scope       Scope
+	Hubs        []hub.Linked // by host name
+	Authorities []Authority  // by name
+	// KeyPrefixLengths are the distinct lengths of IDPrefix of the scope's
+	// symmetric-key groups, ascending.
+	KeyPrefixLengths []int
+}
+
+// Store keeps scopes and what belongs to them. Methods are safe for concurrent use.
+// Every write bumps the scope's configuration version in the same commit.
+type Store interface {
+	// Create makes a scope. Errors: [dps.AlreadyExists] (ID, or a host name is taken
+	// by a scope with a policy of the same name).
+	Create(ctx context.Context, s Scope) (Scope, error)
+	// Get returns a scope. Errors: [dps.NotFound].
+	Get(ctx context.Context, id dps.IDScope) (Scope, error)
+	// Update replaces host names and defaults. Errors: [dps.NotFound],
+	// [dps.PreconditionFailed], [dps.AlreadyExists].
+	Update(ctx context.Context, s Scope, p enrollment.Precondition) (Scope, error)
+	// List returns every scope by ID.
+	List(ctx context.Context) ([]Scope, error)
+	// Delete deletes a scope that holds nothing. Errors: [dps.NotFound], [dps.InUse].
+	Delete(ctx context.Context, id dps.IDScope, p enrollment.Precondition) error
+	// ByHost returns the scopes that own a service host name (folded, no port) and
+	// their access policies; empty when none does.
+	ByHost(ctx context.Context, host string) ([]HostOwner, error)
+	// Snapshot returns the configuration. Errors: [dps.NotFound].
+	Snapshot(ctx context.Context, id dps.IDScope) (Snapshot, error)
+
+	// Policies returns the access policies by name.
+	Policies(ctx context.Context, id dps.IDScope) ([]AccessPolicy, error)
+	// PutPolicy creates or replaces. Errors: [dps.NotFound] (scope),
+	// [dps.PreconditionFailed], [dps.AlreadyExists] (a scope that shares a host name has
+	// a policy of this name, or p.Absent and it exists).
+	PutPolicy(ctx context.Context, id dps.IDScope, a AccessPolicy, p enrollment.Precondition) (AccessPolicy, error)
+	// DeletePolicy deletes. Errors: [dps.NotFound], [dps.PreconditionFailed].
+	DeletePolicy(ctx context.Context, id dps.IDScope, name string, p enrollment.Precondition) error
+
+	// Authorities returns the CA certificates by name.
+	Authorities(ctx context.Context, id dps.IDScope) ([]Authority, error)
+	// PutAuthority creates or replaces. Errors: [dps.NotFound] (scope),
+	// [dps.AlreadyExists], [dps.PreconditionFailed].
+	PutAuthority(ctx context.Context, id dps.IDScope, a Authority, p enrollment.Precondition) (Authority, error)
+	// DeleteAuthority deletes, also when groups refer to it (breach procedure); it
+	// returns up to 100 groups that did. Errors: [dps.NotFound], [dps.PreconditionFailed].
+	DeleteAuthority(ctx context.Context, id dps.IDScope, name string, p enrollment.Precondition) ([]string, error)
+
+	// Hubs returns the linked hubs by host name.
+	Hubs(ctx context.Context, id dps.IDScope) ([]hub.Linked, error)
+	// PutHub creates or replaces a link. Errors: [dps.NotFound] (scope),
+	// [dps.AlreadyLinked] (p.Absent and it exists), [dps.PreconditionFailed].
+	PutHub(ctx context.Context, id dps.IDScope, l hub.Linked, p enrollment.Precondition) (hub.Linked, error)
+	// DeleteHub unlinks. Errors: [dps.NotFound], [dps.PreconditionFailed].
+	DeleteHub(ctx context.Context, id dps.IDScope, hostName string, p enrollment.Precondition) error
+}
+
+// HostOwner is a scope found by a service host name, with its policies.
+type HostOwner struct {
+	Scope    Scope
+	Policies []AccessPolicy
+}

@@ -1,0 +1,48 @@
+// Package storage holds the Store that a back end offers; the SQL is in the packages
+// below. The meaning of a Store is the suite in storage/storagetest.
+package storage
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/registration"
+	"github.com/zerotouch-dps/dps/scope"
+)
+
+// Store is a back end, open and migrated. Its methods are safe for concurrent use.
+type Store interface {
+	Enrollments() enrollment.Store
+	Registrations() registration.Store
+	Scopes() scope.Store
+	Deployment() Deployment
+	// Ping reports whether the store can write now. Errors: [dps.Unavailable].
+	Ping(ctx context.Context) error
+	// Close waits for commits in flight and closes. Nothing may be called afterwards.
+	Close() error
+}
+
+// Deployment keeps what belongs to no scope.
+type Deployment interface {
+	// Setting returns a small value by name; nil when there is none.
+	Setting(ctx context.Context, name string) ([]byte, error)
+	// PutSetting writes a value. With onlyAbsent an existing one stays, and written
+	// is false, so that of several replicas starting at once one wins.
+	PutSetting(ctx context.Context, name string, value []byte, onlyAbsent bool) (written bool, err error)
+	// Audit appends a record.
+	Audit(ctx context.Context, a AuditRecord) error
+}
+
+// AuditRecord says who changed or revealed what.
+type AuditRecord struct {
+	Time       time.Time
+	Scope      dps.IDScope // empty: the deployment
+	Actor      string      // "policy:provisioningserviceowner", "token:admin"
+	Action     string      // "enrollment.put", "enrollment.reveal", "hub.link", …
+	Subject    string      // the record's ID
+	TrackingID string
+	Detail     json.RawMessage // a small JSON object, no secrets; nil: none
+}
