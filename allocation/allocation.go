@@ -22,6 +22,7 @@ type Candidate struct {
 type Request struct {
 	ID         dps.RegistrationID
 	Candidates []Candidate // never empty
+	Named      bool        // the enrollment names its hubs
 }
 
 // Decision is a policy's answer.

@@ -12,8 +12,8 @@ type static struct{}
 // Choose fails unless there is exactly one candidate: with Static as the scope's
 // default an enrollment must name its hub.
 func (static) Choose(_ context.Context, r Request) (Decision, error) {
-	if len(r.Candidates) != 1 {
-		return Decision{}, dps.Errorf(dps.NoHub, "static allocation needs exactly one hub named by the enrollment, there are %d", len(r.Candidates))
+	if !r.Named || len(r.Candidates) != 1 {
+		return Decision{}, dps.Errorf(dps.NoHub, "static allocation needs an enrollment that names exactly one hub")
 	}
 	return Decision{Hub: r.Candidates[0].Hub, Reason: "static"}, nil
 }
