@@ -47,7 +47,7 @@ func (t table[T]) write(ctx context.Context, ifMatch string, merge func(stored *
 			return written, err
 		}
 	}
-	return none, dps.Errorf(dps.ConcurrentChange, "others kept changing the entry; try again")
+	return none, raced()
 }
 
 // read returns nil when there is no such entry.
@@ -73,7 +73,39 @@ func (t table[T]) precondition(ifMatch string, stored *T) (enrollment.Preconditi
 	case ifMatch == "":
 		return enrollment.Precondition{}, dps.Errorf(t.exists, "an entry of this ID exists; send its etag in If-Match to update it")
 	case !t.etag(*stored).Matches(ifMatch):
-		return enrollment.Precondition{}, dps.Errorf(dps.PreconditionFailed, "the entry has changed: If-Match differs from its etag; read it again")
+		return enrollment.Precondition{}, changed()
 	}
 	return enrollment.Precondition{IfMatch: t.etag(*stored).Quoted()}, nil
+}
+
+// change reads an entry that must exist, alters it, and commits on the condition that
+// nobody wrote in between. An empty ifMatch expects nothing of the entry.
+func (t table[T]) change(ctx context.Context, ifMatch string, alter func(stored *T) error) (T, error) {
+	var none T
+	for range maxRaces {
+		entry, err := t.get(ctx)
+		if err != nil {
+			return none, err
+		}
+		read := t.etag(entry)
+		if ifMatch != "" && !read.Matches(ifMatch) {
+			return none, changed()
+		}
+		if err := alter(&entry); err != nil {
+			return none, err
+		}
+		written, err := t.put(ctx, entry, enrollment.Precondition{IfMatch: read.Quoted()})
+		if !dps.Is(err, dps.PreconditionFailed) {
+			return written, err
+		}
+	}
+	return none, raced()
+}
+
+func changed() error {
+	return dps.Errorf(dps.PreconditionFailed, "the record has changed: If-Match differs from its etag; read it again")
+}
+
+func raced() error {
+	return dps.Errorf(dps.ConcurrentChange, "others kept changing the record; try again")
 }
