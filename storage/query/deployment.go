@@ -1,0 +1,108 @@
+package query
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/internal/keyring"
+	"github.com/zerotouch-dps/dps/storage"
+)
+
+const (
+	selectSetting = `select value from setting where name = $1`
+	insertSetting = `insert into setting (name, value) values ($1, $2) on conflict (name) do nothing`
+	upsertSetting = `insert into setting (name, value) values ($1, $2) on conflict (name) do update set value = excluded.value`
+	insertAudit   = `insert into audit (time, scope, actor, action, subject, tracking_id, detail) values ($1, $2, $3, $4, $5, $6, $7)`
+	deleteNothing = `delete from setting where name = ''`
+
+	canaryName = "keyring/canary"
+	canaryText = "dps"
+)
+
+// ErrKeyring is returned when a store is opened with a keyring that did not seal it.
+var ErrKeyring = errors.New("the keyring does not open this store: give the keyring file that the store was made with")
+
+// Deployment implements [storage.Deployment] over a back end's DB.
+type Deployment struct {
+	DB    DB
+	Codec Codec
+}
+
+var _ storage.Deployment = (*Deployment)(nil)
+
+// Setting implements [storage.Deployment].
+func (d *Deployment) Setting(ctx context.Context, name string) ([]byte, error) {
+	var value []byte
+	err := d.DB.Read(ctx, func(tx Tx) error {
+		_, err := one(ctx, tx, selectSetting, []any{name}, func(scan ScanFunc) error { return scan(&value) })
+		return err
+	})
+	return value, during("read setting", err)
+}
+
+// PutSetting implements [storage.Deployment].
+func (d *Deployment) PutSetting(ctx context.Context, name string, value []byte, onlyAbsent bool) (bool, error) {
+	text := upsertSetting
+	if onlyAbsent {
+		text = insertSetting
+	}
+	if value == nil {
+		value = []byte{}
+	}
+	var n int64
+	err := d.DB.Write(ctx, func(tx Tx) (err error) {
+		n, err = tx.Exec(ctx, text, name, value)
+		return err
+	})
+	return n > 0, during("write setting", err)
+}
+
+// Audit implements [storage.Deployment].
+func (d *Deployment) Audit(ctx context.Context, a storage.AuditRecord) error {
+	values := []any{Micros(a.Time), string(a.Scope), a.Actor, a.Action, a.Subject, a.TrackingID, string(a.Detail)}
+	for i, v := range values {
+		if text, ok := v.(string); ok { // a record must not be lost to bytes that a caller sent
+			values[i] = strings.ReplaceAll(strings.ToValidUTF8(text, "\ufffd"), "\x00", "\ufffd")
+		}
+	}
+	return during("write audit record", d.DB.Write(ctx, func(tx Tx) error {
+		_, err := tx.Exec(ctx, insertAudit, values...)
+		return err
+	}))
+}
+
+// CheckKeyring opens the canary, which the first start seals. Errors: [ErrKeyring].
+func (d *Deployment) CheckKeyring(ctx context.Context) error {
+	at := keyring.Place{Table: "setting", ID: canaryName, Column: "value"}
+	sealed, err := d.Codec.seal(at, canaryText)
+	if err != nil {
+		return err
+	}
+	if _, err := d.PutSetting(ctx, canaryName, sealed, true); err != nil {
+		return err
+	}
+	if sealed, err = d.Setting(ctx, canaryName); err != nil {
+		return err
+	}
+	var text string
+	if err := d.Codec.open(at, sealed, &text); err != nil {
+		return fmt.Errorf("%w (%w)", ErrKeyring, err)
+	}
+	return nil
+}
+
+// Ping implements the like-named method of [storage.Store]: it writes nothing but
+// asks for what a write needs.
+func (d *Deployment) Ping(ctx context.Context) error {
+	err := d.DB.Write(ctx, func(tx Tx) error {
+		_, err := tx.Exec(ctx, deleteNothing)
+		return err
+	})
+	if err == nil || dps.Is(err, dps.Unavailable) {
+		return err
+	}
+	return dps.Wrap(dps.Unavailable, err, "the store can't be written now")
+}

@@ -1,0 +1,77 @@
+package query
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/zerotouch-dps/dps"
+)
+
+// ScanFunc copies the columns of the current row into pointers to string, int64, bool
+// or []byte.
+type ScanFunc func(dest ...any) error
+
+// Tx runs statements: of one transaction inside [DB.Write], one after another inside
+// [DB.Read]. Placeholders are $1, $2, …; arguments are string, int64, bool or []byte.
+type Tx interface {
+	// Exec returns how many rows were written.
+	Exec(ctx context.Context, text string, args ...any) (int64, error)
+	// Query calls each for every row.
+	Query(ctx context.Context, text string, args []any, each func(ScanFunc) error) error
+}
+
+// DB is what a back end offers to the stores of this package. Errors are of the
+// driver or, where it knows better, *dps.Error.
+type DB interface {
+	// Read runs f outside a transaction.
+	Read(ctx context.Context, f func(Tx) error) error
+	// Write runs f in one transaction and commits unless f fails. It may run f again
+	// when the transaction lost a race.
+	Write(ctx context.Context, f func(Tx) error) error
+}
+
+// Dialect holds the few words that differ.
+type Dialect struct {
+	ForUpdate   string // appended to a select of rows that are to be written
+	ForKeyShare string // appended to a select of a row that must not be deleted meanwhile
+	SkipLocked  string // appended to ForUpdate
+}
+
+// ErrRace asks [DB.Write] to run the transaction again, on a new view of the rows.
+var ErrRace = errors.New("another transaction came in between")
+
+// one runs a query that returns at most one row and reports whether it did.
+func one(ctx context.Context, tx Tx, text string, args []any, each func(ScanFunc) error) (bool, error) {
+	found := false
+	err := tx.Query(ctx, text, args, func(scan ScanFunc) error {
+		found = true
+		return each(scan)
+	})
+	return found, err
+}
+
+// all collects the rows of a query.
+func all[T any](ctx context.Context, tx Tx, text string, args []any, decode func(ScanFunc) (T, error)) ([]T, error) {
+	var out []T
+	err := tx.Query(ctx, text, args, func(scan ScanFunc) error {
+		v, err := decode(scan)
+		if err == nil {
+			out = append(out, v)
+		}
+		return err
+	})
+	return out, err
+}
+
+// during says what was attempted, unless the error says enough to the caller.
+func during(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var coded *dps.Error
+	if errors.As(err, &coded) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}

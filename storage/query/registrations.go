@@ -1,0 +1,120 @@
+package query
+
+import (
+	"context"
+	"time"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/registration"
+)
+
+const (
+	// SelectRegistration reads one row by scope_key and reg_key.
+	SelectRegistration = `select ` + RegistrationColumns + ` from registration where scope_key = $1 and reg_key = $2`
+	selectExpired      = `select ` + RegistrationColumns + ` from registration
+		where status = 'assigning' and lease_until <= $1 order by lease_until limit $2`
+	selectRegistrationState = `select etag, status from registration where scope_key = $1 and reg_key = $2`
+	deleteRegistration      = `delete from registration where scope_key = $1 and reg_key = $2`
+	deleteClaims            = `delete from hub_claim where scope_key = $1 and reg_key = $2 and not exists (
+		select 1 from removal m where m.scope_key = hub_claim.scope_key and m.reg_key = hub_claim.reg_key
+		and m.hub_key = hub_claim.hub_key and m.device_id = hub_claim.device_id)`
+)
+
+// Registrations has the methods of [registration.Store] that are no batches. Back
+// ends embed it.
+type Registrations struct {
+	DB      DB
+	Codec   Codec
+	Dialect Dialect
+}
+
+// Registration implements [registration.Store].
+func (s *Registrations) Registration(ctx context.Context, scope dps.IDScope, id dps.RegistrationID) (registration.Registration, error) {
+	var r registration.Registration
+	var found bool
+	err := s.DB.Read(ctx, func(tx Tx) (err error) {
+		r, found, err = ReadRegistration(ctx, tx, s.Codec, scope.Fold(), id.Fold())
+		return err
+	})
+	if err == nil && !found {
+		err = registrationNotFound(id)
+	}
+	return r, during("read registration", err)
+}
+
+// ReadRegistration reads one registration by its keys.
+func ReadRegistration(ctx context.Context, tx Tx, c Codec, scopeKey, regKey string) (registration.Registration, bool, error) {
+	var row RegistrationRow
+	found, err := one(ctx, tx, SelectRegistration, []any{scopeKey, regKey}, func(scan ScanFunc) error { return scan(row.Dest()...) })
+	if err != nil || !found {
+		return registration.Registration{}, false, err
+	}
+	r, err := c.Registration(&row)
+	return r, true, err
+}
+
+func registrationNotFound(id dps.RegistrationID) error {
+	return dps.Errorf(dps.RegistrationNotFound, "registration %q does not exist", id)
+}
+
+// Expired implements [registration.Store].
+func (s *Registrations) Expired(ctx context.Context, now time.Time, limit int) ([]registration.Registration, error) {
+	var out []registration.Registration
+	err := s.DB.Read(ctx, func(tx Tx) (err error) {
+		out, err = all(ctx, tx, selectExpired, []any{Micros(now), int64(limit)}, func(scan ScanFunc) (registration.Registration, error) {
+			var row RegistrationRow
+			if err := scan(row.Dest()...); err != nil {
+				return registration.Registration{}, err
+			}
+			return s.Codec.Registration(&row)
+		})
+		return err
+	})
+	return out, during("find expired leases", err)
+}
+
+// Delete implements [registration.Store].
+func (s *Registrations) Delete(ctx context.Context, scope dps.IDScope, id dps.RegistrationID, p enrollment.Precondition) error {
+	keys := []any{scope.Fold(), id.Fold()}
+	return during("delete registration", s.DB.Write(ctx, func(tx Tx) error {
+		var etag, status string
+		found, err := one(ctx, tx, selectRegistrationState+s.Dialect.ForUpdate, keys, func(scan ScanFunc) error { return scan(&etag, &status) })
+		if err != nil {
+			return err
+		}
+		if !found {
+			return registrationNotFound(id)
+		}
+		if err := expect(enrollment.Precondition{IfMatch: p.IfMatch}, true, dps.ETag(etag), nil); err != nil {
+			return err
+		}
+		if status == string(registration.Assigning) {
+			return dps.Errorf(dps.ConcurrentChange, "registration %q is being assigned", id)
+		}
+		for _, text := range []string{deleteRegistration, deleteClaims} {
+			if _, err := tx.Exec(ctx, text, keys...); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
+// Normalize makes a registration what the store gives back: times in UTC and whole
+// microseconds, no wanted identity once the operation has ended.
+func Normalize(r registration.Registration) registration.Registration {
+	op := &r.Operation
+	for _, t := range []*time.Time{&r.Created, &r.Updated, &op.LeaseUntil, &op.Deadline, &op.Started} {
+		*t = truncate(*t)
+	}
+	if op.Status != registration.Assigning {
+		op.Want = registration.Operation{}.Want
+	}
+	return r
+}
+
+// DeviceIDTaken is the error of an identity that another registration holds.
+func DeviceIDTaken(r *registration.Registration) error {
+	return dps.Errorf(dps.DeviceIDTaken, "device ID %q in the hub belongs to another registration", r.Operation.Want.DeviceID)
+}

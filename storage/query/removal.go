@@ -1,0 +1,129 @@
+package query
+
+import (
+	"context"
+	"time"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/registration"
+)
+
+const removalColumns = `scope, id_written, hub, device_id, generation, digest, looks, due, lease_until, attempt`
+
+const (
+	// InsertRemoval takes the values of [RemovalValues].
+	InsertRemoval = `insert into removal (scope_key, reg_key, hub_key, ` + removalColumns + `)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`
+	claimRemovals = `update removal set lease_until = $1, attempt = attempt + 1
+		where (scope_key, reg_key, id) in (select m.scope_key, m.reg_key, m.id from removal m
+			where m.due <= $2 and m.lease_until <= $2 order by m.due limit $3`
+	claimRemovalsEnd = `) and lease_until <= $2 returning id, ` + removalColumns
+	postponeRemoval  = `update removal set looks = $1, due = $2, lease_until = 0
+		where scope_key = $3 and reg_key = $4 and id = $5 and attempt = $6`
+	deleteRemoval  = `delete from removal where scope_key = $1 and reg_key = $2 and id = $3 and attempt = $4`
+	selectClaimRow = `select scope_key, reg_key from hub_claim where hub_key = $1 and device_id = $2`
+	deleteClaimRow = `delete from hub_claim where hub_key = $1 and device_id = $2`
+	selectPointers = `select assigned_hub, device_id, case when status = 'assigning' then want_hub else '' end, want_device
+		from registration where scope_key = $1 and reg_key = $2`
+	selectOtherRemoval = `select id from removal where scope_key = $1 and reg_key = $2 and hub_key = $3 and device_id = $4 limit 1`
+)
+
+// RemovalValues returns the values of [InsertRemoval], for an entry nobody has claimed.
+func RemovalValues(m *registration.Removal) []any {
+	return []any{
+		m.Scope.Fold(), m.Registration.Fold(), dps.FoldASCII(m.Hub), string(m.Scope), string(m.Registration), m.Hub, m.DeviceID,
+		m.GenerationID, m.CredentialDigest, int64(m.Looks), Micros(m.Due), int64(0), int64(0),
+	}
+}
+
+// CheckRemovals refuses text that can't be stored. Errors: [dps.InvalidArgument].
+func CheckRemovals(removals []registration.Removal) error {
+	for _, m := range removals {
+		err := checkText("removal", string(m.Scope), string(m.Registration), m.Hub, m.DeviceID, m.GenerationID, m.CredentialDigest)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func decodeRemoval(scan ScanFunc) (registration.Removal, error) {
+	var m registration.Removal
+	var scope, id string
+	var looks, due, lease int64
+	err := scan(&m.ID, &scope, &id, &m.Hub, &m.DeviceID, &m.GenerationID, &m.CredentialDigest, &looks, &due, &lease, &m.Attempt)
+	m.Scope, m.Registration, m.Looks = dps.IDScope(scope), dps.RegistrationID(id), int(looks)
+	m.Due, m.LeaseUntil = Time(due), Time(lease)
+	return m, err
+}
+
+// ClaimRemovals implements [registration.Store].
+func (s *Registrations) ClaimRemovals(ctx context.Context, now, until time.Time, limit int) ([]registration.Removal, error) {
+	var out []registration.Removal
+	text := claimRemovals + s.Dialect.ForUpdate + s.Dialect.SkipLocked + claimRemovalsEnd
+	err := s.DB.Write(ctx, func(tx Tx) (err error) {
+		out, err = all(ctx, tx, text, []any{Micros(until), Micros(now), int64(limit)}, decodeRemoval)
+		return err
+	})
+	return out, during("claim removals", err)
+}
+
+// PostponeRemoval implements [registration.Store].
+func (s *Registrations) PostponeRemoval(ctx context.Context, m registration.Removal) (bool, error) {
+	var n int64
+	err := s.DB.Write(ctx, func(tx Tx) (err error) {
+		n, err = tx.Exec(ctx, postponeRemoval, int64(m.Looks), Micros(m.Due), m.Scope.Fold(), m.Registration.Fold(), m.ID, m.Attempt)
+		return err
+	})
+	return n > 0, during("postpone removal", err)
+}
+
+// CompleteRemoval implements [registration.Store]. The claim is locked first: a Begin
+// of the same identity then either is seen by the later statements, or waits and sees
+// that the claim has gone.
+func (s *Registrations) CompleteRemoval(ctx context.Context, m registration.Removal) (bool, error) {
+	won := false
+	err := s.DB.Write(ctx, func(tx Tx) error {
+		owner, err := s.lockClaim(ctx, tx, &m)
+		if err != nil {
+			return err
+		}
+		n, err := tx.Exec(ctx, deleteRemoval, m.Scope.Fold(), m.Registration.Fold(), m.ID, m.Attempt)
+		if won = err == nil && n > 0; !won || !owner {
+			return err
+		}
+		needed, err := identityNeeded(ctx, tx, &m)
+		if err != nil || needed {
+			return err
+		}
+		_, err = tx.Exec(ctx, deleteClaimRow, dps.FoldASCII(m.Hub), m.DeviceID)
+		return err
+	})
+	return won && err == nil, during("complete removal", err)
+}
+
+// lockClaim locks the identity's claim and reports whether the removal's registration
+// holds it.
+func (s *Registrations) lockClaim(ctx context.Context, tx Tx, m *registration.Removal) (bool, error) {
+	var scope, reg string
+	_, err := one(ctx, tx, selectClaimRow+s.Dialect.ForUpdate, []any{dps.FoldASCII(m.Hub), m.DeviceID}, func(scan ScanFunc) error {
+		return scan(&scope, &reg)
+	})
+	return scope == m.Scope.Fold() && reg == m.Registration.Fold(), err
+}
+
+// identityNeeded reports whether the registration points to the identity again, or
+// another removal of it is pending.
+func identityNeeded(ctx context.Context, tx Tx, m *registration.Removal) (bool, error) {
+	var other int64
+	scope, reg, hub := m.Scope.Fold(), m.Registration.Fold(), dps.FoldASCII(m.Hub)
+	pending, err := one(ctx, tx, selectOtherRemoval, []any{scope, reg, hub, m.DeviceID}, func(scan ScanFunc) error { return scan(&other) })
+	if err != nil || pending {
+		return true, err
+	}
+	var assigned, device, wantHub, wantDevice string
+	_, err = one(ctx, tx, selectPointers, []any{scope, reg}, func(scan ScanFunc) error {
+		return scan(&assigned, &device, &wantHub, &wantDevice)
+	})
+	return dps.FoldASCII(assigned) == hub && device == m.DeviceID || wantHub == hub && wantDevice == m.DeviceID, err
+}

@@ -1,0 +1,92 @@
+package query
+
+import (
+	"time"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/enrollment"
+)
+
+// settingsRow is the stored form of enrollment.Settings, without what has columns of
+// its own, and of the wanted device ID.
+type settingsRow struct {
+	DeviceID         string                        `json:"deviceId,omitempty"`
+	AllocationPolicy enrollment.AllocationPolicy   `json:"allocation,omitempty"`
+	Hubs             []string                      `json:"hubs,omitempty"`
+	LegacyHub        string                        `json:"legacyHub,omitempty"`
+	Custom           *enrollment.CustomAllocation  `json:"custom,omitempty"`
+	Reprovision      *enrollment.ReprovisionPolicy `json:"reprovision,omitempty"`
+	Twin             bool                          `json:"twin,omitempty"` // tells {} from none
+	IoTEdge          bool                          `json:"edge,omitempty"`
+	CredentialPolicy string                        `json:"credentialPolicy,omitempty"`
+}
+
+// settingsColumns are the columns that individuals and groups share.
+type settingsColumns struct {
+	etag             string
+	enabled          bool
+	settings         string
+	tags, desired    string
+	lot, uploader    string
+	created, updated int64
+}
+
+func settingsToColumns(s *enrollment.Settings, deviceID string) settingsColumns {
+	row := settingsRow{
+		DeviceID: deviceID, AllocationPolicy: s.AllocationPolicy, Hubs: s.Hubs, LegacyHub: s.LegacyHub,
+		Custom: s.Custom, Reprovision: s.Reprovision, Twin: s.InitialTwin != nil,
+		IoTEdge: s.IoTEdge, CredentialPolicy: s.CredentialPolicy,
+	}
+	c := settingsColumns{
+		etag: string(s.ETag), enabled: s.Enabled, settings: encode(row),
+		lot: s.Lot, uploader: s.Uploader, created: Micros(s.Created), updated: Micros(s.Updated),
+	}
+	if s.InitialTwin != nil {
+		c.tags, c.desired = string(s.InitialTwin.Tags), string(s.InitialTwin.Desired)
+	}
+	return c
+}
+
+func (c *settingsColumns) decode() (s enrollment.Settings, deviceID string, err error) {
+	var row settingsRow
+	if err := decode("enrollment settings", c.settings, &row); err != nil {
+		return s, "", err
+	}
+	s = enrollment.Settings{
+		Enabled: c.enabled, AllocationPolicy: row.AllocationPolicy, Hubs: row.Hubs, LegacyHub: row.LegacyHub,
+		Custom: row.Custom, Reprovision: row.Reprovision, IoTEdge: row.IoTEdge,
+		CredentialPolicy: row.CredentialPolicy, Lot: c.lot, Uploader: c.uploader,
+		ETag: dps.ETag(c.etag), Created: Time(c.created), Updated: Time(c.updated),
+	}
+	if row.Twin {
+		s.InitialTwin = &enrollment.InitialTwin{Tags: raw(c.tags), Desired: raw(c.desired)}
+	}
+	return s, row.DeviceID, nil
+}
+
+// stamp is what every write gives a record: a fresh etag, the time of the write, and
+// the time of the first one, which survives replacements.
+type stamp struct {
+	etag             dps.ETag
+	created, updated time.Time
+}
+
+// newStamp makes the stamp of a write at a time over a record created at created, 0
+// for none.
+func (c Codec) newStamp(at time.Time, created int64) (stamp, error) {
+	etag, err := c.NewETag()
+	if err != nil {
+		return stamp{}, err
+	}
+	s := stamp{etag: etag, created: truncate(at), updated: truncate(at)}
+	if created != 0 {
+		s.created = Time(created)
+	}
+	return s, nil
+}
+
+func (c Codec) stampSettings(s *enrollment.Settings, created int64) error {
+	st, err := c.newStamp(s.Updated, created)
+	s.ETag, s.Created, s.Updated = st.etag, st.created, st.updated
+	return err
+}

@@ -1,0 +1,138 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	sqlite "modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/storage/query"
+)
+
+// maxStatements bounds the prepared statements of one connection; the texts of this
+// program are fewer, so that it is never reached but by a mistake.
+const maxStatements = 512
+
+// conn is one connection with its prepared statements. One goroutine uses it at a time.
+type conn struct {
+	raw        *sql.Conn
+	statements map[string]*sql.Stmt
+}
+
+var _ query.Tx = (*conn)(nil)
+
+func openConn(ctx context.Context, db *sql.DB) (*conn, error) {
+	raw, err := db.Conn(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open connection: %w", err)
+	}
+	return &conn{raw: raw, statements: make(map[string]*sql.Stmt)}, nil
+}
+
+// dsn names a database file with the pragmas, which hold per connection: durable at
+// commit, readers never wait for the writer.
+func dsn(path string) string {
+	pragmas := url.Values{"_pragma": {
+		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
+		"cache_size(-65536)", "temp_store(MEMORY)", "wal_autocheckpoint(4000)",
+	}}
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + pragmas.Encode()
+}
+
+func (c *conn) prepared(ctx context.Context, text string) (*sql.Stmt, error) {
+	if s, ok := c.statements[text]; ok {
+		return s, nil
+	}
+	if len(c.statements) >= maxStatements {
+		return nil, fmt.Errorf("prepare statement: %d stand already", maxStatements)
+	}
+	s, err := c.raw.PrepareContext(context.WithoutCancel(ctx), text)
+	if err != nil {
+		return nil, fmt.Errorf("prepare statement: %w", err)
+	}
+	c.statements[text] = s
+	return s, nil
+}
+
+// Exec implements [query.Tx].
+func (c *conn) Exec(ctx context.Context, text string, args ...any) (int64, error) {
+	s, err := c.prepared(ctx, text)
+	if err != nil {
+		return 0, err
+	}
+	result, err := s.ExecContext(ctx, args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// Query implements [query.Tx].
+func (c *conn) Query(ctx context.Context, text string, args []any, each func(query.ScanFunc) error) error {
+	s, err := c.prepared(ctx, text)
+	if err != nil {
+		return err
+	}
+	rows, err := s.QueryContext(ctx, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err tells
+	for rows.Next() {
+		if err := each(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// transaction runs f between begin and commit.
+func (c *conn) transaction(ctx context.Context, begin string, f func(query.Tx) error) error {
+	if _, err := c.Exec(ctx, begin); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	err := f(c)
+	if err == nil {
+		if _, err = c.Exec(context.WithoutCancel(ctx), "commit"); err == nil {
+			return nil
+		}
+		err = fmt.Errorf("commit: %w", err)
+	}
+	if _, rerr := c.Exec(context.WithoutCancel(ctx), "rollback"); rerr != nil && !noTransaction(rerr) {
+		return errors.Join(err, fmt.Errorf("roll back: %w", rerr))
+	}
+	return err
+}
+
+// noTransaction tells that SQLite rolled back by itself, as it does on a full disk.
+func noTransaction(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_ERROR
+}
+
+func (c *conn) close() error {
+	var errs []error
+	for _, s := range c.statements {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(append(errs, c.raw.Close())...)
+}
+
+// translate turns what the machine is to blame for into dps.Unavailable.
+func translate(err error) error {
+	var e *sqlite.Error
+	if err == nil || !errors.As(err, &e) {
+		return err
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN:
+		return &dps.Error{Code: dps.Unavailable, Message: "the store can't answer now", RetryAfter: time.Second, Err: err}
+	}
+	return err
+}

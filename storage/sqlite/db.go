@@ -1,0 +1,88 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/storage/query"
+)
+
+// statementTimeout bounds one read or one write of management; batches are short.
+const statementTimeout = 5 * time.Second
+
+// database implements [query.DB]: connections are handed out through channels.
+type database struct {
+	writer  chan *conn // one
+	readers chan *conn // the writer's channel for a store in memory
+	db      *sql.DB
+}
+
+var _ query.DB = (*database)(nil)
+
+// newDatabase opens the writer and n readers; n 0: the writer reads as well.
+func newDatabase(ctx context.Context, db *sql.DB, n int) (*database, error) {
+	d := &database{db: db, writer: make(chan *conn, 1)}
+	d.readers = d.writer
+	w, err := openConn(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	d.writer <- w
+	if n > 0 {
+		d.readers = make(chan *conn, n)
+	}
+	for range n {
+		r, err := openConn(ctx, db)
+		if err != nil {
+			return nil, errors.Join(err, d.close())
+		}
+		d.readers <- r
+	}
+	return d, nil
+}
+
+// Read implements [query.DB].
+func (d *database) Read(ctx context.Context, f func(query.Tx) error) error {
+	return with(ctx, d.readers, func(ctx context.Context, c *conn) error { return f(c) })
+}
+
+// Snapshot runs reads that see the store at one moment.
+func (d *database) snapshot(ctx context.Context, f func(query.Tx) error) error {
+	return with(ctx, d.readers, func(ctx context.Context, c *conn) error { return c.transaction(ctx, "begin", f) })
+}
+
+// Write implements [query.DB]. With one writer no race can be lost.
+func (d *database) Write(ctx context.Context, f func(query.Tx) error) error {
+	return with(ctx, d.writer, func(ctx context.Context, c *conn) error { return c.transaction(ctx, "begin immediate", f) })
+}
+
+func with(ctx context.Context, conns chan *conn, f func(context.Context, *conn) error) error {
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	defer cancel()
+	select {
+	case c, open := <-conns:
+		if !open {
+			return dps.Errorf(dps.Unavailable, "the store is closed")
+		}
+		defer func() { conns <- c }()
+		return translate(f(ctx, c))
+	case <-ctx.Done():
+		return fmt.Errorf("wait for a connection: %w", ctx.Err())
+	}
+}
+
+// close waits for every connection to come back.
+func (d *database) close() error {
+	var errs []error
+	if d.readers != d.writer {
+		for range cap(d.readers) {
+			errs = append(errs, (<-d.readers).close())
+		}
+	}
+	errs = append(errs, (<-d.writer).close())
+	return errors.Join(append(errs, d.db.Close())...)
+}

@@ -1,0 +1,137 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/internal/keyring"
+	"github.com/zerotouch-dps/dps/registration"
+	"github.com/zerotouch-dps/dps/scope"
+	"github.com/zerotouch-dps/dps/storage"
+	"github.com/zerotouch-dps/dps/storage/migrations"
+	"github.com/zerotouch-dps/dps/storage/query"
+)
+
+// readers is how many connections read from a file at once; more gain nothing on the
+// small machines that an embedded store is for.
+const readers = 4
+
+// Config says where the store is and how it seals.
+type Config struct {
+	// Path of the database file; two more files stand beside it. Empty: in memory,
+	// gone at Close.
+	Path string
+	// Keyring seals secrets. Required.
+	Keyring *keyring.Ring
+	// Rand gives etags and nonces; safe for concurrent use. Required.
+	Rand io.Reader
+	// Migrate applies pending migrations; without it Open fails when there are any.
+	Migrate bool
+}
+
+// Store is an open store.
+type Store struct {
+	db            *database
+	enrollments   *query.Enrollments
+	registrations *registrations
+	scopes        *query.Scopes
+	deployment    *query.Deployment
+}
+
+var _ storage.Store = (*Store)(nil)
+
+// Open opens or makes the store. Errors: migrations.ErrSchema, query.ErrKeyring and
+// what the file system says.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	if cfg.Keyring == nil || cfg.Rand == nil {
+		return nil, errors.New("open store: Keyring and Rand are required")
+	}
+	db, n, err := openFile(cfg.Path)
+	if err != nil {
+		return nil, err
+	}
+	if err := migrate(ctx, db, cfg.Migrate); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store: %w", err), db.Close())
+	}
+	d, err := newDatabase(ctx, db, n)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open store: %w", err), db.Close())
+	}
+	s, err := newStore(d, query.Codec{Ring: cfg.Keyring, Rand: cfg.Rand})
+	if err == nil {
+		err = s.deployment.CheckKeyring(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open store: %w", err), d.close())
+	}
+	return s, nil
+}
+
+// openFile returns the pool and how many readers it may have beside the writer. A
+// store in memory lives in its one connection, which must never be dropped.
+func openFile(path string) (*sql.DB, int, error) {
+	name, n := dsn(path), readers
+	if path == "" {
+		name, n = dsn(":memory:"), 0
+	}
+	db, err := sql.Open("sqlite", name)
+	if err != nil {
+		return nil, 0, fmt.Errorf("open store: %w", err)
+	}
+	db.SetMaxOpenConns(n + 1)
+	db.SetMaxIdleConns(n + 1)
+	return db, n, nil
+}
+
+func migrate(ctx context.Context, db *sql.DB, apply bool) error {
+	if apply {
+		return migrations.SQLite(ctx, db)
+	}
+	status, err := migrations.SQLiteStatus(ctx, db)
+	if err != nil {
+		return err
+	}
+	return status.Check()
+}
+
+func newStore(d *database, codec query.Codec) (*Store, error) {
+	groups, err := query.NewGroupCache()
+	if err != nil {
+		return nil, err
+	}
+	return &Store{
+		db:            d,
+		enrollments:   &query.Enrollments{DB: d, Codec: codec},
+		registrations: newRegistrations(d, codec, groups),
+		scopes:        &query.Scopes{DB: d, Codec: codec},
+		deployment:    &query.Deployment{DB: d, Codec: codec},
+	}, nil
+}
+
+// Enrollments implements [storage.Store].
+func (s *Store) Enrollments() enrollment.Store { return s.enrollments }
+
+// Registrations implements [storage.Store].
+func (s *Store) Registrations() registration.Store { return s.registrations }
+
+// Scopes implements [storage.Store].
+func (s *Store) Scopes() scope.Store { return s.scopes }
+
+// Deployment implements [storage.Store].
+func (s *Store) Deployment() storage.Deployment { return s.deployment }
+
+// Ping implements [storage.Store].
+func (s *Store) Ping(ctx context.Context) error { return s.deployment.Ping(ctx) }
+
+// Close implements [storage.Store].
+func (s *Store) Close() error {
+	s.registrations.batcher.Close()
+	if err := s.db.close(); err != nil {
+		return fmt.Errorf("close store: %w", err)
+	}
+	return nil
+}
