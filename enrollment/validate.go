@@ -1,0 +1,233 @@
+package enrollment
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/attestation"
+)
+
+const (
+	// MaxHubs bounds the hubs that an entry names: the original's limit of linked hubs.
+	MaxHubs = 50
+	// maxCommonName bounds an X.509 registration ID, for it is the leaf's common name
+	// (RFC 5280, ub-common-name), in characters.
+	maxCommonName  = 64
+	maxWebhookURL  = 2048 // bytes: the longest that HTTP infrastructure takes everywhere
+	maxPolicyName  = 128  // characters of credentialPolicyName
+	firstCustomAPI = "2018-09-01"
+)
+
+// Surroundings are what of the scope a write is checked against.
+type Surroundings struct {
+	Hubs        []string // host names of linked hubs
+	Authorities []string // names of CA certificates, verified or not
+}
+
+// Check holds the entry to every rule of a write and brings its initial twin and
+// device information into the stored form. Errors: [dps.InvalidArgument] and
+// [dps.NotLinked], with field and rule.
+func (e *Individual) Check(s Surroundings) error {
+	if err := dps.CheckID("registrationId", string(e.ID)); err != nil {
+		return err
+	}
+	if e.DeviceID != "" {
+		if err := dps.CheckDeviceID(e.DeviceID); err != nil {
+			return err
+		}
+	}
+	if err := e.checkMechanism(s); err != nil {
+		return err
+	}
+	var err error
+	if e.DeviceInfo, err = object("optionalDeviceInformation", e.DeviceInfo); err != nil {
+		return err
+	}
+	return e.Settings.check(s)
+}
+
+// Check holds the group to every rule of a write, as [Individual.Check] does.
+func (g *Group) Check(s Surroundings) error {
+	if err := dps.CheckID("enrollmentGroupId", g.ID); err != nil {
+		return err
+	}
+	if err := g.checkMechanism(s); err != nil {
+		return err
+	}
+	return g.Settings.check(s)
+}
+
+func (e *Individual) checkMechanism(s Surroundings) error {
+	switch m := e.Mechanism.(type) {
+	case attestation.SymmetricKey, attestation.TPM:
+		return nil
+	case attestation.X509Leaf:
+		if m.Primary == nil && m.Secondary == nil {
+			return noSlot("clientCertificates")
+		}
+	case attestation.X509CA:
+		if err := checkAuthority(m, s); err != nil {
+			return err
+		}
+	default:
+		return dps.Invalid("attestation", "required", "must name one of symmetricKey, x509 and tpm")
+	}
+	if len(e.ID) > maxCommonName {
+		return dps.Invalid("registrationId", "length", "must be at most 64 characters with X.509, since it is the certificate's common name")
+	}
+	return nil
+}
+
+func (g *Group) checkMechanism(s Surroundings) error {
+	switch m := g.Mechanism.(type) {
+	case attestation.GroupKey:
+		return nil
+	case attestation.X509CA:
+		return checkAuthority(m, s)
+	}
+	return dps.Invalid("attestation", "group", "of a group must be symmetricKey, or x509 with signingCertificates or caReferences")
+}
+
+func checkAuthority(m attestation.X509CA, s Surroundings) error {
+	inline, named := m.Primary != nil || m.Secondary != nil, m.PrimaryRef != "" || m.SecondaryRef != ""
+	switch {
+	case inline && named:
+		return dps.Invalid("attestation.x509", "exactlyOne", "must hold signingCertificates or caReferences, not both")
+	case !inline && !named:
+		return noSlot("signingCertificates or caReferences")
+	}
+	if err := checkReference("primary", m.PrimaryRef, s); err != nil {
+		return err
+	}
+	return checkReference("secondary", m.SecondaryRef, s)
+}
+
+func checkReference(slot, name string, s Surroundings) error {
+	if name == "" || containsFolded(s.Authorities, name) {
+		return nil
+	}
+	err := dps.Invalid("attestation.x509.caReferences."+slot, "exists", "names no CA certificate of this scope; upload it first")
+	err.Info["value"] = name
+	return err
+}
+
+func noSlot(member string) error {
+	return dps.Invalid("attestation.x509."+member, "atLeastOne", "must hold a primary, a secondary, or both")
+}
+
+func (s *Settings) check(around Surroundings) error {
+	if err := s.checkHubs(around); err != nil {
+		return err
+	}
+	if err := s.checkAllocation(); err != nil {
+		return err
+	}
+	if err := s.checkCredentialPolicy(); err != nil {
+		return err
+	}
+	return s.normalizeTwin()
+}
+
+func (s *Settings) checkHubs(around Surroundings) error {
+	if len(s.Hubs) > MaxHubs {
+		return dps.Invalid("iotHubs", "length", "may name at most "+strconv.Itoa(MaxHubs)+" hubs")
+	}
+	if s.LegacyHub != "" && len(s.Hubs) > 0 && (len(s.Hubs) > 1 || dps.FoldASCII(s.Hubs[0]) != dps.FoldASCII(s.LegacyHub)) {
+		return dps.Invalid("iotHubHostName", "exclusive", "differs from iotHubs; send only one of them")
+	}
+	if s.LegacyHub != "" && !containsFolded(around.Hubs, s.LegacyHub) {
+		return notLinked("iotHubHostName", s.LegacyHub)
+	}
+	for i, name := range s.Hubs {
+		field := "iotHubs[" + strconv.Itoa(i) + "]"
+		if !containsFolded(around.Hubs, name) {
+			return notLinked(field, name)
+		}
+		if containsFolded(s.Hubs[:i], name) {
+			return dps.Invalid(field, "unique", "stands twice")
+		}
+	}
+	return nil
+}
+
+func notLinked(field, name string) error {
+	return &dps.Error{
+		Code:    dps.NotLinked,
+		Message: field + " names the hub " + strconv.Quote(name) + ", which is not linked to this scope; link it first",
+		Info:    map[string]string{"field": field, "rule": "linked", "value": name},
+	}
+}
+
+func (s *Settings) checkAllocation() error {
+	switch s.AllocationPolicy {
+	case "", Hashed, GeoLatency:
+	case Static:
+		if len(s.HubNames()) != 1 {
+			return dps.Invalid("iotHubs", "static", "must name exactly one hub with allocationPolicy static")
+		}
+	case Custom:
+		if s.Custom == nil {
+			return dps.Invalid("customAllocationDefinition", "custom", "is required with allocationPolicy custom")
+		}
+	default:
+		return dps.Invalid("allocationPolicy", "enum", "must be hashed, geoLatency, static or custom")
+	}
+	if s.Custom == nil {
+		return nil
+	}
+	return s.Custom.check()
+}
+
+func (c *CustomAllocation) check() error {
+	u, err := url.Parse(c.WebhookURL)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || len(c.WebhookURL) > maxWebhookURL {
+		return dps.Invalid("customAllocationDefinition.webhookUrl", "url", "must be an absolute https URL of at most 2048 characters")
+	}
+	if len(c.APIVersion) < len(firstCustomAPI) || c.APIVersion < firstCustomAPI || !isDate(c.APIVersion[:len(firstCustomAPI)]) {
+		return dps.Invalid("customAllocationDefinition.apiVersion", "version", "must be 2018-09-01-preview or a later version")
+	}
+	return nil
+}
+
+func isDate(s string) bool {
+	_, err := time.Parse(time.DateOnly, s)
+	return err == nil
+}
+
+func (s *Settings) checkCredentialPolicy() error {
+	if len(s.CredentialPolicy) > maxPolicyName {
+		return dps.Invalid("credentialPolicyName", "length", "must be at most 128 characters")
+	}
+	for _, r := range s.CredentialPolicy {
+		if r < ' ' || r == 0x7f {
+			return dps.Invalid("credentialPolicyName", "charset", "must not hold control characters")
+		}
+	}
+	return nil
+}
+
+// object returns the compact form of a JSON object; absent and null are nil.
+func object(field string, raw json.RawMessage) (json.RawMessage, error) {
+	trimmed := bytes.TrimSpace(raw)
+	if len(trimmed) == 0 || string(trimmed) == "null" {
+		return nil, nil
+	}
+	if trimmed[0] != '{' {
+		return nil, dps.Invalid(field, "type", "must be a JSON object")
+	}
+	var out bytes.Buffer
+	if err := json.Compact(&out, trimmed); err != nil {
+		return nil, dps.Invalid(field, "json", "is not JSON")
+	}
+	return out.Bytes(), nil
+}
+
+func containsFolded(list []string, name string) bool {
+	folded := dps.FoldASCII(name)
+	return slices.ContainsFunc(list, func(s string) bool { return dps.FoldASCII(s) == folded })
+}

@@ -1,0 +1,161 @@
+package restserver
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"sort"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	validator "github.com/oapi-codegen/nethttp-middleware"
+
+	"github.com/zerotouch-dps/dps"
+)
+
+// maxFaults bounds how many faults of one body are told at once.
+const maxFaults = 10
+
+// Validate holds requests to the document: paths, methods, parameters and the types of
+// body members. Read-only members may be sent, for clients write back what they read.
+// Credentials are not its matter.
+func Validate(doc *openapi3.T, fail FailFunc) func(http.Handler) http.Handler {
+	return validator.OapiRequestValidatorWithOptions(doc, &validator.Options{
+		Options: openapi3filter.Options{
+			MultiError:                 true,
+			ExcludeReadOnlyValidations: true,
+			SkipSettingDefaults:        true,
+			AuthenticationFunc:         openapi3filter.NoopAuthenticationFunc,
+		},
+		DiscardValidatedValue: true,
+		ErrorHandlerWithOpts: func(_ context.Context, err error, w http.ResponseWriter, r *http.Request, _ validator.ErrorHandlerOpts) {
+			fail(w, r, fault(err))
+		},
+	})
+}
+
+// fault turns what the validator says into one coded error that names each field.
+func fault(err error) error {
+	switch {
+	case errors.Is(err, routers.ErrMethodNotAllowed):
+		return dps.Errorf(dps.MethodNotAllowed, "the method is not served on this path")
+	case errors.Is(err, routers.ErrPathNotFound):
+		return dps.Errorf(dps.NotFound, "there is no such path in this API")
+	}
+	faults := map[string]string{}
+	collect(err, faults)
+	fields := make([]string, 0, len(faults))
+	for field := range faults {
+		fields = append(fields, field)
+	}
+	sort.Strings(fields)
+	if len(fields) == 0 {
+		return dps.Wrap(dps.BadRequest, err, "the request does not have the shape that the API document gives it")
+	}
+	return shapeError(fields, faults)
+}
+
+func shapeError(fields []string, faults map[string]string) error {
+	texts := make([]string, 0, len(fields))
+	for _, field := range fields[:min(len(fields), maxFaults)] {
+		texts = append(texts, field+" "+faults[field])
+	}
+	return &dps.Error{
+		Code:    dps.BadRequest,
+		Message: strings.Join(texts, "; "),
+		Info:    map[string]string{"field": fields[0], "rule": "type"},
+	}
+}
+
+// collect walks the validator's tree of errors for fields and what is wrong with them.
+func collect(err error, faults map[string]string) {
+	switch e := err.(type) { //nolint:errorlint // a tree is walked node by node
+	case openapi3.MultiError:
+		for _, one := range e {
+			collect(one, faults)
+		}
+	case *openapi3filter.RequestError:
+		if e.Parameter != nil {
+			faults[e.Parameter.Name] = parameterFault(e)
+			return
+		}
+		if errors.Is(e, openapi3filter.ErrInvalidRequired) {
+			faults["body"] = "is missing; send a JSON object"
+			return
+		}
+		collect(e.Err, faults)
+	case *openapi3.SchemaError:
+		faults[fieldName(e)] = reason(e)
+	}
+}
+
+func parameterFault(e *openapi3filter.RequestError) string {
+	if errors.Is(e, openapi3filter.ErrInvalidRequired) {
+		return "is missing from the " + e.Parameter.In
+	}
+	if s := e.Parameter.Schema; s != nil && s.Value.Pattern != "" {
+		return "does not match " + s.Value.Pattern
+	}
+	return "has the wrong form"
+}
+
+// fieldName spells a JSON pointer as a path: iotHubs[0], initialTwin.tags.
+func fieldName(e *openapi3.SchemaError) string {
+	var b strings.Builder
+	for _, part := range e.JSONPointer() {
+		switch {
+		case isIndex(part):
+			b.WriteString("[" + part + "]")
+		case b.Len() > 0:
+			b.WriteString("." + part)
+		default:
+			b.WriteString(part)
+		}
+	}
+	if b.Len() == 0 {
+		return "body"
+	}
+	return b.String()
+}
+
+func isIndex(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789") == ""
+}
+
+func reason(e *openapi3.SchemaError) string {
+	if e.Schema != nil && e.SchemaField == "type" && e.Schema.Type != nil {
+		return fmt.Sprintf("must be %s, not %s", article(e.Schema.Type.Slice()), kindOf(e.Value))
+	}
+	return e.Reason
+}
+
+func article(types []string) string {
+	text := strings.Join(types, " or ")
+	switch {
+	case text == "":
+		return "of another type"
+	case strings.ContainsRune("aeio", rune(text[0])):
+		return "an " + text
+	}
+	return "a " + text
+}
+
+func kindOf(v any) string {
+	switch v.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return "a boolean"
+	case float64, int, int64, json.Number:
+		return "a number"
+	case string:
+		return "a string"
+	case []any:
+		return "an array"
+	}
+	return "an object"
+}

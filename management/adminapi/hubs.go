@@ -1,0 +1,141 @@
+package adminapi
+
+import (
+	"context"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/hub"
+	"github.com/zerotouch-dps/dps/management"
+	"github.com/zerotouch-dps/dps/management/wire"
+	"github.com/zerotouch-dps/dps/openapi/admin"
+)
+
+// The texts of groupX509.
+const (
+	byThumbprint = "thumbprint"
+	byAuthority  = "certificateAuthority"
+)
+
+// hintLength is how much of a key is shown, in characters.
+const hintLength = 4
+
+// ListLinkedHubs lists the linked hubs of a scope.
+func (a *api) ListLinkedHubs(ctx context.Context, r admin.ListLinkedHubsRequestObject) (admin.ListLinkedHubsResponseObject, error) {
+	hubs, err := a.c.Management.Hubs(ctx, callerOf(ctx), dps.IDScope(r.IDScope))
+	if err != nil {
+		return nil, err
+	}
+	return admin.ListLinkedHubs200JSONResponse{Value: each(hubs, fromHub)}, nil
+}
+
+// GetLinkedHub shows a linked hub.
+func (a *api) GetLinkedHub(ctx context.Context, r admin.GetLinkedHubRequestObject) (admin.GetLinkedHubResponseObject, error) {
+	link, err := a.c.Management.Hub(ctx, callerOf(ctx), dps.IDScope(r.IDScope), r.HostName)
+	if err != nil {
+		return nil, err
+	}
+	return admin.GetLinkedHub200JSONResponse{LinkedHubJSONResponse: hubResponse(link)}, nil
+}
+
+// PutLinkedHub links a hub, or replaces a link.
+func (a *api) PutLinkedHub(ctx context.Context, r admin.PutLinkedHubRequestObject) (admin.PutLinkedHubResponseObject, error) {
+	create, err := createOnly(r.Params.IfNoneMatch)
+	if err != nil {
+		return nil, err
+	}
+	change, err := hubChange(*r.Body)
+	if err != nil {
+		return nil, err
+	}
+	link, err := a.c.Management.LinkHub(ctx, callerOf(ctx), dps.IDScope(r.IDScope), r.HostName, change, value(r.Params.IfMatch), create)
+	if err != nil {
+		return nil, err
+	}
+	return admin.PutLinkedHub200JSONResponse{LinkedHubJSONResponse: hubResponse(link)}, nil
+}
+
+// UpdateLinkedHub changes the members that are given.
+func (a *api) UpdateLinkedHub(ctx context.Context, r admin.UpdateLinkedHubRequestObject) (admin.UpdateLinkedHubResponseObject, error) {
+	change, err := hubChange(*r.Body)
+	if err != nil {
+		return nil, err
+	}
+	link, err := a.c.Management.UpdateHub(ctx, callerOf(ctx), dps.IDScope(r.IDScope), r.HostName, change, value(r.Params.IfMatch))
+	if err != nil {
+		return nil, err
+	}
+	return admin.UpdateLinkedHub200JSONResponse{LinkedHubJSONResponse: hubResponse(link)}, nil
+}
+
+// DeleteLinkedHub unlinks a hub.
+func (a *api) DeleteLinkedHub(ctx context.Context, r admin.DeleteLinkedHubRequestObject) (admin.DeleteLinkedHubResponseObject, error) {
+	err := a.c.Management.UnlinkHub(ctx, callerOf(ctx), dps.IDScope(r.IDScope), r.HostName, value(r.Params.IfMatch), value(r.Params.Force))
+	if err != nil {
+		return nil, err
+	}
+	return admin.DeleteLinkedHub204Response{}, nil
+}
+
+// TestLinkedHub calls the hub.
+func (a *api) TestLinkedHub(ctx context.Context, r admin.TestLinkedHubRequestObject) (admin.TestLinkedHubResponseObject, error) {
+	probe, err := a.c.Management.TestHub(ctx, callerOf(ctx), dps.IDScope(r.IDScope), r.HostName)
+	if err != nil {
+		return nil, err
+	}
+	return admin.TestLinkedHub200JSONResponse{
+		RegistryRead: probe.RegistryRead, RegistryWrite: probe.RegistryWrite,
+		ServiceConnect: probe.ServiceConnect, Devices: probe.Devices,
+	}, nil
+}
+
+func hubChange(m admin.LinkedHub) (management.HubChange, error) {
+	change := management.HubChange{
+		Kind: m.Kind, DialAddress: m.DialAddress, TrustedCAs: m.TrustedCertificates, Location: m.Location,
+		AllocationWeight: m.AllocationWeight, ApplyAllocation: m.ApplyAllocationPolicy, IdentityRate: m.IdentityRate,
+	}
+	if m.ConnectionString != nil {
+		change.ConnectionString = pointer(dps.NewSecret(*m.ConnectionString))
+	}
+	if m.Adopt != nil {
+		change.RefuseUnclaimed = pointer(!*m.Adopt)
+	}
+	switch dps.FoldASCII(value(m.GroupX509)) {
+	case "":
+	case dps.FoldASCII(byThumbprint):
+		change.CertificateAuthority = pointer(false)
+	case dps.FoldASCII(byAuthority):
+		change.CertificateAuthority = pointer(true)
+	default:
+		return change, dps.Invalid("groupX509", "enum", "must be thumbprint or certificateAuthority")
+	}
+	return change, nil
+}
+
+func hubResponse(l hub.Linked) admin.LinkedHubJSONResponse {
+	return admin.LinkedHubJSONResponse{Body: fromHub(l), Headers: admin.LinkedHubResponseHeaders{ETag: quoted(l.ETag)}}
+}
+
+func fromHub(l hub.Linked) admin.LinkedHub {
+	groupX509 := byThumbprint
+	if l.CertificateAuthority {
+		groupX509 = byAuthority
+	}
+	return admin.LinkedHub{
+		Name: &l.HostName, KeyHint: keyHint(l.ConnectionString), Kind: &l.Kind,
+		DialAddress: optional(l.DialAddress), TrustedCertificates: optional(l.TrustedCAs), Location: optional(l.Location),
+		AllocationWeight: &l.AllocationWeight, ApplyAllocationPolicy: &l.ApplyAllocation, IdentityRate: &l.IdentityRate,
+		GroupX509: &groupX509, Adopt: pointer(!l.RefuseUnclaimed), Etag: quoted(l.ETag),
+		CreatedDateTimeUtc: wire.Time(l.Created), LastUpdatedDateTimeUtc: wire.Time(l.Updated),
+	}
+}
+
+// keyHint shows the end of the key, by which an operator tells keys apart; of a key so
+// short that this would be much of it, nothing.
+func keyHint(connection dps.Secret) *string {
+	parts, err := management.ParseConnectionString("connectionString", connection.Reveal())
+	key := parts.Key.Reveal()
+	if err != nil || len(key) < 4*hintLength {
+		return nil
+	}
+	return pointer(key[len(key)-hintLength:])
+}

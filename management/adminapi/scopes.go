@@ -1,0 +1,125 @@
+package adminapi
+
+import (
+	"context"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/management"
+	"github.com/zerotouch-dps/dps/management/wire"
+	"github.com/zerotouch-dps/dps/openapi/admin"
+	"github.com/zerotouch-dps/dps/scope"
+)
+
+// ListScopes lists the ID scopes.
+func (a *api) ListScopes(ctx context.Context, _ admin.ListScopesRequestObject) (admin.ListScopesResponseObject, error) {
+	scopes, err := a.c.Management.Scopes(ctx, callerOf(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return admin.ListScopes200JSONResponse{Value: each(scopes, fromScope)}, nil
+}
+
+// CreateScope creates an ID scope.
+func (a *api) CreateScope(ctx context.Context, r admin.CreateScopeRequestObject) (admin.CreateScopeResponseObject, error) {
+	change, err := scopeChange(*r.Body)
+	if err != nil {
+		return nil, err
+	}
+	made, err := a.c.Management.CreateScope(ctx, callerOf(ctx), dps.IDScope(value(r.Body.IDScope)), change)
+	if err != nil {
+		return nil, err
+	}
+	return admin.CreateScope201JSONResponse{ScopeJSONResponse: scopeResponse(made)}, nil
+}
+
+// GetScope shows an ID scope.
+func (a *api) GetScope(ctx context.Context, r admin.GetScopeRequestObject) (admin.GetScopeResponseObject, error) {
+	found, err := a.c.Management.Scope(ctx, callerOf(ctx), dps.IDScope(r.IDScope))
+	if err != nil {
+		return nil, err
+	}
+	return admin.GetScope200JSONResponse{ScopeJSONResponse: scopeResponse(found)}, nil
+}
+
+// UpdateScope changes the members that are given.
+func (a *api) UpdateScope(ctx context.Context, r admin.UpdateScopeRequestObject) (admin.UpdateScopeResponseObject, error) {
+	change, err := scopeChange(*r.Body)
+	if err != nil {
+		return nil, err
+	}
+	updated, err := a.c.Management.UpdateScope(ctx, callerOf(ctx), dps.IDScope(r.IDScope), change, value(r.Params.IfMatch))
+	if err != nil {
+		return nil, err
+	}
+	return admin.UpdateScope200JSONResponse{ScopeJSONResponse: scopeResponse(updated)}, nil
+}
+
+// DeleteScope deletes an ID scope that holds nothing.
+func (a *api) DeleteScope(ctx context.Context, r admin.DeleteScopeRequestObject) (admin.DeleteScopeResponseObject, error) {
+	if err := a.c.Management.DeleteScope(ctx, callerOf(ctx), dps.IDScope(r.IDScope), value(r.Params.IfMatch)); err != nil {
+		return nil, err
+	}
+	return admin.DeleteScope204Response{}, nil
+}
+
+func scopeChange(m admin.Scope) (management.ScopeChange, error) {
+	change := management.ScopeChange{HostNames: m.HostNames, TrustInlineSigning: m.TrustInlineSigningCertificates}
+	policy, err := wire.AllocationPolicy("allocationPolicy", value(m.AllocationPolicy))
+	if policy != "" {
+		change.AllocationPolicy = &policy
+	}
+	return change, err
+}
+
+func scopeResponse(s scope.Scope) admin.ScopeJSONResponse {
+	return admin.ScopeJSONResponse{Body: fromScope(s), Headers: admin.ScopeResponseHeaders{ETag: quoted(s.ETag)}}
+}
+
+func fromScope(s scope.Scope) admin.Scope {
+	hosts := append([]string{}, s.HostNames...)
+	return admin.Scope{
+		IDScope: pointer(string(s.ID)), HostNames: &hosts, AllocationPolicy: pointer(string(s.AllocationPolicy)),
+		TrustInlineSigningCertificates: &s.TrustInlineSigning, Etag: quoted(s.ETag),
+		CreatedDateTimeUtc: wire.Time(s.Created), LastUpdatedDateTimeUtc: wire.Time(s.Updated),
+	}
+}
+
+func each[T, M any](list []T, from func(T) M) []M {
+	out := make([]M, 0, len(list))
+	for _, one := range list {
+		out = append(out, from(one))
+	}
+	return out
+}
+
+func value[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}
+
+func pointer[T any](v T) *T { return &v }
+
+func quoted(e dps.ETag) *string { return pointer(e.Quoted()) }
+
+// optional leaves an empty text out.
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// createOnly reads If-None-Match, of which only "*" has a meaning here. Errors:
+// [dps.InvalidArgument].
+func createOnly(ifNoneMatch *string) (bool, error) {
+	switch value(ifNoneMatch) {
+	case "":
+		return false, nil
+	case "*", `"*"`:
+		return true, nil
+	}
+	return false, dps.Invalid("If-None-Match", "star", "may only be *")
+}

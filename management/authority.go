@@ -1,0 +1,139 @@
+package management
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/scope"
+)
+
+const maxAuthorityName = 64 // bytes
+
+// Authorities returns the CA certificates of a scope by name. Errors: [dps.NotFound],
+// and those of a caller without [scope.ServiceConfig].
+func (s *Service) Authorities(ctx context.Context, c Caller, id dps.IDScope) ([]scope.Authority, error) {
+	if err := c.demand(id, scope.ServiceConfig); err != nil {
+		return nil, err
+	}
+	if _, err := s.d.Scopes.Get(ctx, id); err != nil {
+		return nil, err
+	}
+	return s.d.Scopes.Authorities(ctx, id)
+}
+
+// Authority returns one CA certificate. Errors: as [Service.Authorities].
+func (s *Service) Authority(ctx context.Context, c Caller, id dps.IDScope, name string) (scope.Authority, error) {
+	all, err := s.Authorities(ctx, c, id)
+	if err != nil {
+		return scope.Authority{}, err
+	}
+	for _, a := range all {
+		if dps.FoldASCII(a.Name) == dps.FoldASCII(name) {
+			return a, nil
+		}
+	}
+	return scope.Authority{}, dps.Errorf(dps.NotFound, "there is no CA certificate %q in this scope", name)
+}
+
+// AuthorityChange is an upload; nil leaves a member as it is.
+type AuthorityChange struct {
+	Certificate *string // PEM or base64 of DER
+	Verified    *bool   // true: the operator vouches for the private key
+}
+
+// PutAuthority adds or replaces a CA certificate. Other bytes under its name are
+// unverified, unless the caller vouches for them. With create, the name must be free.
+// Errors: [dps.NotFound] (scope), [dps.AlreadyExists], [dps.PreconditionFailed],
+// [dps.InvalidArgument], and those of a caller without [scope.ServiceConfig].
+func (s *Service) PutAuthority(ctx context.Context, c Caller, id dps.IDScope, name string, change AuthorityChange, ifMatch string, create bool) (scope.Authority, error) {
+	if err := checkAuthorityName(name); err != nil {
+		return scope.Authority{}, err
+	}
+	stored, err := s.Authority(ctx, c, id, name)
+	found := err == nil
+	if err != nil && !dps.Is(err, dps.NotFound) {
+		return scope.Authority{}, err
+	}
+	p, err := upsert(found, stored.ETag, ifMatch, create)
+	if err != nil {
+		return scope.Authority{}, err
+	}
+	next, err := change.apply(name, stored)
+	if err != nil {
+		return scope.Authority{}, err
+	}
+	next.Updated = s.d.Now()
+	written, err := s.d.Scopes.PutAuthority(ctx, id, next, p)
+	if err != nil {
+		return scope.Authority{}, err
+	}
+	detail := map[string]any{"sha256Thumbprint": written.Certificate.Info.SHA256, "isVerified": written.Verified}
+	return written, s.audit(ctx, c, entry{id, "certificate.put", written.Name, detail})
+}
+
+// DeleteAuthority deletes a CA certificate, also one that groups refer to, whose names
+// it returns: their devices are refused from now on. Errors: [dps.NotFound],
+// [dps.PreconditionFailed], and those of a caller without [scope.ServiceConfig].
+func (s *Service) DeleteAuthority(ctx context.Context, c Caller, id dps.IDScope, name, ifMatch string) ([]string, error) {
+	if err := c.demand(id, scope.ServiceConfig); err != nil {
+		return nil, err
+	}
+	groups, err := s.d.Scopes.DeleteAuthority(ctx, id, name, enrollment.Precondition{IfMatch: ifMatch})
+	if err != nil {
+		return nil, err
+	}
+	return groups, s.audit(ctx, c, entry{id, "certificate.delete", name, map[string]any{"enrollmentGroups": len(groups)}})
+}
+
+func (change AuthorityChange) apply(name string, stored scope.Authority) (scope.Authority, error) {
+	next := stored
+	if next.Name == "" {
+		next.Name = name
+	}
+	if change.Certificate != nil {
+		cert, err := enrollment.ParseSigningCertificate("certificate", *change.Certificate)
+		if err != nil {
+			return next, err
+		}
+		if !bytes.Equal(cert.DER, stored.Certificate.DER) {
+			next.Certificate, next.Verified = *cert, false
+		}
+	}
+	if next.Certificate.DER == nil {
+		return next, dps.Invalid("certificate", "required", "must hold the CA certificate: PEM text, or base64 of DER")
+	}
+	set(change.Verified, &next.Verified)
+	return next, nil
+}
+
+func checkAuthorityName(name string) error {
+	if name == "" || len(name) > maxAuthorityName {
+		return dps.Invalid("name", "length", "must have 1 to 64 characters")
+	}
+	for i := range len(name) {
+		if !nameByte(name[i]) {
+			return dps.Invalid("name", "charset", "may hold only letters, digits, '-', '.' and '_'")
+		}
+	}
+	return nil
+}
+
+func nameByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_'
+}
+
+// upsert returns the precondition of a PUT that may create or replace: on the version
+// read, or on absence.
+func upsert(found bool, etag dps.ETag, ifMatch string, create bool) (enrollment.Precondition, error) {
+	switch {
+	case found && create:
+		return enrollment.Precondition{}, dps.Errorf(dps.AlreadyExists, "a resource of this name exists already; leave If-None-Match out to replace it")
+	case found && ifMatch != "" && !etag.Matches(ifMatch), !found && ifMatch != "":
+		return enrollment.Precondition{}, changed()
+	case found:
+		return enrollment.Precondition{IfMatch: etag.Quoted()}, nil
+	}
+	return enrollment.Precondition{Absent: true}, nil
+}

@@ -1,0 +1,106 @@
+package management
+
+import (
+	"context"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/scope"
+)
+
+// Group returns an enrollment group. Errors: [dps.GroupNotFound], and those of a
+// caller without [scope.EnrollmentRead].
+func (s *Service) Group(ctx context.Context, c Caller, id dps.IDScope, group string) (enrollment.Group, error) {
+	if err := c.demand(id, scope.EnrollmentRead); err != nil {
+		return enrollment.Group{}, err
+	}
+	return s.group(ctx, id, group)
+}
+
+// PutGroup creates or replaces an enrollment group, as [Service.PutIndividual] does.
+// Errors: those of [enrollment.Group.Check], [dps.GroupExists],
+// [dps.PreconditionFailed], [dps.AlreadyExists] (another group has the certificate or
+// CA), [dps.QuotaReached], and those of a caller without [scope.EnrollmentWrite].
+func (s *Service) PutGroup(ctx context.Context, c Caller, id dps.IDScope, g enrollment.Group, w Write) (enrollment.Group, error) {
+	if err := c.demand(id, scope.EnrollmentWrite); err != nil {
+		return enrollment.Group{}, err
+	}
+	if err := dps.CheckID("enrollmentGroupId", g.ID); err != nil {
+		return enrollment.Group{}, err
+	}
+	around, err := s.surroundings(ctx, id)
+	if err != nil {
+		return enrollment.Group{}, err
+	}
+	written, err := s.groups(id, g.ID).write(ctx, w.IfMatch, func(stored *enrollment.Group) (enrollment.Group, error) {
+		return s.mergeGroup(g, stored, w.Version, around)
+	})
+	if err != nil {
+		return enrollment.Group{}, err
+	}
+	return written, s.audit(ctx, c, entry{id, "enrollmentGroup.put", written.ID, nil})
+}
+
+// DeleteGroup deletes an enrollment group; ifMatch may be empty. Errors:
+// [dps.GroupNotFound], [dps.PreconditionFailed], and those of a caller without
+// [scope.EnrollmentWrite].
+func (s *Service) DeleteGroup(ctx context.Context, c Caller, id dps.IDScope, group, ifMatch string) error {
+	if err := c.demand(id, scope.EnrollmentWrite); err != nil {
+		return err
+	}
+	if err := dps.CheckID("enrollmentGroupId", group); err != nil {
+		return err
+	}
+	if err := s.d.Enrollments.DeleteGroup(ctx, id, group, enrollment.Precondition{IfMatch: ifMatch}); err != nil {
+		return err
+	}
+	return s.audit(ctx, c, entry{id, "enrollmentGroup.delete", group, nil})
+}
+
+// RevealGroup returns an enrollment group for its secrets to be shown, and leaves a
+// record of that. Errors: as [Service.Group], for a caller without
+// [scope.EnrollmentWrite].
+func (s *Service) RevealGroup(ctx context.Context, c Caller, id dps.IDScope, group string) (enrollment.Group, error) {
+	if err := c.demand(id, scope.EnrollmentWrite); err != nil {
+		return enrollment.Group{}, err
+	}
+	g, err := s.group(ctx, id, group)
+	if err != nil {
+		return enrollment.Group{}, err
+	}
+	return g, s.audit(ctx, c, entry{id, "enrollmentGroup.reveal", g.ID, nil})
+}
+
+func (s *Service) group(ctx context.Context, id dps.IDScope, group string) (enrollment.Group, error) {
+	if err := dps.CheckID("enrollmentGroupId", group); err != nil {
+		return enrollment.Group{}, err
+	}
+	return s.d.Enrollments.Group(ctx, id, group)
+}
+
+func (s *Service) groups(id dps.IDScope, group string) table[enrollment.Group] {
+	store := s.d.Enrollments
+	return table[enrollment.Group]{
+		get: func(ctx context.Context) (enrollment.Group, error) { return store.Group(ctx, id, group) },
+		put: func(ctx context.Context, g enrollment.Group, p enrollment.Precondition) (enrollment.Group, error) {
+			return store.PutGroup(ctx, id, g, p)
+		},
+		etag:    func(g enrollment.Group) dps.ETag { return g.ETag },
+		missing: dps.GroupNotFound, exists: dps.GroupExists,
+	}
+}
+
+func (s *Service) mergeGroup(g enrollment.Group, stored *enrollment.Group, v APIVersion, around enrollment.Surroundings) (enrollment.Group, error) {
+	old := enrollment.Group{}
+	if stored != nil {
+		old = *stored
+		g.Lot, g.Uploader, g.IDPrefix = old.Lot, old.Uploader, old.IDPrefix
+	}
+	var err error
+	if g.Mechanism, err = s.complete(g.Mechanism, old.Mechanism); err != nil {
+		return g, err
+	}
+	completeSettings(&g.Settings, v)
+	g.Updated = s.d.Now()
+	return g, g.Check(around)
+}

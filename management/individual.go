@@ -1,0 +1,151 @@
+package management
+
+import (
+	"context"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/registration"
+	"github.com/zerotouch-dps/dps/scope"
+)
+
+// Individual is an individual enrollment with the registration of its device.
+type Individual struct {
+	enrollment.Individual
+	Registration registration.Registration // status unassigned when the device never registered
+}
+
+// Individual returns an individual enrollment. Errors: [dps.EnrollmentNotFound], and
+// those of a caller without [scope.EnrollmentRead].
+func (s *Service) Individual(ctx context.Context, c Caller, id dps.IDScope, reg dps.RegistrationID) (Individual, error) {
+	if err := c.demand(id, scope.EnrollmentRead); err != nil {
+		return Individual{}, err
+	}
+	e, err := s.individual(ctx, id, reg)
+	if err != nil {
+		return Individual{}, err
+	}
+	return s.withRegistration(ctx, id, e)
+}
+
+// PutIndividual creates or replaces an individual enrollment. Key slots that are empty
+// keep the stored key, or get a generated one; certificates without DER keep the
+// stored certificate of their thumbprint. Errors: those of [enrollment.Individual.Check],
+// [dps.EnrollmentExists], [dps.PreconditionFailed], and those of a caller without
+// [scope.EnrollmentWrite].
+func (s *Service) PutIndividual(ctx context.Context, c Caller, id dps.IDScope, e enrollment.Individual, w Write) (Individual, error) {
+	if err := c.demand(id, scope.EnrollmentWrite); err != nil {
+		return Individual{}, err
+	}
+	if err := dps.CheckID("registrationId", string(e.ID)); err != nil {
+		return Individual{}, err
+	}
+	around, err := s.surroundings(ctx, id)
+	if err != nil {
+		return Individual{}, err
+	}
+	written, err := s.individuals(id, e.ID).write(ctx, w.IfMatch, func(stored *enrollment.Individual) (enrollment.Individual, error) {
+		return s.mergeIndividual(e, stored, w.Version, around)
+	})
+	if err != nil {
+		return Individual{}, err
+	}
+	if err := s.audit(ctx, c, entry{id, "enrollment.put", string(written.ID), nil}); err != nil {
+		return Individual{}, err
+	}
+	return s.withRegistration(ctx, id, written)
+}
+
+// DeleteIndividual deletes an individual enrollment; ifMatch may be empty. Errors:
+// [dps.EnrollmentNotFound], [dps.PreconditionFailed], and those of a caller without
+// [scope.EnrollmentWrite].
+func (s *Service) DeleteIndividual(ctx context.Context, c Caller, id dps.IDScope, reg dps.RegistrationID, ifMatch string) error {
+	if err := c.demand(id, scope.EnrollmentWrite); err != nil {
+		return err
+	}
+	if err := dps.CheckID("registrationId", string(reg)); err != nil {
+		return err
+	}
+	if err := s.d.Enrollments.DeleteIndividual(ctx, id, reg, enrollment.Precondition{IfMatch: ifMatch}); err != nil {
+		return err
+	}
+	return s.audit(ctx, c, entry{id, "enrollment.delete", string(reg), nil})
+}
+
+// RevealIndividual returns an individual enrollment for its secrets to be shown, and
+// leaves a record of that. Errors: as [Service.Individual], for a caller without
+// [scope.EnrollmentWrite].
+func (s *Service) RevealIndividual(ctx context.Context, c Caller, id dps.IDScope, reg dps.RegistrationID) (enrollment.Individual, error) {
+	if err := c.demand(id, scope.EnrollmentWrite); err != nil {
+		return enrollment.Individual{}, err
+	}
+	e, err := s.individual(ctx, id, reg)
+	if err != nil {
+		return enrollment.Individual{}, err
+	}
+	return e, s.audit(ctx, c, entry{id, "enrollment.reveal", string(e.ID), nil})
+}
+
+func (s *Service) individual(ctx context.Context, id dps.IDScope, reg dps.RegistrationID) (enrollment.Individual, error) {
+	if err := dps.CheckID("registrationId", string(reg)); err != nil {
+		return enrollment.Individual{}, err
+	}
+	return s.d.Enrollments.Individual(ctx, id, reg)
+}
+
+func (s *Service) individuals(id dps.IDScope, reg dps.RegistrationID) table[enrollment.Individual] {
+	store := s.d.Enrollments
+	return table[enrollment.Individual]{
+		get: func(ctx context.Context) (enrollment.Individual, error) { return store.Individual(ctx, id, reg) },
+		put: func(ctx context.Context, e enrollment.Individual, p enrollment.Precondition) (enrollment.Individual, error) {
+			return store.PutIndividual(ctx, id, e, p)
+		},
+		etag:    func(e enrollment.Individual) dps.ETag { return e.ETag },
+		missing: dps.EnrollmentNotFound, exists: dps.EnrollmentExists,
+	}
+}
+
+// mergeIndividual completes an entry with what the writer left to us, and checks it.
+func (s *Service) mergeIndividual(e enrollment.Individual, stored *enrollment.Individual, v APIVersion, around enrollment.Surroundings) (enrollment.Individual, error) {
+	old := enrollment.Individual{}
+	if stored != nil {
+		old = *stored
+		e.Lot, e.Uploader = old.Lot, old.Uploader
+	}
+	if e.DeviceInfo == nil && !v.knowsDeviceInformation() {
+		e.DeviceInfo = old.DeviceInfo
+	}
+	var err error
+	if e.Mechanism, err = s.complete(e.Mechanism, old.Mechanism); err != nil {
+		return e, err
+	}
+	completeSettings(&e.Settings, v)
+	e.Updated = s.d.Now()
+	return e, e.Check(around)
+}
+
+func (s *Service) withRegistration(ctx context.Context, id dps.IDScope, e enrollment.Individual) (Individual, error) {
+	r, err := s.d.Registrations.Registration(ctx, id, e.ID)
+	if dps.Is(err, dps.RegistrationNotFound) {
+		r = registration.Registration{Scope: id, ID: e.ID}
+		r.Operation.Status = registration.Unassigned
+		err = nil
+	}
+	return Individual{e, r}, err
+}
+
+// surroundings reads what enrollments of a scope refer to.
+func (s *Service) surroundings(ctx context.Context, id dps.IDScope) (enrollment.Surroundings, error) {
+	snapshot, err := s.d.Scopes.Snapshot(ctx, id)
+	if err != nil {
+		return enrollment.Surroundings{}, err
+	}
+	var around enrollment.Surroundings
+	for _, l := range snapshot.Hubs {
+		around.Hubs = append(around.Hubs, l.HostName)
+	}
+	for _, a := range snapshot.Authorities {
+		around.Authorities = append(around.Authorities, a.Name)
+	}
+	return around, nil
+}

@@ -1,0 +1,178 @@
+package management
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/scope"
+)
+
+const (
+	maxHostNames  = 16
+	maxHostLength = 253 // bytes (RFC 1035, 2.3.4)
+)
+
+// ScopeChange are the members of a scope to set; nil leaves one as it is.
+type ScopeChange struct {
+	HostNames          *[]string
+	AllocationPolicy   *enrollment.AllocationPolicy
+	TrustInlineSigning *bool
+}
+
+// Scopes returns every scope by ID. Errors: those of a caller who may not manage the
+// deployment.
+func (s *Service) Scopes(ctx context.Context, c Caller) ([]scope.Scope, error) {
+	if err := c.demandDeployment(); err != nil {
+		return nil, err
+	}
+	return s.d.Scopes.List(ctx)
+}
+
+// Scope returns a scope. Errors: [dps.NotFound], and those of a caller without
+// [scope.ServiceConfig].
+func (s *Service) Scope(ctx context.Context, c Caller, id dps.IDScope) (scope.Scope, error) {
+	if err := c.demand(id, scope.ServiceConfig); err != nil {
+		return scope.Scope{}, err
+	}
+	return s.d.Scopes.Get(ctx, id)
+}
+
+// CreateScope makes a scope; an empty ID is replaced by a random one in the original's
+// form. Errors: [dps.InvalidArgument], [dps.AlreadyExists], and those of a caller who
+// may not manage the deployment.
+func (s *Service) CreateScope(ctx context.Context, c Caller, id dps.IDScope, change ScopeChange) (scope.Scope, error) {
+	if err := c.demandDeployment(); err != nil {
+		return scope.Scope{}, err
+	}
+	if id == "" {
+		made, err := s.newScopeID()
+		if err != nil {
+			return scope.Scope{}, err
+		}
+		id = made
+	}
+	if _, err := dps.ParseIDScope(string(id)); err != nil {
+		return scope.Scope{}, err
+	}
+	made := scope.Scope{ID: id, AllocationPolicy: enrollment.Hashed, Created: s.d.Now(), Updated: s.d.Now()}
+	if err := change.apply(&made); err != nil {
+		return scope.Scope{}, err
+	}
+	made, err := s.d.Scopes.Create(ctx, made)
+	if err != nil {
+		return scope.Scope{}, err
+	}
+	return made, s.audit(ctx, c, entry{made.ID, "scope.create", string(made.ID), nil})
+}
+
+// UpdateScope changes a scope; ifMatch may be empty. Errors: [dps.NotFound],
+// [dps.InvalidArgument], [dps.PreconditionFailed], [dps.AlreadyExists] (a host name is
+// shared with a scope that has a policy of the same name), and those of a caller
+// without [scope.ServiceConfig].
+func (s *Service) UpdateScope(ctx context.Context, c Caller, id dps.IDScope, change ScopeChange, ifMatch string) (scope.Scope, error) {
+	if err := c.demand(id, scope.ServiceConfig); err != nil {
+		return scope.Scope{}, err
+	}
+	t := table[scope.Scope]{
+		get: func(ctx context.Context) (scope.Scope, error) { return s.d.Scopes.Get(ctx, id) },
+		put: func(ctx context.Context, v scope.Scope, p enrollment.Precondition) (scope.Scope, error) {
+			return s.d.Scopes.Update(ctx, v, p)
+		},
+		etag: func(v scope.Scope) dps.ETag { return v.ETag },
+	}
+	updated, err := t.change(ctx, ifMatch, func(stored *scope.Scope) error {
+		stored.Updated = s.d.Now()
+		return change.apply(stored)
+	})
+	if err != nil {
+		return scope.Scope{}, err
+	}
+	return updated, s.audit(ctx, c, entry{id, "scope.update", string(id), nil})
+}
+
+// DeleteScope deletes a scope that holds nothing; ifMatch may be empty. Errors:
+// [dps.NotFound], [dps.InUse], [dps.PreconditionFailed], and those of a caller who may
+// not manage the deployment.
+func (s *Service) DeleteScope(ctx context.Context, c Caller, id dps.IDScope, ifMatch string) error {
+	if err := c.demandDeployment(); err != nil {
+		return err
+	}
+	if err := s.d.Scopes.Delete(ctx, id, enrollment.Precondition{IfMatch: ifMatch}); err != nil {
+		return err
+	}
+	return s.audit(ctx, c, entry{id, "scope.delete", string(id), nil})
+}
+
+func (s *Service) newScopeID() (dps.IDScope, error) {
+	raw := make([]byte, 4)
+	if _, err := io.ReadFull(s.d.Rand, raw); err != nil {
+		return "", fmt.Errorf("make scope ID: %w", err)
+	}
+	return dps.IDScope("0ne" + strings.ToUpper(hex.EncodeToString(raw))), nil
+}
+
+func (change ScopeChange) apply(to *scope.Scope) error {
+	if change.HostNames != nil {
+		hosts, err := hostNames(*change.HostNames)
+		if err != nil {
+			return err
+		}
+		to.HostNames = hosts
+	}
+	if change.AllocationPolicy != nil {
+		switch *change.AllocationPolicy {
+		case enrollment.Hashed, enrollment.GeoLatency, enrollment.Static:
+			to.AllocationPolicy = *change.AllocationPolicy
+		default:
+			return dps.Invalid("allocationPolicy", "enum", "of a scope must be hashed, geoLatency or static")
+		}
+	}
+	if change.TrustInlineSigning != nil {
+		to.TrustInlineSigning = *change.TrustInlineSigning
+	}
+	return nil
+}
+
+// hostNames folds names and refuses what no Host header can hold.
+func hostNames(names []string) ([]string, error) {
+	if len(names) > maxHostNames {
+		return nil, dps.Invalid("hostNames", "length", "may hold at most "+strconv.Itoa(maxHostNames)+" names")
+	}
+	out := make([]string, 0, len(names))
+	for i, name := range names {
+		folded := dps.FoldASCII(strings.TrimSuffix(strings.Trim(name, "[]"), "."))
+		if !isHost(folded) {
+			return nil, dps.Invalid("hostNames["+strconv.Itoa(i)+"]", "host", "must be a host name or an IP address, without scheme and port")
+		}
+		if !slices.Contains(out, folded) {
+			out = append(out, folded)
+		}
+	}
+	return out, nil
+}
+
+func isHost(s string) bool {
+	if _, err := netip.ParseAddr(s); err == nil {
+		return true
+	}
+	if s == "" || len(s) > maxHostLength {
+		return false
+	}
+	for label := range strings.SplitSeq(s, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+		if strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,41 @@
+package management
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/hub"
+	"github.com/zerotouch-dps/dps/registration"
+	"github.com/zerotouch-dps/dps/scope"
+	"github.com/zerotouch-dps/dps/storage"
+)
+
+// Registrations are the registration records that an enrollment is shown with.
+type Registrations interface {
+	// Registration returns a record. Errors: [dps.RegistrationNotFound].
+	Registration(ctx context.Context, s dps.IDScope, id dps.RegistrationID) (registration.Registration, error)
+}
+
+// ProbeFunc tests a link: it dials the hub with the link's credential.
+type ProbeFunc func(ctx context.Context, l hub.Linked) (hub.Probe, error)
+
+// Deps are what a [Service] works with; all are required.
+type Deps struct {
+	Enrollments   enrollment.Store
+	Registrations Registrations
+	Scopes        scope.Store
+	Deployment    storage.Deployment
+	Probe         ProbeFunc
+	HubKinds      []string // adapters that a link may name; the first is the default
+	Now           func() time.Time
+	Rand          io.Reader
+}
+
+// Service is the use cases. It is safe for concurrent use.
+type Service struct{ d Deps }
+
+// New returns a Service.
+func New(d Deps) *Service { return &Service{d} }

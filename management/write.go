@@ -1,0 +1,111 @@
+package management
+
+import (
+	"context"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/enrollment"
+)
+
+// Write says how an entry is written.
+type Write struct {
+	IfMatch string // header's text; empty: the entry must not exist
+	Version APIVersion
+}
+
+// maxRaces bounds how often one write is tried anew because somebody else wrote
+// between its read and its commit.
+const maxRaces = 8
+
+// table is one kind of entry in the store.
+type table[T any] struct {
+	get             func(ctx context.Context) (T, error)
+	put             func(ctx context.Context, entry T, p enrollment.Precondition) (T, error)
+	etag            func(T) dps.ETag
+	missing, exists dps.Code
+}
+
+// write is a PUT of the service API: read, merge what the caller left out, commit on
+// the condition that nobody wrote in between.
+func (t table[T]) write(ctx context.Context, ifMatch string, merge func(stored *T) (T, error)) (T, error) {
+	var none T
+	for range maxRaces {
+		stored, err := t.read(ctx)
+		if err != nil {
+			return none, err
+		}
+		p, err := t.precondition(ifMatch, stored)
+		if err != nil {
+			return none, err
+		}
+		entry, err := merge(stored)
+		if err != nil {
+			return none, err
+		}
+		written, err := t.put(ctx, entry, p)
+		if !dps.Is(err, dps.PreconditionFailed) && !dps.Is(err, t.exists) {
+			return written, err
+		}
+	}
+	return none, raced()
+}
+
+// read returns nil when there is no such entry.
+func (t table[T]) read(ctx context.Context) (*T, error) {
+	stored, err := t.get(ctx)
+	if dps.Is(err, t.missing) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &stored, nil
+}
+
+// precondition turns the caller's expectation into one on the very version read, so
+// that merged secrets are those of the entry that is replaced.
+func (t table[T]) precondition(ifMatch string, stored *T) (enrollment.Precondition, error) {
+	switch {
+	case stored == nil && ifMatch == "":
+		return enrollment.Precondition{Absent: true}, nil
+	case stored == nil:
+		return enrollment.Precondition{}, dps.Errorf(dps.PreconditionFailed, "there is no entry of this ID to match If-Match; leave the header out to create one")
+	case ifMatch == "":
+		return enrollment.Precondition{}, dps.Errorf(t.exists, "an entry of this ID exists; send its etag in If-Match to update it")
+	case !t.etag(*stored).Matches(ifMatch):
+		return enrollment.Precondition{}, changed()
+	}
+	return enrollment.Precondition{IfMatch: t.etag(*stored).Quoted()}, nil
+}
+
+// change reads an entry that must exist, alters it, and commits on the condition that
+// nobody wrote in between. An empty ifMatch expects nothing of the entry.
+func (t table[T]) change(ctx context.Context, ifMatch string, alter func(stored *T) error) (T, error) {
+	var none T
+	for range maxRaces {
+		entry, err := t.get(ctx)
+		if err != nil {
+			return none, err
+		}
+		read := t.etag(entry)
+		if ifMatch != "" && !read.Matches(ifMatch) {
+			return none, changed()
+		}
+		if err := alter(&entry); err != nil {
+			return none, err
+		}
+		written, err := t.put(ctx, entry, enrollment.Precondition{IfMatch: read.Quoted()})
+		if !dps.Is(err, dps.PreconditionFailed) {
+			return written, err
+		}
+	}
+	return none, raced()
+}
+
+func changed() error {
+	return dps.Errorf(dps.PreconditionFailed, "the record has changed: If-Match differs from its etag; read it again")
+}
+
+func raced() error {
+	return dps.Errorf(dps.ConcurrentChange, "others kept changing the record; try again")
+}
