@@ -91,4 +91,3 @@ func wantOf(id, tags string) hub.Want {
 		Auth: hub.Auth{Type: hub.AuthSAS, Primary: hubtest.Key(1), Secondary: hubtest.Key(2)},
 	}
 }
-

@@ -92,4 +92,3 @@ func TestCallsPerAssignment(t *testing.T) {
 		})
 	}
 }
-

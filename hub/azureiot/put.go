@@ -121,4 +121,3 @@ func (r *Registry) twin(ctx context.Context, deviceID string) (twin, error) {
 	err := r.client.call(ctx, request{method: http.MethodGet, path: twinPath(deviceID)}, &t)
 	return t, err
 }
-
