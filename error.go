@@ -106,8 +106,7 @@ func Invalid(field, rule, text string) *Error {
 // CodeOf returns the code of the first [Error] in err's chain, [Internal] when
 // there is none. It must not be asked of a nil error.
 func CodeOf(err error) Code {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Code
 	}
 	return Internal

@@ -5,7 +5,6 @@ package allocation
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/enrollment"
@@ -99,16 +98,4 @@ func isLinked(name string, linked []hub.Linked) bool {
 		}
 	}
 	return false
-}
-
-// Weights says how much of the devices each candidate should get, for explanations.
-func Weights(candidates []Candidate) string {
-	text := ""
-	for i, c := range candidates {
-		if i > 0 {
-			text += ", "
-		}
-		text += fmt.Sprintf("%s:%d", c.Hub, c.Weight)
-	}
-	return text
 }

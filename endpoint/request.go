@@ -91,8 +91,7 @@ func jsonError(err error) error {
 	if errors.As(err, &wrong) {
 		return dps.Errorf(dps.BadRequest, "body must be a JSON object, not a JSON %s", wrong.Value)
 	}
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return dps.Errorf(dps.BadRequest, "body is not JSON: fault at byte %d", syntax.Offset)
 	}
 	return dps.Errorf(dps.BadRequest, "body is not JSON: it ends too early")

@@ -48,6 +48,7 @@ func (g *Group) Anchors() []Anchor {
 		return []Anchor{PrefixAnchor(g.IDPrefix)}
 	case attestation.X509CA:
 		return signerAnchors(m)
+	case attestation.X509Leaf, attestation.SymmetricKey, attestation.TPM: // individuals only
 	}
 	return nil
 }

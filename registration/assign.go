@@ -124,11 +124,9 @@ type work struct {
 var errLeaseLost = errors.New("another replica took the operation over")
 
 func retryable(err error) bool {
-	switch dps.CodeOf(err) {
-	case dps.HubUnavailable, dps.Unavailable, dps.Throttled, dps.Internal, dps.PreconditionFailed:
-		return true
-	}
-	return false
+	code := dps.CodeOf(err)
+	return code == dps.HubUnavailable || code == dps.Unavailable || code == dps.Throttled ||
+		code == dps.Internal || code == dps.PreconditionFailed
 }
 
 // place writes the identity into the hub.

@@ -27,7 +27,7 @@ func (r *Registrar) plan(ctx context.Context, req Request, a admission) (Start, 
 		return s, nil
 	}
 	why := decision{Entry: a.match.Ref, Proof: a.proof.Kind, Reprovision: reprovisionText(a, req)}
-	if err := r.choose(ctx, &s.Registration, req, a, &why); err != nil {
+	if err := choose(ctx, &s.Registration, req, a, &why); err != nil {
 		if dps.CodeOf(err) == dps.Internal {
 			return Start{}, err
 		}
@@ -41,7 +41,7 @@ func (r *Registrar) plan(ctx context.Context, req Request, a admission) (Start, 
 // the ID, the creation time and the last assignment are kept from the current row.
 func (r *Registrar) newRow(req Request, a admission) (Registration, error) {
 	now := r.now()
-	id, err := r.newOperationID(a.config.Scope.ID)
+	id, err := r.newOperationID()
 	if err != nil {
 		return Registration{}, err
 	}
@@ -72,11 +72,11 @@ func (s *Start) fail(err error) {
 }
 
 // choose settles hub, device ID, credential, twin and what the hub write may do.
-func (r *Registrar) choose(ctx context.Context, row *Registration, req Request, a admission, why *decision) error {
+func choose(ctx context.Context, row *Registration, req Request, a admission, why *decision) error {
 	was := row.Assignment
 	how := reprovisionOf(a.match.Settings.Reprovision, req.APIVersion)
 	if was.Hub != "" && how == never {
-		return r.stay(row, req, a, was, why)
+		return stay(row, a, was, why)
 	}
 	link, err := allocate(ctx, row.ID, a.config, a.match.Settings, why)
 	if err != nil {
@@ -88,23 +88,23 @@ func (r *Registrar) choose(ctx context.Context, row *Registration, req Request, 
 	switch {
 	case was.Hub == "":
 		op.Substatus = InitialAssignment
-		return r.want(row, req, a, link, deviceID, hub.Create)
+		return want(row, a, link, deviceID, hub.Create)
 	case moved:
 		op.Substatus = DataReset
 		if _, linked := a.config.linked(was.Hub); how == migrate && linked {
 			op.Substatus = DataMigrated
 		}
-		return r.want(row, req, a, link, deviceID, hub.Create)
+		return want(row, a, link, deviceID, hub.Create)
 	case how == reset:
 		op.Substatus = DataReset
-		return r.want(row, req, a, link, deviceID, hub.Reset)
+		return want(row, a, link, deviceID, hub.Reset)
 	}
-	return r.keep(row, req, a, link, deviceID)
+	return keep(row, a, link, deviceID)
 }
 
 // stay keeps a device where it was first put. When that hub is not linked any more the
 // stored assignment is returned as it is, for nothing can be verified.
-func (r *Registrar) stay(row *Registration, req Request, a admission, was Assignment, why *decision) error {
+func stay(row *Registration, a admission, was Assignment, why *decision) error {
 	link, ok := a.config.linked(was.Hub)
 	if !ok {
 		why.Reason = "stays on its hub, which is not linked any more"
@@ -112,16 +112,16 @@ func (r *Registrar) stay(row *Registration, req Request, a admission, was Assign
 		return nil
 	}
 	why.Hub, why.Reason = link.HostName, "stays on its hub"
-	return r.keep(row, req, a, link, was.DeviceID)
+	return keep(row, a, link, was.DeviceID)
 }
 
 // keep is a further registration on the same hub: with an unchanged credential no hub
 // call is made, unless the hub takes calls freely and can be asked whether the
 // identity still exists.
-func (r *Registrar) keep(row *Registration, req Request, a admission, link hub.Linked, deviceID string) error {
+func keep(row *Registration, a admission, link hub.Linked, deviceID string) error {
 	was := row.Assignment
 	row.Operation.Substatus = Reprovisioned
-	if err := r.want(row, req, a, link, deviceID, hub.Ensure); err != nil {
+	if err := want(row, a, link, deviceID, hub.Ensure); err != nil {
 		return err
 	}
 	if link.IdentityRate > 0 && was.CredentialDigest == hub.CredentialDigest(row.Operation.Want.Auth) {
@@ -201,7 +201,7 @@ func holds(names []string, name string) bool {
 }
 
 // want fills in the identity that the hub shall hold.
-func (r *Registrar) want(row *Registration, req Request, a admission, link hub.Linked, deviceID string, mode hub.Mode) error {
+func want(row *Registration, a admission, link hub.Linked, deviceID string, mode hub.Mode) error {
 	auth, err := authOf(a, link)
 	if err != nil {
 		return err

@@ -272,7 +272,7 @@ func (r *Registrar) retryAfter(reg Registration, a admission) time.Duration {
 }
 
 // newOperationID returns "4.<16 hex>.<guid>", the original's form.
-func (r *Registrar) newOperationID(s dps.IDScope) (dps.OperationID, error) {
+func (r *Registrar) newOperationID() (dps.OperationID, error) {
 	var b [8]byte
 	if _, err := io.ReadFull(r.rand, b[:]); err != nil {
 		return "", fmt.Errorf("make operation ID: %w", err)

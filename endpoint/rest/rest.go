@@ -183,8 +183,7 @@ func segment(r *http.Request, name string) (string, error) {
 
 func (c *call) body() (endpoint.Body, error) {
 	text, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, endpoint.MaxBodySize))
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return endpoint.Body{}, dps.Errorf(dps.TooLarge, "the body is larger than %d bytes", endpoint.MaxBodySize)
 	}
 	if err != nil {

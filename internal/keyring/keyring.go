@@ -101,7 +101,7 @@ func (r *Ring) KeyIDs() []string {
 func (r *Ring) Seal(random io.Reader, at Place, plain []byte) ([]byte, error) {
 	k := r.keys[0]
 	out := make([]byte, 0, 2+len(k.id)+nonceSize+len(plain)+16)
-	out = append(out, format1, byte(len(k.id)))
+	out = append(out, format1, byte(len(k.id))) //nolint:gosec // at most maxKID
 	out = append(out, k.id...)
 	out = out[:len(out)+nonceSize]
 	nonce := out[len(out)-nonceSize:]

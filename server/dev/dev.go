@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -52,6 +53,7 @@ type Dev struct {
 	folder folder
 	hubs   []*EmbeddedHub
 	server *server.Server
+	now    func() time.Time
 	tidy   func() error // removes what an in-memory run left on disk
 }
 
@@ -62,7 +64,7 @@ func Open(ctx context.Context, c Config, env server.Env) (d *Dev, err error) {
 	if err != nil {
 		return nil, err
 	}
-	d = &Dev{tidy: func() error { return nil }}
+	d = &Dev{now: env.Now, tidy: func() error { return nil }}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.abandon())
@@ -246,12 +248,8 @@ func (d *Dev) ensureScope(ctx context.Context, scopes scope.Store, host string) 
 	if err != nil {
 		return scope.Scope{}, fmt.Errorf("list scopes: %w", err)
 	}
-	for _, sc := range all {
-		if !contains(sc.HostNames, host) {
-			sc.HostNames = append(sc.HostNames, host)
-			return scopes.Update(ctx, sc, enrollment.Precondition{})
-		}
-		return sc, nil
+	if len(all) > 0 {
+		return d.reachable(ctx, scopes, all[0], host)
 	}
 	id, err := d.newScopeID()
 	if err != nil {
@@ -259,16 +257,17 @@ func (d *Dev) ensureScope(ctx context.Context, scopes scope.Store, host string) 
 	}
 	return scopes.Create(ctx, scope.Scope{
 		ID: id, HostNames: []string{host, "localhost"}, AllocationPolicy: enrollment.Hashed, TrustInlineSigning: true,
+		Updated: d.now(),
 	})
 }
 
-func contains(list []string, s string) bool {
-	for _, one := range list {
-		if one == s {
-			return true
-		}
+// reachable gives the scope the address as a host name if it has it not.
+func (d *Dev) reachable(ctx context.Context, scopes scope.Store, sc scope.Scope, host string) (scope.Scope, error) {
+	if slices.Contains(sc.HostNames, host) {
+		return sc, nil
 	}
-	return false
+	sc.HostNames, sc.Updated = append(sc.HostNames, host), d.now()
+	return scopes.Update(ctx, sc, enrollment.Precondition{})
 }
 
 // newScopeID returns an ID of the original's form: 0ne and eight hex digits.
@@ -300,6 +299,7 @@ func (d *Dev) ensurePolicy(ctx context.Context, scopes scope.Store, id dps.IDSco
 	}
 	return scopes.PutPolicy(ctx, id, scope.AccessPolicy{
 		Name: servicePolicy, Primary: dps.NewSecret(primary), Secondary: dps.NewSecret(secondary), Rights: scope.AllRights,
+		Updated: d.now(),
 	}, enrollment.Precondition{})
 }
 
@@ -318,7 +318,7 @@ func (d *Dev) linkHubs(ctx context.Context, scopes scope.Store, id dps.IDScope) 
 		link := h.Hub.Link()
 		link.TrustedCAs, link.Location = string(root), fmt.Sprintf("dev%d", i+1)
 		link.DialAddress = net.JoinHostPort(h.Host, strconv.Itoa(h.Port()))
-		link.AllocationWeight, link.ApplyAllocation = 1, true
+		link.AllocationWeight, link.ApplyAllocation, link.Updated = 1, true, d.now()
 		for _, was := range linked {
 			if was.HostName == link.HostName {
 				link.AllocationWeight, link.ApplyAllocation, link.IdentityRate = was.AllocationWeight, was.ApplyAllocation, was.IdentityRate

@@ -26,7 +26,9 @@ type folder struct {
 	random io.Reader
 }
 
-func (f folder) file(name ...string) string { return filepath.Join(append([]string{f.path}, name...)...) }
+func (f folder) file(name ...string) string {
+	return filepath.Join(append([]string{f.path}, name...)...)
+}
 
 // once returns a file's content, making it first if it is not there. Secrets all: mode
 // 0600.

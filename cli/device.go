@@ -1,0 +1,218 @@
+package cli
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/attestation"
+	"github.com/zerotouch-dps/dps/client/device"
+	"github.com/zerotouch-dps/dps/server/dev"
+)
+
+type deviceCmd struct {
+	Register deviceRegisterCmd `cmd:"" help:"Register one device over HTTPS and print the hub it was assigned to."`
+	Fleet    deviceFleetCmd    `cmd:"" help:"Boot many simulated devices at once and report percentiles."`
+}
+
+// targetFlags say where devices connect; what is missing comes from a ready file.
+type targetFlags struct {
+	Host      string `help:"Device endpoint. Default: from the ready file." env:"DPS_DEVICE_HOST"`
+	Port      int    `help:"HTTPS port. Default: from the ready file, else 443."`
+	IDScope   string `name:"id-scope" help:"ID scope. Default: from the ready file." env:"DPS_ID_SCOPE"`
+	CA        string `name:"ca" help:"PEM file of roots to trust. Default: from the ready file, else the system's." type:"path" env:"DPS_CA_FILE"`
+	ReadyFile string `help:"Ready file of dps dev." default:".dps/ready.json" type:"path" env:"DPS_READY_FILE"`
+}
+
+// endpoint merges flags and ready file.
+func (t targetFlags) endpoint(env *Env) (device.Endpoint, dev.Ready, error) {
+	ready, err := readReady(t.ReadyFile)
+	if err != nil && (!errors.Is(err, fs.ErrNotExist) || t.Host == "" || t.IDScope == "") {
+		return device.Endpoint{}, ready, err
+	}
+	e := device.Endpoint{
+		Host: firstOf(t.Host, ready.DeviceHost), Port: t.Port, IDScope: firstOf(t.IDScope, ready.IDScope), Now: env.Now,
+	}
+	if e.Port == 0 && t.Host == "" {
+		e.Port = ready.Ports.HTTPS
+	}
+	if e.Port == 0 {
+		e.Port = 443
+	}
+	e.Roots, err = roots(firstOf(t.CA, ready.CAFile))
+	return e, ready, err
+}
+
+func readReady(path string) (ready dev.Ready, err error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return ready, fmt.Errorf("%w; start \"dps dev\", or give --host and --id-scope", err)
+	}
+	if err := json.Unmarshal(text, &ready); err != nil {
+		return ready, fmt.Errorf("ready file %s: %w", path, err)
+	}
+	return ready, nil
+}
+
+func firstOf(texts ...string) string {
+	for _, t := range texts {
+		if t != "" {
+			return t
+		}
+	}
+	return ""
+}
+
+// roots reads the CA certificates to trust; an empty path means the system's.
+func roots(path string) (*x509.CertPool, error) {
+	if path == "" {
+		return nil, nil //nolint:nilnil // a nil pool is how TLS names the system's roots
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read CA file: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s holds no PEM certificate", path)
+	}
+	return pool, nil
+}
+
+type deviceRegisterCmd struct {
+	targetFlags
+	RegistrationID string        `name:"registration-id" required:"" help:"Who the device is."`
+	Key            string        `help:"Symmetric key of the device (base64)." env:"DPS_DEVICE_KEY"`
+	GroupKey       string        `help:"Symmetric key of the enrollment group (base64), from which the device's is derived." env:"DPS_GROUP_KEY"`
+	Cert           string        `help:"PEM file of the device certificate, with intermediates below it if any." type:"existingfile"`
+	CertKey        string        `help:"PEM file of the certificate's private key." type:"existingfile"`
+	New            bool          `help:"Make key material: a P-256 key and a self-signed certificate, or with --attestation symmetric-key a key."`
+	Attestation    string        `help:"What --new makes: x509 or symmetric-key." enum:"x509,symmetric-key" default:"x509"`
+	Out            string        `help:"Folder in which --new keeps what it makes." default:".dps/devices" type:"path"`
+	Enroll         bool          `help:"Make an individual enrollment for the device first, through the service API."`
+	Service        string        `name:"service-connection-string" help:"Service connection string for --enroll. Default: from the ready file." env:"DPS_SERVICE_CONNECTION_STRING"`
+	Payload        string        `help:"JSON payload of the registration."`
+	Timeout        time.Duration `help:"How long to try." default:"5m"`
+	Output         string        `help:"text or json." enum:"text,json" default:"text"`
+}
+
+// Help shows examples below the flags.
+func (deviceRegisterCmd) Help() string {
+	return `Examples:
+  dps device register --registration-id my-device --new --enroll
+  dps device register --registration-id my-device --group-key "$KEY" --host dps.example --id-scope 0ne00AB12CD
+  dps device register --registration-id my-device --cert chain.pem --cert-key key.pem --payload '{"line":3}'`
+}
+
+// Run registers one device.
+func (c deviceRegisterCmd) Run(ctx context.Context, env *Env) error {
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	if c.Payload != "" && !json.Valid([]byte(c.Payload)) {
+		return usagef("--payload is not JSON")
+	}
+	endpoint, ready, err := c.endpoint(env)
+	if err != nil {
+		return err
+	}
+	identity, err := c.identity(env)
+	if err != nil {
+		return err
+	}
+	if c.Enroll {
+		to, err := newEnroller(firstOf(c.Service, ready.ServiceConnectionString), endpoint, env)
+		if err != nil {
+			return err
+		}
+		if err := to.individual(ctx, identity); err != nil {
+			return err
+		}
+	}
+	d := device.New(endpoint, identity)
+	defer d.Close()
+	result, err := d.Register(ctx, json.RawMessage(c.Payload))
+	if err != nil {
+		return err
+	}
+	return c.print(env, result)
+}
+
+func (c deviceRegisterCmd) print(env *Env, r device.Result) error {
+	if c.Output == "json" {
+		say(env.Stdout, "%s", r.Raw)
+	} else {
+		sayResult(env, r)
+	}
+	if r.Status != "assigned" {
+		return fmt.Errorf("registration ended %s", r.Status)
+	}
+	return nil
+}
+
+func sayResult(env *Env, r device.Result) {
+	reg := r.Registration
+	switch r.Status {
+	case "assigned":
+		say(env.Stdout, "%s is assigned to hub %s as device %s (%s) in %s.", reg.RegistrationID, reg.AssignedHub,
+			reg.DeviceID, reg.Substatus, r.Took.Round(100*time.Microsecond))
+	case "failed":
+		say(env.Stdout, "%s failed: %s (code %d).", reg.RegistrationID, reg.ErrorMessage, reg.ErrorCode)
+	default:
+		say(env.Stdout, "%s: %s.", reg.RegistrationID, r.Status)
+	}
+	if len(reg.Payload) > 0 {
+		say(env.Stdout, "Payload: %s", reg.Payload)
+	}
+}
+
+// identity takes or makes the device's credential.
+func (c deviceRegisterCmd) identity(env *Env) (device.Identity, error) {
+	id := device.Identity{RegistrationID: c.RegistrationID}
+	switch {
+	case c.New:
+		return c.newIdentity(env)
+	case c.Key != "":
+		id.Key = dps.NewSecret(c.Key)
+	case c.GroupKey != "":
+		key, err := attestation.DeriveDeviceKey(dps.NewSecret(c.GroupKey), c.RegistrationID)
+		if err != nil {
+			return id, usagef("--group-key: %v", err)
+		}
+		id.Key = key
+	case c.Cert != "" && c.CertKey != "":
+		cert, err := tls.LoadX509KeyPair(c.Cert, c.CertKey)
+		if err != nil {
+			return id, fmt.Errorf("load device certificate: %w", err)
+		}
+		id.Certificate = &cert
+	default:
+		return id, usagef("give the device a credential: --key, --group-key, --cert with --cert-key, or --new")
+	}
+	return id, nil
+}
+
+// newIdentity makes key material and keeps it, so that the same device can register
+// again; what is kept already is used.
+func (c deviceRegisterCmd) newIdentity(env *Env) (device.Identity, error) {
+	base := filepath.Join(c.Out, dps.FoldASCII(c.RegistrationID))
+	if err := os.MkdirAll(c.Out, 0o700); err != nil {
+		return device.Identity{}, fmt.Errorf("make folder: %w", err)
+	}
+	id := device.Identity{RegistrationID: c.RegistrationID}
+	if c.Attestation == "symmetric-key" {
+		key, err := keptKey(base+".symmetric-key", env)
+		id.Key = key
+		return id, err
+	}
+	cert, err := keptCertificate(base, c.RegistrationID, env)
+	id.Certificate = cert
+	return id, err
+}
