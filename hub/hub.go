@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/zerotouch-dps/dps"
@@ -31,6 +32,10 @@ type Linked struct {
 	Created, Updated time.Time
 }
 
+// ErrThrottled is in the chain of a [dps.HubUnavailable] by which a healthy hub asks
+// for fewer calls.
+var ErrThrottled = errors.New("the hub throttles")
+
 // AuthType is how a device identifies itself to the hub; the texts are IoT Hub's.
 type AuthType string
 
@@ -56,7 +61,8 @@ type Twin struct{ Tags, Desired json.RawMessage }
 type Mode int
 
 // The modes. Each creates a missing identity with credential, twin and capabilities
-// in one step.
+// in one step. Capabilities are written whenever the credential is; the status of an
+// identity that exists is its operator's and stays.
 const (
 	// Create is a first assignment: an identity that exists gets the credential,
 	// conditionally on the etag read; its twin and status stay.
@@ -81,6 +87,8 @@ type Want struct {
 
 // Placed is an identity as the hub holds it after a Put.
 type Placed struct {
+	// GenerationID and ETag are empty when the call that made the identity does not
+	// tell them; a Get does.
 	GenerationID string
 	ETag         string
 	// Created tells that this call made the identity.
@@ -120,7 +128,8 @@ type Probe struct {
 //
 // Errors, from any method: [dps.HubUnauthorized], [dps.HubNotFound], [dps.HubFull],
 // [dps.HubRejected] are final; [dps.HubUnavailable] (RetryAfter when the hub said
-// so) is worth another try.
+// so; wrapping [ErrThrottled] when it said no more than "slower") is worth another
+// try.
 type Registry interface {
 	// Probe tells whether the link works.
 	Probe(ctx context.Context) (Probe, error)
@@ -132,8 +141,8 @@ type Registry interface {
 	// Delete deletes an identity whose etag is ifMatch. Errors:
 	// [dps.HubDeviceNotFound], [dps.PreconditionFailed].
 	Delete(ctx context.Context, deviceID, ifMatch string) error
-	// List returns up to limit identities (without twins) in the hub's own order, and
-	// a token for the next page, empty at the end.
+	// List returns up to limit identities in the hub's own order, and a token for the
+	// next page, empty at the end. Twins, generation IDs and SAS keys may be absent.
 	List(ctx context.Context, after string, limit int) (devices []Device, next string, err error)
 	// Capabilities returns what the product can do.
 	Capabilities() Capabilities

@@ -1,0 +1,114 @@
+// Package allocation chooses a hub among candidates: one file per policy. Candidates
+// and a registration ID enter, a decision with its reason leaves; whether a device
+// may be assigned at all was decided before.
+package allocation
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/hub"
+)
+
+// Candidate is a hub that may be chosen.
+type Candidate struct {
+	Hub    string
+	Weight int // 1 to 1000
+}
+
+// Request is the question put to a policy.
+type Request struct {
+	ID         dps.RegistrationID
+	Candidates []Candidate // never empty
+	Named      bool        // the enrollment names its hubs
+}
+
+// Decision is a policy's answer.
+type Decision struct {
+	Hub string
+	// Reason says in a few words why, for the decision record.
+	Reason string
+}
+
+// Policy chooses a hub. Errors: [dps.NoHub], [dps.AllocationFailed].
+type Policy interface {
+	Choose(ctx context.Context, r Request) (Decision, error)
+}
+
+// For returns the policy of a name. Errors: [dps.AllocationFailed] for a policy that
+// this release stores but does not run.
+func For(name enrollment.AllocationPolicy) (Policy, error) {
+	switch name {
+	case enrollment.Hashed:
+		return hashed{}, nil
+	case enrollment.GeoLatency:
+		return hashed{note: "; no latency data"}, nil
+	case enrollment.Static:
+		return static{}, nil
+	case enrollment.Custom:
+	}
+	return nil, dps.Errorf(dps.AllocationFailed, "allocation policy %q is not available in this release", name)
+}
+
+// Candidates returns the hubs that an entry's devices may be put on: those that it
+// names, else every linked one, minus those that take part in no policy. Errors:
+// [dps.NoHub], which says whether nothing is linked or nothing is left.
+func Candidates(named []string, linked []hub.Linked) ([]Candidate, error) {
+	if len(linked) == 0 {
+		return nil, dps.Errorf(dps.NoHub, "no hub is linked to this ID scope")
+	}
+	var out []Candidate
+	for _, l := range linked {
+		if l.ApplyAllocation && admits(named, l.HostName) {
+			out = append(out, Candidate{Hub: l.HostName, Weight: max(1, l.AllocationWeight)})
+		}
+	}
+	if len(out) == 0 {
+		return nil, noneLeft(named, linked)
+	}
+	return out, nil
+}
+
+func admits(named []string, host string) bool {
+	if len(named) == 0 {
+		return true
+	}
+	for _, n := range named {
+		if dps.FoldASCII(n) == dps.FoldASCII(host) {
+			return true
+		}
+	}
+	return false
+}
+
+func noneLeft(named []string, linked []hub.Linked) error {
+	for _, n := range named {
+		if !isLinked(n, linked) {
+			return dps.Errorf(dps.NoHub, "no linked hub can take this device: the enrollment names %q, which is not linked", n)
+		}
+	}
+	return dps.Errorf(dps.NoHub, "no linked hub can take this device: none takes part in allocation")
+}
+
+func isLinked(name string, linked []hub.Linked) bool {
+	for _, l := range linked {
+		if dps.FoldASCII(l.HostName) == dps.FoldASCII(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// Weights says how much of the devices each candidate should get, for explanations.
+func Weights(candidates []Candidate) string {
+	text := ""
+	for i, c := range candidates {
+		if i > 0 {
+			text += ", "
+		}
+		text += fmt.Sprintf("%s:%d", c.Hub, c.Weight)
+	}
+	return text
+}

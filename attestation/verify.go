@@ -1,0 +1,229 @@
+package attestation
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/zerotouch-dps/dps"
+)
+
+// pathCacheSize bounds the remembered CA paths: one per issuing CA and set of
+// presented intermediates, about 4 KB each.
+const pathCacheSize = 4096
+
+// Verifier decides whether evidence proves an identity. It is safe for concurrent
+// use; every refusal bears [dps.Unauthorized] and one fixed message, the reason is
+// in its cause.
+type Verifier struct {
+	Now   func() time.Time
+	paths *lru.Cache[string, upward]
+}
+
+// NewVerifier returns a verifier that reads the time from now.
+func NewVerifier(now func() time.Time) *Verifier {
+	paths, err := lru.New[string, upward](pathCacheSize)
+	if err != nil {
+		panic(err) // the size is a positive constant
+	}
+	return &Verifier{Now: now, paths: paths}
+}
+
+// Refuse makes the one refusal that a device without a proof sees.
+func Refuse(reason error) error {
+	return &dps.Error{Code: dps.Unauthorized, Message: "Unauthorized", Err: reason}
+}
+
+// VerifyLeaf checks an X.509 device against the certificates pinned by its
+// individual enrollment.
+func (v *Verifier) VerifyLeaf(m X509Leaf, e X509Evidence, s Subject) (Proof, error) {
+	leaf := e.Chain[0]
+	info := Describe(leaf)
+	proof := Proof{Kind: KindX509, Leaf: &info}
+	switch {
+	case m.Primary != nil && m.Primary.Info.SHA256 == info.SHA256:
+	case m.Secondary != nil && m.Secondary.Info.SHA256 == info.SHA256:
+		proof.Secondary = true
+	default:
+		return Proof{}, Refuse(fmt.Errorf("presented certificate %s is not the enrolled one", info.SHA256))
+	}
+	if err := CheckValidity(leaf, v.Now()); err != nil {
+		return Proof{}, Refuse(err)
+	}
+	if err := CheckKeyStrength(leaf); err != nil {
+		return Proof{}, Refuse(err)
+	}
+	if err := checkName(leaf, s.ID); err != nil {
+		return Proof{}, Refuse(err)
+	}
+	return proof, nil
+}
+
+// Path is a verified chain above a device certificate, nearest signer first.
+type Path []*x509.Certificate
+
+// VerifyChain checks an X.509 device's chain against the scope's CA certificates and
+// returns every verified path above the leaf; which of them an enrollment is bound to
+// is the caller's question (see [Signer]).
+func (v *Verifier) VerifyChain(e X509Evidence, t *Trust, signing Signing, s Subject) ([]Path, error) {
+	if err := checkName(e.Chain[0], s.ID); err != nil {
+		return nil, Refuse(err)
+	}
+	found, err := v.chains(e.Chain, t, signing)
+	if err != nil {
+		return nil, Refuse(err)
+	}
+	paths := make([]Path, len(found))
+	for i, p := range found {
+		paths[i] = p
+	}
+	return paths, nil
+}
+
+// ChainProof is the proof of a device whose signer an enrollment is bound to.
+func ChainProof(leaf, signer *x509.Certificate, secondary bool) Proof {
+	l, s := Describe(leaf), Describe(signer)
+	return Proof{Kind: KindX509, Leaf: &l, Signer: &s, Secondary: secondary}
+}
+
+// Binds reports whether the mechanism is bound to a certificate of a path, by its own
+// slots or by CA names, and through which slot.
+func (m X509CA) Binds(cert *x509.Certificate, t *Trust) (ok, secondary bool) {
+	if pinned(m.Primary, cert) || t.named(cert, m.PrimaryRef) {
+		return true, false
+	}
+	return pinned(m.Secondary, cert) || t.named(cert, m.SecondaryRef), true
+}
+
+func pinned(c *Certificate, cert *x509.Certificate) bool {
+	return c != nil && string(c.DER) == string(cert.Raw)
+}
+
+func (t *Trust) named(cert *x509.Certificate, name string) bool {
+	if name == "" {
+		return false
+	}
+	for _, n := range t.names[string(cert.Raw)] {
+		if dps.FoldASCII(n) == dps.FoldASCII(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// Inline returns the signing certificates that stand inside the mechanism.
+func (m X509CA) Inline() []*x509.Certificate {
+	var out []*x509.Certificate
+	for _, c := range []*Certificate{m.Primary, m.Secondary} {
+		if c == nil {
+			continue
+		}
+		if cert, err := x509.ParseCertificate(c.DER); err == nil {
+			out = append(out, cert)
+		}
+	}
+	return out
+}
+
+// checkName holds the registration ID to the leaf's common name, or to one of its DNS
+// names, which is what the C# SDK takes the ID from.
+func checkName(leaf *x509.Certificate, id dps.RegistrationID) error {
+	want := id.Fold()
+	if cn := CommonName(leaf); cn != "" && dps.FoldASCII(cn) == want {
+		return nil
+	}
+	for _, name := range leaf.DNSNames {
+		if dps.FoldASCII(name) == want {
+			return nil
+		}
+	}
+	return fmt.Errorf("registration ID is neither the certificate's common name %q nor one of its DNS names", CommonName(leaf))
+}
+
+// VerifyKey checks a token against the keys of an individual enrollment.
+func (v *Verifier) VerifyKey(m SymmetricKey, e TokenEvidence, s Subject) (Proof, error) {
+	for i, key := range []dps.Secret{m.Primary, m.Secondary} {
+		raw, err := decodeKey(key)
+		if err == nil && e.Token.SignedBy(raw) {
+			return v.tokenProof(e.Token, s, i == 1)
+		}
+	}
+	return Proof{}, Refuse(errors.New("token is signed with neither key of the enrollment"))
+}
+
+// VerifyGroupKey checks a token against the keys that a group derives for a
+// registration ID. The spelling whose derivation matched is returned: the ID as the
+// device sent it, or else in lower case.
+func (v *Verifier) VerifyGroupKey(m GroupKey, e TokenEvidence, s Subject) (Proof, string, error) {
+	for i, key := range []dps.Secret{m.Primary, m.Secondary} {
+		raw, err := decodeKey(key)
+		if err != nil {
+			continue
+		}
+		for _, spelling := range spellings(s.ID) {
+			if e.Token.SignedBy(derive(raw, spelling)) {
+				proof, err := v.tokenProof(e.Token, s, i == 1)
+				return proof, spelling, err
+			}
+		}
+	}
+	return Proof{}, "", Refuse(errors.New("token is signed with no key derived from the group's"))
+}
+
+func spellings(id dps.RegistrationID) []string {
+	if folded := id.Fold(); folded != string(id) {
+		return []string{string(id), folded}
+	}
+	return []string{string(id)}
+}
+
+// tokenProof holds what a well-signed token must say as well: whose it is, until when.
+func (v *Verifier) tokenProof(t SASToken, s Subject, secondary bool) (Proof, error) {
+	path, err := t.Path()
+	if err != nil {
+		return Proof{}, err
+	}
+	want := s.Scope.Fold() + "/registrations/" + s.ID.Fold()
+	if got := dps.FoldASCII(strings.Trim(path, "/")); got != want {
+		return Proof{}, Refuse(errors.New("token is for another resource"))
+	}
+	if t.Expired(v.Now()) {
+		return Proof{}, Refuse(errors.New("token expired"))
+	}
+	return Proof{Kind: KindSymmetricKey, Secondary: secondary}, nil
+}
+
+// DeriveDeviceKey returns a group device's key: base64 of HMAC-SHA256 with the
+// group's decoded key over the registration ID (DPS concepts, "Symmetric key
+// attestation", group enrollments).
+func DeriveDeviceKey(group dps.Secret, id string) (dps.Secret, error) {
+	raw, err := decodeKey(group)
+	if err != nil {
+		return dps.Secret{}, err
+	}
+	return dps.NewSecret(base64.StdEncoding.EncodeToString(derive(raw, id))), nil
+}
+
+func derive(key []byte, id string) []byte {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(id))
+	return mac.Sum(nil)
+}
+
+func decodeKey(key dps.Secret) ([]byte, error) {
+	if key.IsZero() {
+		return nil, errors.New("no key")
+	}
+	raw, err := base64.StdEncoding.DecodeString(key.Reveal())
+	if err != nil {
+		return nil, errors.New("key is not base64")
+	}
+	return raw, nil
+}

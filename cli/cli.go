@@ -1,0 +1,97 @@
+// Package cli is the command line of dps: the subcommands that serve, those that
+// operate a deployment through the client package, and those that are a simulated
+// device. Arguments and streams enter, an exit code leaves.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// Env is what a command takes from its process.
+type Env struct {
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	Getenv         func(string) string
+	Environ        []string
+	Now            func() time.Time
+	Rand           io.Reader
+}
+
+// Exit codes.
+const (
+	ExitOK     = 0
+	ExitFailed = 1 // the command was understood and did not succeed
+	ExitUsage  = 2 // the command line is wrong
+)
+
+type root struct {
+	Dev         devCmd         `cmd:"" help:"Run a complete development deployment: embedded store, CA, one ID scope, two embedded hubs." group:"Serve"`
+	Serve       serveCmd       `cmd:"" help:"Run a production server." group:"Serve"`
+	Migrate     migrateCmd     `cmd:"" help:"Apply pending migrations to a store." group:"Serve"`
+	Keys        keysCmd        `cmd:"" help:"Make and rotate the keyring that seals secrets at rest." group:"Serve"`
+	HubEmulator hubEmulatorCmd `cmd:"" help:"Run one embedded hub as a process of its own." group:"Serve"`
+	Device      deviceCmd      `cmd:"" help:"Be a device, or a fleet of them." group:"Devices"`
+	Version     versionCmd     `cmd:"" help:"Print version and build." group:"Serve"`
+}
+
+// Main runs one command and returns the exit code.
+func Main(ctx context.Context, args []string, env *Env) int {
+	var r root
+	exit := -1
+	parser, err := kong.New(&r,
+		kong.Name("dps"),
+		kong.Description("Zero-touch device provisioning, wire-compatible with Azure IoT Hub Device Provisioning Service."),
+		kong.Writers(env.Stdout, env.Stderr),
+		kong.Exit(func(code int) { exit = code }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(env),
+		kong.Vars{"version": version()},
+	)
+	if err != nil {
+		panic(err) // the command structs are wrong
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	command, err := parser.Parse(args)
+	if exit >= 0 { // help was asked for and printed
+		return exit
+	}
+	if err != nil {
+		_, _ = fmt.Fprintf(env.Stderr, "dps: %v\nTry \"dps --help\".\n", err)
+		return ExitUsage
+	}
+	if err := command.Run(); err != nil {
+		return fail(env, err)
+	}
+	return ExitOK
+}
+
+// usageError is a command line that kong takes and the command does not.
+type usageError struct{ text string }
+
+func (e usageError) Error() string { return e.text }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Sprintf(format, args...)} }
+
+func fail(env *Env, err error) int {
+	if errors.Is(err, context.Canceled) {
+		return ExitFailed
+	}
+	_, _ = fmt.Fprintf(env.Stderr, "dps: %s\n", strings.TrimSpace(err.Error()))
+	if usage := (usageError{}); errors.As(err, &usage) {
+		return ExitUsage
+	}
+	return ExitFailed
+}
+
+// say writes a line for a person; a closed pipe is their business.
+func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }

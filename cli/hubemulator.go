@@ -1,0 +1,57 @@
+package cli
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/server/dev"
+)
+
+type hubEmulatorCmd struct {
+	Host      string `required:"" help:"IP address to listen on; it is the hub's name as well."`
+	Port      int    `help:"Port. Default: 443 where permitted, else 8443."`
+	Dir       string `help:"Folder to keep the devices in. Default: in memory." type:"path"`
+	Cert      string `required:"" help:"Server certificate (PEM)." type:"existingfile"`
+	Key       string `required:"" help:"Its private key (PEM)." type:"existingfile"`
+	AccessKey string `help:"Key of the policy iothubowner, base64. Default: a fresh one."`
+	ReadyFile string `help:"Where to write the connection string once the hub accepts." type:"path"`
+}
+
+// Run serves until the process is told to stop.
+func (c hubEmulatorCmd) Run(ctx context.Context, env *Env) error {
+	cert, err := tls.LoadX509KeyPair(c.Cert, c.Key)
+	if err != nil {
+		return fmt.Errorf("load certificate: %w", err)
+	}
+	if c.AccessKey == "" {
+		b := make([]byte, 64)
+		if _, err := io.ReadFull(env.Rand, b); err != nil {
+			return fmt.Errorf("make key: %w", err)
+		}
+		c.AccessKey = base64.StdEncoding.EncodeToString(b)
+	}
+	h, err := dev.OpenHub(ctx, dev.HubConfig{
+		Dir: c.Dir, Host: c.Host, Port: c.Port, Key: dps.NewSecret(c.AccessKey), Now: env.Now, Rand: env.Rand,
+		TLS: &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}, NextProtos: []string{"http/1.1"}},
+	})
+	if err != nil {
+		return err
+	}
+	ready := dev.ReadyHub{HostName: c.Host, ConnectionString: h.Hub.ConnectionString().Reveal(), Port: h.Port()}
+	if c.ReadyFile != "" {
+		text, err := json.Marshal(ready)
+		if err != nil {
+			return fmt.Errorf("encode ready file: %w", err)
+		}
+		if err := dev.WriteFile(c.ReadyFile, append(text, '\n')); err != nil {
+			return err
+		}
+	}
+	say(env.Stdout, "Hub %s listens on port %d.\n%s", ready.HostName, ready.Port, ready.ConnectionString)
+	return h.Run(ctx)
+}

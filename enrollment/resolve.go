@@ -1,0 +1,268 @@
+package enrollment
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/attestation"
+)
+
+// rememberedGroups bounds the remembered (device, key group) pairs, about 200 bytes
+// each.
+const rememberedGroups = 1 << 17
+
+// Match is the one entry that decides about a device which proved itself to it.
+type Match struct {
+	Ref      Ref
+	Settings *Settings
+	// Mechanism is the entry's.
+	Mechanism attestation.Mechanism
+	// Individual is set when the entry is one.
+	Individual *Individual
+	// Disabled tells that the device must be refused although its proof is good: the
+	// entry is disabled, or a disabled entry pins the device's certificate.
+	Disabled bool
+	// KeySpelling is the text from which a key group's device keys derive.
+	KeySpelling string
+}
+
+// Resolver matches devices to entries. It is safe for concurrent use.
+type Resolver struct {
+	verifier   *attestation.Verifier
+	remembered *lru.Cache[string, string] // folded scope and ID to group ID
+}
+
+// NewResolver returns a resolver that judges evidence with v.
+func NewResolver(v *attestation.Verifier) *Resolver {
+	remembered, err := lru.New[string, string](rememberedGroups)
+	if err != nil {
+		panic(err) // the size is a positive constant
+	}
+	return &Resolver{verifier: v, remembered: remembered}
+}
+
+// Question is one device's claim, what it shows, and what the store and the scope's
+// configuration know.
+type Question struct {
+	Candidates
+	Subject            attestation.Subject
+	Evidence           attestation.Evidence
+	Trust              *attestation.Trust
+	TrustInlineSigning bool
+}
+
+// Resolve finds the entry that decides and holds the device to it. An individual
+// enrollment always decides alone, even to refuse; failing that the group whose
+// certificate stands nearest to the leaf decides, or the key group whose derived key
+// signed the token (DPS concepts, "X.509 attestation" and "Symmetric key
+// attestation"). Without a proof the error is [dps.Unauthorized], whatever the cause;
+// Disabled is told only after a good proof.
+func (r *Resolver) Resolve(q Question) (Match, attestation.Proof, error) {
+	if q.Individual == nil {
+		m, p, err := r.group(q)
+		m.Disabled = m.Disabled || q.Blocked
+		return m, p, err
+	}
+	m, p, err := r.individual(q)
+	if err == nil || q.Individual.Enabled {
+		return m, p, err
+	}
+	// The id-only block: a disabled entry without the device's credential still blocks
+	// a device that could have come in through a group, and tells it so.
+	if _, proof, gerr := r.group(q); gerr == nil {
+		return individualMatch(q), proof, nil
+	}
+	return Match{}, attestation.Proof{}, err
+}
+
+func individualMatch(q Question) Match {
+	return Match{
+		Ref: Ref{Individual: q.Individual.ID}, Settings: &q.Individual.Settings, Individual: q.Individual,
+		Mechanism: q.Individual.Mechanism, Disabled: !q.Individual.Enabled || q.Blocked,
+	}
+}
+
+func (r *Resolver) individual(q Question) (Match, attestation.Proof, error) {
+	proof, err := r.individualProof(q)
+	if err != nil {
+		return Match{}, attestation.Proof{}, err
+	}
+	return individualMatch(q), proof, nil
+}
+
+func (r *Resolver) individualProof(q Question) (attestation.Proof, error) {
+	switch m := q.Individual.Mechanism.(type) {
+	case attestation.X509Leaf:
+		if e, ok := q.Evidence.(attestation.X509Evidence); ok {
+			return r.verifier.VerifyLeaf(m, e, q.Subject)
+		}
+	case attestation.X509CA:
+		if e, ok := q.Evidence.(attestation.X509Evidence); ok {
+			return r.individualChain(m, e, q)
+		}
+	case attestation.SymmetricKey:
+		if e, ok := q.Evidence.(attestation.TokenEvidence); ok {
+			return r.verifier.VerifyKey(m, e, q.Subject)
+		}
+	case attestation.TPM, attestation.GroupKey:
+	}
+	return attestation.Proof{}, attestation.Refuse(fmt.Errorf(
+		"the individual enrollment attests by %s, the device shows %s", q.Individual.Mechanism.Kind(), q.Evidence.Kind()))
+}
+
+func (r *Resolver) individualChain(m attestation.X509CA, e attestation.X509Evidence, q Question) (attestation.Proof, error) {
+	signing := attestation.Signing{Certificates: m.Inline(), Trusted: q.TrustInlineSigning}
+	paths, err := r.verifier.VerifyChain(e, q.Trust, signing, q.Subject)
+	if err != nil {
+		return attestation.Proof{}, err
+	}
+	for _, path := range paths {
+		for _, cert := range path {
+			if ok, secondary := m.Binds(cert, q.Trust); ok {
+				return attestation.ChainProof(e.Chain[0], cert, secondary), nil
+			}
+		}
+	}
+	return attestation.Proof{}, attestation.Refuse(errors.New("the chain does not pass through the enrollment's signing certificate"))
+}
+
+func (r *Resolver) group(q Question) (Match, attestation.Proof, error) {
+	switch e := q.Evidence.(type) {
+	case attestation.X509Evidence:
+		return r.groupByChain(e, q)
+	case attestation.TokenEvidence:
+		return r.groupByKey(e, q)
+	case attestation.TPMEvidence:
+	}
+	return Match{}, attestation.Proof{}, attestation.Refuse(errors.New("no enrollment"))
+}
+
+// groupByChain walks each verified path from the certificate right above the leaf;
+// the nearest bound group ends the search, enabled or not.
+func (r *Resolver) groupByChain(e attestation.X509Evidence, q Question) (Match, attestation.Proof, error) {
+	signing := attestation.Signing{Trusted: q.TrustInlineSigning}
+	for i := range q.Groups {
+		if m, ok := q.Groups[i].Mechanism.(attestation.X509CA); ok {
+			signing.Certificates = append(signing.Certificates, m.Inline()...)
+		}
+	}
+	paths, err := r.verifier.VerifyChain(e, q.Trust, signing, q.Subject)
+	if err != nil {
+		return Match{}, attestation.Proof{}, err
+	}
+	for depth := range longest(paths) {
+		for _, path := range paths {
+			if depth >= len(path) {
+				continue
+			}
+			if g, secondary := boundGroup(q, path[depth]); g != nil {
+				return groupMatch(g, ""), attestation.ChainProof(e.Chain[0], path[depth], secondary), nil
+			}
+		}
+	}
+	return Match{}, attestation.Proof{}, attestation.Refuse(errors.New("the chain is good, but no enrollment group is bound to any certificate of it"))
+}
+
+func longest(paths []attestation.Path) int {
+	n := 0
+	for _, p := range paths {
+		n = max(n, len(p))
+	}
+	return n
+}
+
+func boundGroup(q Question, cert *x509.Certificate) (g *Group, secondary bool) {
+	for i := range q.Groups {
+		m, ok := q.Groups[i].Mechanism.(attestation.X509CA)
+		if !ok {
+			continue
+		}
+		if bound, second := m.Binds(cert, q.Trust); bound {
+			return &q.Groups[i], second
+		}
+	}
+	return nil, false
+}
+
+// groupByKey tries the key groups, the remembered one first, then oldest first.
+func (r *Resolver) groupByKey(e attestation.TokenEvidence, q Question) (Match, attestation.Proof, error) {
+	memory := q.Subject.Scope.Fold() + "/" + q.Subject.ID.Fold()
+	why := attestation.Refuse(errors.New("no enrollment"))
+	for _, g := range r.order(q.Groups, memory) {
+		m, ok := g.Mechanism.(attestation.GroupKey)
+		if !ok {
+			continue
+		}
+		proof, spelling, err := r.verifier.VerifyGroupKey(m, e, q.Subject)
+		if err == nil {
+			r.remembered.Add(memory, g.ID)
+			return groupMatch(g, spelling), proof, nil
+		}
+		why = err
+	}
+	return Match{}, attestation.Proof{}, why
+}
+
+func (r *Resolver) order(groups []Group, memory string) []*Group {
+	out := make([]*Group, 0, len(groups))
+	last, _ := r.remembered.Get(memory)
+	for i := range groups {
+		if groups[i].ID == last {
+			out = append(out, &groups[i])
+		}
+	}
+	for i := range groups {
+		if groups[i].ID != last {
+			out = append(out, &groups[i])
+		}
+	}
+	return out
+}
+
+func groupMatch(g *Group, spelling string) Match {
+	return Match{
+		Ref: Ref{Group: g.ID}, Settings: &g.Settings, Mechanism: g.Mechanism,
+		Disabled: !g.Enabled, KeySpelling: spelling,
+	}
+}
+
+// Anchors returns what to look groups up under for a device: everything that can
+// stand above its leaf, or the prefixes of its ID that the scope's key groups use.
+func Anchors(e attestation.Evidence, t *attestation.Trust, id dps.RegistrationID, prefixLengths []int) []Anchor {
+	switch e := e.(type) {
+	case attestation.X509Evidence:
+		return reachAnchors(t.Reach(e.Chain))
+	case attestation.TokenEvidence:
+		return prefixAnchors(id.Fold(), prefixLengths)
+	case attestation.TPMEvidence:
+	}
+	return nil
+}
+
+func reachAnchors(reach attestation.Reach) []Anchor {
+	var out []Anchor
+	for _, t := range reach.Thumbprints {
+		out = append(out, CertificateAnchor(t))
+	}
+	for _, name := range reach.Authorities {
+		out = append(out, AuthorityAnchor(name))
+	}
+	for _, subject := range reach.Subjects {
+		out = append(out, SubjectAnchor(subject))
+	}
+	return out
+}
+
+func prefixAnchors(folded string, lengths []int) []Anchor {
+	out := []Anchor{PrefixAnchor("")}
+	for _, n := range lengths {
+		if n > 0 && n <= len(folded) {
+			out = append(out, PrefixAnchor(folded[:n]))
+		}
+	}
+	return out
+}

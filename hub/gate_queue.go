@@ -1,0 +1,152 @@
+package hub
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/zerotouch-dps/dps"
+)
+
+// submit queues a call and waits for its outcome.
+func (g *Gate) submit(c *call) outcome {
+	if err := c.ctx.Err(); err != nil {
+		return outcome{err: gaveUp(err)}
+	}
+	c.outcome = make(chan outcome, 1)
+	if err := g.enqueue(c); err != nil {
+		return outcome{err: err}
+	}
+	select {
+	case out := <-c.outcome:
+		return out
+	case <-c.ctx.Done():
+	}
+	if g.withdraw(c) {
+		return outcome{err: gaveUp(c.ctx.Err())}
+	}
+	return <-c.outcome
+}
+
+func gaveUp(err error) error {
+	return dps.Wrap(dps.HubUnavailable, err, "the linked hub did not answer in time")
+}
+
+// enqueue takes a call in, unless there is no hope for it soon.
+func (g *Gate) enqueue(c *call) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return unavailable(errors.New("the gate is closed"), 0)
+	}
+	if shut, wait := g.shut(); shut {
+		return unavailable(errOpen, wait)
+	}
+	if len(g.waiting) >= g.maxQueue {
+		return unavailable(errQueueFull, min(g.expectedDelay(), maxRetryAfter))
+	}
+	g.waiting = append(g.waiting, c)
+	g.dispatch()
+	return nil
+}
+
+const maxRetryAfter = time.Minute
+
+var (
+	errQueueFull = errors.New("the hub's queue is full")
+	errOpen      = errors.New("the hub's circuit breaker is open")
+)
+
+// withdraw takes a call out of the queue; false when its turn has come already.
+func (g *Gate) withdraw(c *call) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	i := slices.Index(g.waiting, c)
+	if i < 0 {
+		return false
+	}
+	g.waiting = slices.Delete(g.waiting, i, i+1)
+	return true
+}
+
+// turnAway answers everybody who waits. mu is held.
+func (g *Gate) turnAway(cause error, retryAfter time.Duration) {
+	for _, c := range g.waiting {
+		c.outcome <- outcome{err: unavailable(cause, retryAfter)}
+	}
+	g.waiting = nil
+}
+
+// dispatch starts what may start. mu is held.
+func (g *Gate) dispatch() {
+	for len(g.waiting) > 0 && len(g.inFlight) < g.concurrency {
+		if wait := g.takeTokens(g.waiting[0].cost); wait > 0 {
+			g.wakeAfter(wait)
+			return
+		}
+		f := &flight{calls: g.next(), start: g.now()}
+		g.inFlight[f] = struct{}{}
+		g.calls.Go(func() { g.fly(f) })
+	}
+}
+
+// takeTokens takes n tokens, or returns how long there won't be as many.
+func (g *Gate) takeTokens(n int) time.Duration {
+	now := g.now()
+	if wait := g.throttledUntil.Sub(now); wait > 0 {
+		return wait
+	}
+	if g.bucket == nil || g.bucket.AllowN(now, n) {
+		return 0
+	}
+	return g.untilTokens(float64(n))
+}
+
+// untilTokens returns how long it takes until the bucket holds n tokens, at least a
+// millisecond while it doesn't.
+func (g *Gate) untilTokens(n float64) time.Duration {
+	missing := n - g.bucket.TokensAt(g.now())
+	if missing <= 0 {
+		return 0
+	}
+	return max(time.Duration(missing/float64(g.bucket.Limit())*float64(time.Second)), time.Millisecond)
+}
+
+// wakeAfter dispatches again after a time. mu is held.
+func (g *Gate) wakeAfter(d time.Duration) {
+	if g.wake != nil {
+		g.wake.Reset(d)
+		return
+	}
+	g.wake = time.AfterFunc(d, func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if !g.closed {
+			g.dispatch()
+		}
+	})
+}
+
+// next takes from the queue what goes in one call: the first, and, when that is a
+// first assignment on a hub with bulk calls, the others that wait. No device stands
+// in a call twice: hubs refuse that.
+func (g *Gate) next() []*call {
+	first := g.waiting[0]
+	if !first.shared || g.bulk == nil {
+		g.waiting[0] = nil
+		g.waiting = g.waiting[1:]
+		return []*call{first}
+	}
+	var batch, rest []*call
+	seen := map[string]bool{}
+	for _, c := range g.waiting {
+		if c.shared && len(batch) < g.maxBulk && !seen[c.want.DeviceID] {
+			seen[c.want.DeviceID] = true
+			batch = append(batch, c)
+			continue
+		}
+		rest = append(rest, c)
+	}
+	g.waiting = rest
+	return batch
+}

@@ -1,0 +1,73 @@
+package registration
+
+import (
+	"context"
+	"errors"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/attestation"
+	"github.com/zerotouch-dps/dps/enrollment"
+)
+
+// admission is a device that proved itself, and what decides about it.
+type admission struct {
+	config  *config
+	match   enrollment.Match
+	proof   attestation.Proof
+	current *Registration
+}
+
+// maxConfigReloads bounds how often one admission starts over because the scope's
+// configuration changed under it.
+const maxConfigReloads = 3
+
+// admit reads what decides about the device and holds it to that. Without a proof the
+// error is [dps.Unauthorized], also for an unknown scope.
+func (r *Registrar) admit(ctx context.Context, req Request) (admission, error) {
+	cfg, err := r.configs.get(ctx, req.Scope)
+	if err != nil {
+		return admission{}, unknownScope(err)
+	}
+	for range maxConfigReloads {
+		snapshot, err := r.store.Admit(ctx, admitQuery(req, cfg))
+		if err != nil {
+			return admission{}, unknownScope(err)
+		}
+		if snapshot.ConfigVersion == cfg.Version {
+			return r.resolve(req, cfg, snapshot)
+		}
+		if cfg, err = r.configs.load(ctx, req.Scope); err != nil {
+			return admission{}, unknownScope(err)
+		}
+	}
+	return admission{}, dps.Errorf(dps.Unavailable, "the scope's configuration is changing; try again")
+}
+
+func admitQuery(req Request, cfg *config) AdmitQuery {
+	q := AdmitQuery{Scope: req.Scope, ID: req.ID}
+	q.Anchors = enrollment.Anchors(req.Evidence, cfg.trust, req.ID, cfg.KeyPrefixLengths)
+	if e, ok := req.Evidence.(attestation.X509Evidence); ok {
+		q.Leaf = attestation.Thumbprint(e.Chain[0])
+	}
+	return q
+}
+
+func (r *Registrar) resolve(req Request, cfg *config, s Snapshot) (admission, error) {
+	match, proof, err := r.resolver.Resolve(enrollment.Question{
+		Candidates: s.Candidates, Evidence: req.Evidence, Trust: cfg.trust,
+		Subject:            attestation.Subject{Scope: cfg.Scope.ID, ID: req.ID},
+		TrustInlineSigning: cfg.Scope.TrustInlineSigning,
+	})
+	if err != nil {
+		return admission{}, err
+	}
+	return admission{config: cfg, match: match, proof: proof, current: s.Current}, nil
+}
+
+// unknownScope hides whether a scope exists: a stranger sees what a wrong key sees.
+func unknownScope(err error) error {
+	if dps.Is(err, dps.NotFound) {
+		return attestation.Refuse(errors.New("unknown ID scope"))
+	}
+	return err
+}

@@ -1,0 +1,208 @@
+package registration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/hub"
+)
+
+// flight is an operation that this process is carrying out.
+type flight struct {
+	done   chan struct{} // closed at the end
+	result Registration  // valid when done is closed
+}
+
+// assignAndWait starts the operation's flight and waits for it, unless its hub would
+// keep the device waiting for longer than a request may take.
+func (r *Registrar) assignAndWait(ctx context.Context, reg Registration, a admission) (Result, error) {
+	f := r.launch(ctx, reg)
+	if f == nil || r.hubIsSlow(reg, a) {
+		return r.result(reg, a), nil
+	}
+	return r.await(ctx, f, reg, a), nil
+}
+
+// hubIsSlow reports whether waiting makes no sense: an open breaker, or a queue that
+// takes longer than AssignWait.
+func (r *Registrar) hubIsSlow(reg Registration, a admission) bool {
+	link, ok := a.config.linked(reg.Operation.Hub)
+	if !ok {
+		return false
+	}
+	gate, err := r.gates.get(link)
+	if err != nil {
+		return true
+	}
+	health := gate.Health()
+	return health.Open || health.ExpectedDelay > r.settings.AssignWait
+}
+
+// waitFor answers from an operation in flight: in this process it waits, from another
+// replica's it takes what is stored.
+func (r *Registrar) waitFor(ctx context.Context, reg Registration, a admission) Result {
+	r.mu.Lock()
+	f := r.flights[reg.Operation.ID]
+	r.mu.Unlock()
+	if f == nil {
+		return r.result(reg, a)
+	}
+	return r.await(ctx, f, reg, a)
+}
+
+func (r *Registrar) await(ctx context.Context, f *flight, reg Registration, a admission) Result {
+	if r.settings.AssignWait < 0 {
+		return r.result(reg, a)
+	}
+	timer := time.NewTimer(r.settings.AssignWait)
+	defer timer.Stop()
+	select {
+	case <-f.done:
+		return r.result(f.result, a)
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return r.result(reg, a)
+}
+
+// launch carries an operation out in the background; nil when this process has its
+// hands full, and then the sweep of whichever replica has not takes it up.
+func (r *Registrar) launch(ctx context.Context, reg Registration) *flight {
+	select {
+	case r.slots <- struct{}{}:
+	default:
+		if _, err := r.store.Defer(ctx, reg, r.now()); err != nil { // its lease ends by itself
+			r.log.Warn("give operation back", zap.Error(err))
+		}
+		return nil
+	}
+	f := &flight{done: make(chan struct{})}
+	r.mu.Lock()
+	r.flights[reg.Operation.ID] = f
+	r.mu.Unlock()
+	// The work belongs to the stored operation, not to the request that began it.
+	ctx = context.WithoutCancel(ctx)
+	r.working.Go(func() {
+		f.result = r.carryOut(ctx, reg)
+		r.mu.Lock()
+		delete(r.flights, reg.Operation.ID)
+		r.mu.Unlock()
+		close(f.done)
+		<-r.slots
+	})
+	return f
+}
+
+// carryOut makes the device in its hub and commits the outcome. It returns the row as
+// far as it is known here.
+func (r *Registrar) carryOut(ctx context.Context, reg Registration) Registration {
+	began := r.now()
+	w := &work{r: r, reg: reg}
+	placed, err := w.place(ctx)
+	took := r.now().Sub(began)
+	if dps.Is(err, dps.HubFull) {
+		return r.chooseAgain(ctx, w.reg)
+	}
+	if err != nil && retryable(err) && r.now().Before(w.reg.Operation.Deadline) {
+		return r.putOff(ctx, w.reg, err)
+	}
+	end, removals := w.ended(placed, err, took)
+	return r.finish(ctx, end, removals, err)
+}
+
+// work is one attempt at an operation; reg follows the lease.
+type work struct {
+	r   *Registrar
+	reg Registration
+}
+
+var errLeaseLost = errors.New("another replica took the operation over")
+
+func retryable(err error) bool {
+	switch dps.CodeOf(err) {
+	case dps.HubUnavailable, dps.Unavailable, dps.Throttled, dps.Internal, dps.PreconditionFailed:
+		return true
+	}
+	return false
+}
+
+// place writes the identity into the hub.
+func (w *work) place(ctx context.Context) (hub.Placed, error) {
+	gate, err := w.gate(ctx, w.reg.Operation.Hub)
+	if err != nil {
+		return hub.Placed{}, err
+	}
+	want := w.reg.Operation.Want
+	if w.reg.Operation.Substatus == DataMigrated {
+		if err := w.carryData(ctx, &want); err != nil {
+			return hub.Placed{}, err
+		}
+	}
+	began := w.r.now()
+	placed, err := gate.Put(ctx, want, w.fenced)
+	w.r.observer.HubCall(w.reg.Operation.Hub, w.r.now().Sub(began), err)
+	if err != nil {
+		return hub.Placed{}, fmt.Errorf("place device: %w", err)
+	}
+	return placed, nil
+}
+
+// gate returns the gate of a hub as it is linked now.
+func (w *work) gate(ctx context.Context, host string) (*hub.Gate, error) {
+	cfg, err := w.r.configs.load(ctx, w.reg.Scope)
+	if err != nil {
+		return nil, err
+	}
+	link, ok := cfg.linked(host)
+	if !ok {
+		return nil, dps.Errorf(dps.NoHub, "no linked hub can take this device: %q is not linked any more", host)
+	}
+	return w.r.gates.get(link)
+}
+
+// fenced is called right before a hub write: the lease must outlast the call, else it
+// is renewed, and if another replica holds the operation nothing is written.
+func (w *work) fenced(ctx context.Context) error {
+	s, now := w.r.settings, w.r.now()
+	if w.reg.Operation.LeaseUntil.Sub(now) >= s.HubTimeout+s.LeaseMargin {
+		return nil
+	}
+	renewed, won, err := w.r.store.Claim(ctx, w.reg, now, now.Add(s.Lease))
+	if err != nil {
+		return fmt.Errorf("renew lease: %w", err)
+	}
+	if !won {
+		return errLeaseLost
+	}
+	w.reg = renewed
+	return nil
+}
+
+// carryData puts the twin and capabilities that the device has in its former hub into
+// the identity to be made. A former identity that is gone leaves the initial twin.
+func (w *work) carryData(ctx context.Context, want *hub.Want) error {
+	was := w.reg.Assignment
+	gate, err := w.gate(ctx, was.Hub)
+	if dps.Is(err, dps.NoHub) {
+		w.reg.Operation.Substatus = DataReset
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	old, err := gate.Get(ctx, was.DeviceID)
+	if dps.Is(err, dps.HubDeviceNotFound) {
+		w.reg.Operation.Substatus = DataReset
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read former device: %w", err)
+	}
+	want.Twin, want.IoTEdge = old.Twin, old.IoTEdge
+	return nil
+}

@@ -1,0 +1,78 @@
+package registration
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/attestation"
+	"github.com/zerotouch-dps/dps/hub"
+	"github.com/zerotouch-dps/dps/scope"
+)
+
+// cachedScopes bounds the scope configurations kept parsed.
+const cachedScopes = 1024
+
+// Scopes gives the configuration of a scope.
+type Scopes interface {
+	// Snapshot errors: [dps.NotFound].
+	Snapshot(ctx context.Context, id dps.IDScope) (scope.Snapshot, error)
+}
+
+// config is a scope's configuration at one version, with what is derived from it.
+type config struct {
+	scope.Snapshot
+	trust *attestation.Trust
+}
+
+// linked returns a linked hub by host name.
+func (c *config) linked(host string) (hub.Linked, bool) {
+	for _, l := range c.Hubs {
+		if dps.FoldASCII(l.HostName) == dps.FoldASCII(host) {
+			return l, true
+		}
+	}
+	return hub.Linked{}, false
+}
+
+// configs keeps configurations by scope. An entry is used only after a read of the
+// store has confirmed its version, so it is never stale.
+type configs struct {
+	scopes Scopes
+	cache  *lru.Cache[string, *config]
+}
+
+func newConfigs(s Scopes) *configs {
+	cache, err := lru.New[string, *config](cachedScopes)
+	if err != nil {
+		panic(err) // the size is a positive constant
+	}
+	return &configs{scopes: s, cache: cache}
+}
+
+func (c *configs) get(ctx context.Context, id dps.IDScope) (*config, error) {
+	if hit, ok := c.cache.Get(id.Fold()); ok {
+		return hit, nil
+	}
+	return c.load(ctx, id)
+}
+
+func (c *configs) load(ctx context.Context, id dps.IDScope) (*config, error) {
+	snapshot, err := c.scopes.Snapshot(ctx, id)
+	if err != nil {
+		c.cache.Remove(id.Fold())
+		return nil, fmt.Errorf("read scope configuration: %w", err)
+	}
+	authorities := make([]attestation.Authority, len(snapshot.Authorities))
+	for i, a := range snapshot.Authorities {
+		authorities[i] = attestation.Authority{Name: a.Name, DER: a.Certificate.DER, Verified: a.Verified}
+	}
+	// The etag tells a scope from an earlier one of the same ID.
+	trustID := id.Fold() + "/" + strconv.FormatInt(snapshot.Version, 10) + "/" + string(snapshot.Scope.ETag)
+	loaded := &config{Snapshot: snapshot, trust: attestation.NewTrust(trustID, authorities)}
+	c.cache.Add(id.Fold(), loaded)
+	return loaded, nil
+}

@@ -1,0 +1,158 @@
+package registration
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/hub"
+	"github.com/zerotouch-dps/dps/internal/apierror"
+	"github.com/zerotouch-dps/dps/internal/logfield"
+)
+
+// ended returns the row as the attempt leaves it, and the identities to remove.
+func (w *work) ended(placed hub.Placed, err error, took time.Duration) (Registration, []Removal) {
+	was, reg := w.reg, w.reg
+	op := &reg.Operation
+	reg.Updated = w.r.now()
+	if err == nil {
+		reg.Assignment = Assignment{
+			Hub: op.Hub, DeviceID: op.Want.DeviceID, GenerationID: placed.GenerationID,
+			CredentialDigest: hub.CredentialDigest(op.Want.Auth), Substatus: op.Substatus, Payload: placed.Payload,
+		}
+		op.Status = Assigned
+		op.Decision = withOutcome(op.Decision, "assigned", took.Milliseconds(), op.Attempt)
+	} else {
+		op.Status = Failed
+		op.setError(err)
+		op.Decision = withOutcome(op.Decision, op.ErrorMessage, took.Milliseconds(), op.Attempt)
+	}
+	op.LeaseUntil, op.Deadline = time.Time{}, time.Time{}
+	removals := leftBehind(was, reg)
+	op.Hub, op.Want = "", hub.Want{}
+	return reg, removals
+}
+
+// leftBehind returns the identities to which the row pointed before and does not point
+// after: they must not stay in their hubs.
+func leftBehind(before, after Registration) []Removal {
+	var out []Removal
+	if b := before.Assignment; b.Hub != "" && !pointsTo(after, b.Hub, b.DeviceID) {
+		out = append(out, Removal{Hub: b.Hub, DeviceID: b.DeviceID, GenerationID: b.GenerationID, CredentialDigest: b.CredentialDigest})
+	}
+	if op := before.Operation; op.Hub != "" && !pointsTo(after, op.Hub, op.Want.DeviceID) {
+		out = append(out, Removal{Hub: op.Hub, DeviceID: op.Want.DeviceID, CredentialDigest: hub.CredentialDigest(op.Want.Auth)})
+	}
+	for i := range out {
+		out[i].Scope, out[i].Registration, out[i].Due = after.Scope, after.ID, after.Updated
+	}
+	return out
+}
+
+func pointsTo(r Registration, host, deviceID string) bool {
+	same := func(h, d string) bool { return d == deviceID && dps.FoldASCII(h) == dps.FoldASCII(host) }
+	op := r.Operation
+	return same(r.Assignment.Hub, r.Assignment.DeviceID) || op.Status == Assigning && same(op.Hub, op.Want.DeviceID)
+}
+
+func (op *Operation) setError(err error) {
+	row := apierror.RowOf(dps.CodeOf(err))
+	op.ErrorCode, op.ErrorMessage = row.ErrorCode, row.Meaning
+	var e *dps.Error
+	if errors.As(err, &e) && e.Code != dps.Internal && e.Message != "" {
+		op.ErrorMessage = e.Message
+	}
+}
+
+// finishTries bounds how often a final commit is tried before the sweep is left to it.
+const finishTries = 5
+
+// finish commits the outcome; a loser discards its own and takes what is stored.
+func (r *Registrar) finish(ctx context.Context, reg Registration, removals []Removal, cause error) Registration {
+	if errors.Is(cause, errLeaseLost) {
+		return r.stored(ctx, reg)
+	}
+	for try := range finishTries {
+		etag, won, err := r.store.Finish(ctx, reg, removals)
+		if err == nil && won {
+			reg.ETag = etag
+			r.report(reg, cause)
+			return reg
+		}
+		if err == nil {
+			return r.stored(ctx, reg)
+		}
+		r.log.Warn("finish operation", zap.Error(err), zap.String(logfield.OperationID, string(reg.Operation.ID)))
+		if !pause(ctx, 100*time.Millisecond<<try) {
+			break
+		}
+	}
+	return r.stored(ctx, reg)
+}
+
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// stored returns the row as it stands; when it can't be read, as assigning, for that
+// is all that is certain.
+func (r *Registrar) stored(ctx context.Context, reg Registration) Registration {
+	now, err := r.store.Registration(ctx, reg.Scope, reg.ID)
+	if err != nil || now.Operation.ID != reg.Operation.ID {
+		reg.Operation.Status = Assigning
+		return reg
+	}
+	return now
+}
+
+// report logs the one line of an assignment.
+func (r *Registrar) report(reg Registration, cause error) {
+	op := reg.Operation
+	took := reg.Updated.Sub(op.Started)
+	fields := []zap.Field{
+		zap.String(logfield.Scope, string(reg.Scope)), zap.String(logfield.RegistrationID, string(reg.ID)),
+		zap.String(logfield.OperationID, string(op.ID)), zap.String(logfield.Hub, reg.Assignment.Hub),
+		zap.String(logfield.Status, string(op.Status)), zap.Int64(logfield.Attempt, op.Attempt),
+		zap.Int64(logfield.DurationMS, took.Milliseconds()),
+	}
+	if cause != nil {
+		r.log.Warn("assignment failed", append(fields, zap.Int(logfield.Code, op.ErrorCode), zap.Error(cause))...)
+		return
+	}
+	r.observer.Assigned(reg.Assignment.Hub, took)
+	r.log.Info("assigned", fields...)
+}
+
+// putOff gives the operation back to be tried again later, by any replica.
+func (r *Registrar) putOff(ctx context.Context, reg Registration, cause error) Registration {
+	wait := backoff(reg.Operation.Attempt)
+	var e *dps.Error
+	if errors.As(cause, &e) && e.RetryAfter > 0 {
+		wait = min(e.RetryAfter, maxBackoff)
+	}
+	won, err := r.store.Defer(ctx, reg, r.now().Add(wait))
+	r.log.Warn("assignment put off", zap.String(logfield.RegistrationID, string(reg.ID)),
+		zap.String(logfield.Hub, reg.Operation.Hub), zap.Int64(logfield.Attempt, reg.Operation.Attempt),
+		zap.Duration("wait", wait), zap.Bool("won", won), zap.NamedError("store_error", err), zap.Error(cause))
+	return reg
+}
+
+// maxBackoff bounds the pause between attempts at a hub that does not answer.
+const maxBackoff = time.Minute
+
+func backoff(attempt int64) time.Duration {
+	if attempt > 6 {
+		return maxBackoff
+	}
+	return min(maxBackoff, time.Second<<max(0, attempt-1))
+}

@@ -1,0 +1,285 @@
+package registration
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/enrollment"
+)
+
+// Settings are the times of the registrar. Zero values mean the defaults named.
+type Settings struct {
+	// AssignWait is how long a request waits for its assignment before it answers
+	// assigning. Negative: not at all. Default 2 s.
+	AssignWait time.Duration
+	// Lease is how long a replica may work on an operation before another takes over.
+	// It must exceed HubTimeout by more than LeaseMargin. Default 60 s.
+	Lease time.Duration
+	// LeaseMargin is what a lease must outlast a hub call by when it starts: for clocks
+	// that differ and calls that end late. Default 10 s.
+	LeaseMargin time.Duration
+	// HubTimeout bounds one hub call. Default 10 s.
+	HubTimeout time.Duration
+	// OperationTTL is how long an operation that can't reach its hub goes on after the
+	// device last asked. Default 30 min.
+	OperationTTL time.Duration
+	// Sweep is how often expired operations and due removals are looked for. Default 1 s.
+	Sweep time.Duration
+	// MaxFlights bounds the assignments in flight in this process; further operations
+	// are committed and picked up by the sweep. Default 4096.
+	MaxFlights int
+}
+
+func (s Settings) withDefaults() Settings {
+	def := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	def(&s.AssignWait, 2*time.Second)
+	def(&s.Lease, time.Minute)
+	def(&s.LeaseMargin, 10*time.Second)
+	def(&s.HubTimeout, 10*time.Second)
+	def(&s.OperationTTL, 30*time.Minute)
+	def(&s.Sweep, time.Second)
+	if s.MaxFlights == 0 {
+		s.MaxFlights = 4096
+	}
+	return s
+}
+
+// Validate reports whether the times fit each other.
+func (s Settings) Validate() error {
+	s = s.withDefaults()
+	if s.Lease <= s.HubTimeout+s.LeaseMargin {
+		return fmt.Errorf("lease (%s) must exceed the hub timeout (%s) and the lease margin (%s) together", s.Lease, s.HubTimeout, s.LeaseMargin)
+	}
+	return nil
+}
+
+// Entries reads enrollments by ID, for operations that must choose again.
+type Entries interface {
+	Individual(ctx context.Context, scope dps.IDScope, id dps.RegistrationID) (enrollment.Individual, error)
+	Group(ctx context.Context, scope dps.IDScope, id string) (enrollment.Group, error)
+}
+
+// Observer counts. Its methods are called from many goroutines and must not block.
+type Observer interface {
+	// Assigned is called when an assignment is committed; took is since Begin.
+	Assigned(hub string, took time.Duration)
+	// HubCall is called after a hub call; code is "ok" or the error code's name.
+	HubCall(hub string, took time.Duration, err error)
+}
+
+// Deps are what a Registrar works with; none may be nil.
+type Deps struct {
+	Store    Store
+	Scopes   Scopes
+	Entries  Entries
+	Resolver *enrollment.Resolver
+	OpenGate OpenGateFunc
+	Observer Observer
+	Log      *zap.Logger
+	Now      func() time.Time
+	Rand     io.Reader
+	Settings Settings
+}
+
+// Registrar registers devices. It is safe for concurrent use.
+type Registrar struct {
+	store    Store
+	configs  *configs
+	entries  Entries
+	resolver *enrollment.Resolver
+	gates    *gates
+	observer Observer
+	log      *zap.Logger
+	now      func() time.Time
+	rand     io.Reader
+	settings Settings
+
+	slots   chan struct{} // one per flight
+	working sync.WaitGroup
+	mu      sync.Mutex
+	flights map[dps.OperationID]*flight
+}
+
+// New returns a registrar. Run must be running for operations of killed replicas, and
+// for those put off, to be finished.
+func New(d Deps) *Registrar {
+	s := d.Settings.withDefaults()
+	return &Registrar{
+		store: d.Store, configs: newConfigs(d.Scopes), entries: d.Entries, resolver: d.Resolver,
+		gates: newGates(d.OpenGate), observer: d.Observer, log: d.Log, now: d.Now, rand: d.Rand,
+		settings: s, slots: make(chan struct{}, s.MaxFlights), flights: map[dps.OperationID]*flight{},
+	}
+}
+
+// Register admits a device and assigns it, waiting up to Settings.AssignWait; past
+// that the result is assigning and the work goes on. Errors: [dps.Unauthorized]
+// (no proof), [dps.ConcurrentChange] (a different request of the same device is in
+// flight), [dps.Unavailable].
+func (r *Registrar) Register(ctx context.Context, req Request) (Result, error) {
+	a, err := r.admit(ctx, req)
+	if err != nil {
+		return Result{}, err
+	}
+	if inFlight(a.current) && !a.match.Disabled {
+		return r.join(ctx, req, a)
+	}
+	start, err := r.plan(ctx, req, a)
+	if err != nil {
+		return Result{}, err
+	}
+	if inFlight(a.current) {
+		start.Removals = leftBehind(*a.current, start.Registration)
+	}
+	return r.begin(ctx, start, a)
+}
+
+func inFlight(cur *Registration) bool { return cur != nil && cur.Operation.Status == Assigning }
+
+// begin commits the start and, if it is not final already, carries it out.
+func (r *Registrar) begin(ctx context.Context, start Start, a admission) (Result, error) {
+	begun, err := r.store.Begin(ctx, start, r.now())
+	if dps.Is(err, dps.DeviceIDTaken) {
+		start.fail(err)
+		begun, err = r.store.Begin(ctx, start, r.now())
+	}
+	if err != nil {
+		return Result{}, fmt.Errorf("begin operation: %w", err)
+	}
+	if !begun.Won {
+		return r.lost(ctx, start, begun.Registration, a)
+	}
+	if begun.Registration.Operation.Status != Assigning || begun.Held {
+		return r.result(begun.Registration, a), nil
+	}
+	return r.assignAndWait(ctx, begun.Registration, a)
+}
+
+// lost answers a request whose row changed between read and Begin: another request of
+// the same device came first. An equal one is joined.
+func (r *Registrar) lost(ctx context.Context, start Start, now Registration, a admission) (Result, error) {
+	if now.Operation.RequestDigest != start.Registration.Operation.RequestDigest {
+		return Result{}, concurrent()
+	}
+	if now.Operation.Status != Assigning {
+		return r.result(now, a), nil
+	}
+	return r.waitFor(ctx, now, a), nil
+}
+
+// join answers a request while an operation of the device is in flight.
+func (r *Registrar) join(ctx context.Context, req Request, a admission) (Result, error) {
+	cur := *a.current
+	if cur.Operation.RequestDigest != digest(req, a.proof, a.match.Settings.ETag) {
+		return Result{}, concurrent()
+	}
+	r.extend(ctx, cur)
+	return r.waitFor(ctx, cur, a), nil
+}
+
+func concurrent() error {
+	return dps.Errorf(dps.ConcurrentChange, "Precondition failed: another registration of this device is in progress")
+}
+
+// Operation answers a device that polls; it is proven again. Errors: as Register, and
+// [dps.OperationNotFound].
+func (r *Registrar) Operation(ctx context.Context, req Request, id dps.OperationID) (Result, error) {
+	a, err := r.admit(ctx, req)
+	if err != nil {
+		return Result{}, err
+	}
+	if a.current == nil || a.current.Operation.ID != id {
+		return Result{}, dps.Errorf(dps.OperationNotFound, "the registration has no such operation")
+	}
+	if !inFlight(a.current) {
+		return r.result(*a.current, a), nil
+	}
+	r.extend(ctx, *a.current)
+	return r.waitFor(ctx, *a.current, a), nil
+}
+
+// Lookup answers a device that asks for its registration. Errors: as Register, and
+// [dps.RegistrationNotFound].
+func (r *Registrar) Lookup(ctx context.Context, req Request) (Result, error) {
+	a, err := r.admit(ctx, req)
+	if err != nil {
+		return Result{}, err
+	}
+	if a.current == nil {
+		return Result{}, dps.Errorf(dps.RegistrationNotFound, "the device has not registered")
+	}
+	return r.result(*a.current, a), nil
+}
+
+// extend moves the deadline of an operation whose device still asks, at most once in
+// half its life. Failing is harmless: the next poll tries again.
+func (r *Registrar) extend(ctx context.Context, reg Registration) {
+	deadline := r.now().Add(r.settings.OperationTTL)
+	if deadline.Sub(reg.Operation.Deadline) < r.settings.OperationTTL/2 {
+		return
+	}
+	if err := r.store.Extend(ctx, reg, deadline); err != nil {
+		r.log.Debug("extend operation", zap.Error(err))
+	}
+}
+
+// result shows a record to its device: a disabled entry is told at once, whatever the
+// record says.
+func (r *Registrar) result(reg Registration, a admission) Result {
+	if a.match.Disabled {
+		reg.Operation.Status = Disabled
+	}
+	res := Result{Registration: reg, Enrollment: entryText(a.match.Ref)}
+	if reg.Operation.Status == Assigning {
+		res.RetryAfter = r.retryAfter(reg, a)
+	}
+	return res
+}
+
+func entryText(ref enrollment.Ref) string {
+	if ref.Group != "" {
+		return "group/" + ref.Group
+	}
+	return "individual/" + string(ref.Individual)
+}
+
+const (
+	minRetryAfter = time.Second
+	// maxRetryAfter: the Java SDK takes nothing above 5 s.
+	maxRetryAfter = 5 * time.Second
+)
+
+// retryAfter sizes the device's pause by what its hub's queue needs.
+func (r *Registrar) retryAfter(reg Registration, a admission) time.Duration {
+	wait := minRetryAfter
+	if link, ok := a.config.linked(reg.Operation.Hub); ok {
+		if gate, err := r.gates.get(link); err == nil {
+			wait = max(wait, gate.Health().ExpectedDelay)
+		}
+	}
+	return min(wait, maxRetryAfter)
+}
+
+// newOperationID returns "4.<16 hex>.<guid>", the original's form.
+func (r *Registrar) newOperationID(s dps.IDScope) (dps.OperationID, error) {
+	var b [8]byte
+	if _, err := io.ReadFull(r.rand, b[:]); err != nil {
+		return "", fmt.Errorf("make operation ID: %w", err)
+	}
+	id, err := uuid.NewRandomFromReader(r.rand)
+	if err != nil {
+		return "", fmt.Errorf("make operation ID: %w", err)
+	}
+	return dps.OperationID("4." + hex.EncodeToString(b[:]) + "." + id.String()), nil
+}

@@ -1,0 +1,168 @@
+package registration
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/hub"
+	"github.com/zerotouch-dps/dps/internal/logfield"
+)
+
+// looksNeeded is how often a hub must be found without the identity: once now, and
+// once after every create that might still have been on its way.
+const looksNeeded = 2
+
+// remove takes an identity out of a hub that no registration points to.
+func (r *Registrar) remove(ctx context.Context, rm Removal) {
+	done, err := r.removeOnce(ctx, rm)
+	switch {
+	case err != nil:
+		rm.Due = r.now().Add(backoff(rm.Attempt))
+		r.log.Warn("removal put off", append(removalFields(rm), zap.Error(err))...)
+	case done:
+		rm.Looks++
+		rm.Due = r.now().Add(r.settings.Lease + r.settings.HubTimeout)
+	}
+	if rm.Looks >= looksNeeded {
+		_, err = r.store.CompleteRemoval(ctx, rm)
+	} else {
+		_, err = r.store.PostponeRemoval(ctx, rm)
+	}
+	if err != nil { // its lease ends, and it is claimed again
+		r.log.Warn("commit removal", append(removalFields(rm), zap.Error(err))...)
+	}
+}
+
+func removalFields(rm Removal) []zap.Field {
+	return []zap.Field{
+		zap.String(logfield.Scope, string(rm.Scope)), zap.String(logfield.RegistrationID, string(rm.Registration)),
+		zap.String(logfield.Hub, rm.Hub), zap.Int64(logfield.Attempt, rm.Attempt),
+	}
+}
+
+// removeOnce looks once; done means that the hub does not hold an identity of ours.
+func (r *Registrar) removeOnce(ctx context.Context, rm Removal) (done bool, err error) {
+	cfg, err := r.configs.load(ctx, rm.Scope)
+	if err != nil {
+		return false, err
+	}
+	link, ok := cfg.linked(rm.Hub)
+	if !ok {
+		r.log.Warn("removal from a hub that is not linked any more: the identity stays there", removalFields(rm)...)
+		return true, nil
+	}
+	gate, err := r.gates.get(link)
+	if err != nil {
+		return false, err
+	}
+	device, err := gate.Get(ctx, rm.DeviceID)
+	if dps.Is(err, dps.HubDeviceNotFound) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for device: %w", err)
+	}
+	if !ours(rm, device) {
+		r.log.Warn("identity in a former hub is not the one that was made there; it stays", removalFields(rm)...)
+		return true, nil
+	}
+	err = gate.Delete(ctx, rm.DeviceID, device.ETag, func(context.Context) error { return r.removalFenced(rm) })
+	if err != nil && !dps.Is(err, dps.HubDeviceNotFound) {
+		return false, fmt.Errorf("remove device: %w", err)
+	}
+	return true, nil
+}
+
+// ours reports whether the identity found is the one that was made: by generation, or
+// by credential where the create's answer never arrived.
+func ours(rm Removal, d hub.Device) bool {
+	if rm.GenerationID != "" {
+		return d.GenerationID == rm.GenerationID
+	}
+	return rm.CredentialDigest != "" && rm.CredentialDigest == hub.CredentialDigest(d.Auth)
+}
+
+func (r *Registrar) removalFenced(rm Removal) error {
+	if rm.LeaseUntil.Sub(r.now()) < r.settings.HubTimeout+r.settings.LeaseMargin {
+		return errLeaseLost
+	}
+	return nil
+}
+
+// sweepBatch bounds what one sweep takes up at a time.
+const sweepBatch = 256
+
+// Run finishes what other replicas began and did not end, tries again what was put
+// off, and empties the outbox, until ctx ends; then it waits for the assignments in
+// flight and closes the hubs' connections. It returns nil.
+func (r *Registrar) Run(ctx context.Context) error {
+	ticker := time.NewTicker(r.settings.Sweep)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			r.working.Wait()
+			return r.gates.close()
+		case <-ticker.C:
+			r.sweep(ctx)
+		}
+	}
+}
+
+func (r *Registrar) sweep(ctx context.Context) {
+	if err := r.sweepOperations(ctx); err != nil && ctx.Err() == nil {
+		r.log.Warn("sweep operations", zap.Error(err))
+	}
+	if err := r.sweepRemovals(ctx); err != nil && ctx.Err() == nil {
+		r.log.Warn("sweep removals", zap.Error(err))
+	}
+}
+
+// sweepOperations claims operations whose lease is over, as many as there are free
+// slots, and carries them out.
+func (r *Registrar) sweepOperations(ctx context.Context) error {
+	limit := min(sweepBatch, cap(r.slots)-len(r.slots))
+	if limit == 0 {
+		return nil
+	}
+	expired, err := r.store.Expired(ctx, r.now(), limit)
+	if err != nil {
+		return fmt.Errorf("find expired operations: %w", err)
+	}
+	for _, reg := range expired {
+		now := r.now()
+		claimed, won, err := r.store.Claim(ctx, reg, now, now.Add(r.settings.Lease))
+		if err != nil {
+			return fmt.Errorf("claim operation: %w", err)
+		}
+		if won {
+			r.launch(ctx, claimed)
+		}
+	}
+	return nil
+}
+
+func (r *Registrar) sweepRemovals(ctx context.Context) error {
+	limit := min(sweepBatch, cap(r.slots)-len(r.slots))
+	if limit == 0 {
+		return nil
+	}
+	now := r.now()
+	due, err := r.store.ClaimRemovals(ctx, now, now.Add(r.settings.Lease), limit)
+	if err != nil {
+		return fmt.Errorf("claim removals: %w", err)
+	}
+	for _, rm := range due {
+		work := context.WithoutCancel(ctx)
+		r.slots <- struct{}{}
+		r.working.Go(func() {
+			defer func() { <-r.slots }()
+			r.remove(work, rm)
+		})
+	}
+	return nil
+}

@@ -1,0 +1,68 @@
+package server
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/internal/apierror"
+)
+
+// metrics counts what the operator watches. Label values come from closed lists and
+// from linked hubs, never from devices.
+type metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.CounterVec
+	latency  *prometheus.HistogramVec
+	assigned *prometheus.CounterVec
+	assign   *prometheus.HistogramVec
+	hubCalls *prometheus.HistogramVec
+}
+
+func newMetrics() *metrics {
+	buckets := []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "dps_device_requests_total", Help: "Device requests by outcome: a registration status or the name of an error code.",
+		}, []string{"transport", "operation", "mechanism", "outcome"}),
+		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "dps_device_request_seconds", Help: "Time to answer a device request.", Buckets: buckets,
+		}, []string{"transport", "operation"}),
+		assigned: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "dps_device_assignments_total", Help: "Devices assigned.",
+		}, []string{"hub"}),
+		assign: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "dps_device_assignment_seconds", Help: "Time from the begin of an operation to its committed assignment.", Buckets: buckets,
+		}, []string{"hub"}),
+		hubCalls: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "dps_hub_call_seconds", Help: "Time of identity writes, waiting for the hub's queue included.", Buckets: buckets,
+		}, []string{"hub", "code"}),
+	}
+	m.registry.MustRegister(m.requests, m.latency, m.assigned, m.assign, m.hubCalls,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// DeviceRequest implements rest.Observer.
+func (m *metrics) DeviceRequest(transport, operation, mechanism, outcome string, took time.Duration) {
+	m.requests.WithLabelValues(transport, operation, mechanism, outcome).Inc()
+	m.latency.WithLabelValues(transport, operation).Observe(took.Seconds())
+}
+
+// Assigned implements registration.Observer.
+func (m *metrics) Assigned(hub string, took time.Duration) {
+	m.assigned.WithLabelValues(hub).Inc()
+	m.assign.WithLabelValues(hub).Observe(took.Seconds())
+}
+
+// HubCall implements registration.Observer.
+func (m *metrics) HubCall(hub string, took time.Duration, err error) {
+	code := "ok"
+	if err != nil {
+		code = apierror.RowOf(dps.CodeOf(err)).Name
+	}
+	m.hubCalls.WithLabelValues(hub, code).Observe(took.Seconds())
+}

@@ -1,0 +1,242 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/attestation"
+	"github.com/zerotouch-dps/dps/endpoint/rest"
+	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/hub"
+	"github.com/zerotouch-dps/dps/internal/keyring"
+	"github.com/zerotouch-dps/dps/management"
+	"github.com/zerotouch-dps/dps/management/adminapi"
+	"github.com/zerotouch-dps/dps/management/serviceapi"
+	"github.com/zerotouch-dps/dps/registration"
+	"github.com/zerotouch-dps/dps/storage"
+)
+
+// Env is what a server takes from its process.
+type Env struct {
+	Log  *zap.Logger
+	Now  func() time.Time
+	Rand io.Reader
+}
+
+// Server is a wired server. New opens everything, Run serves, and after Run everything
+// is closed.
+type Server struct {
+	config     Config
+	env        Env
+	store      storage.Store
+	management *management.Service
+	registrar  *registration.Registrar
+	tls        *tlsFiles
+	metrics    *metrics
+	health     *health
+	device     net.Listener
+	admin      net.Listener
+	// AdminToken is set when this start made it.
+	AdminToken string
+}
+
+// New opens the store, binds the listeners and wires the rest; nothing is served yet.
+func New(ctx context.Context, c Config, env Env) (s *Server, err error) {
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	ring, err := readKeyring(c.Keyring)
+	if err != nil {
+		return nil, err
+	}
+	s = &Server{config: c, env: env, metrics: newMetrics()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.closeAll())
+			s = nil
+		}
+	}()
+	if s.store, err = openStore(ctx, c, ring, env); err != nil {
+		return s, err
+	}
+	if s.tls, err = newTLS(c, ring, env.Now, env.Log); err != nil {
+		return s, err
+	}
+	s.wire()
+	if err = s.ensureAdminToken(ctx); err != nil {
+		return s, err
+	}
+	return s, s.listen(ctx)
+}
+
+func readKeyring(path string) (*keyring.Ring, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf(`keyring %s does not exist; make it with "dps keys init --keyring %s" and keep a copy: without it sealed secrets are lost`, path, path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read keyring: %w", err)
+	}
+	return keyring.Parse(text)
+}
+
+// wire connects the parts; it starts nothing.
+func (s *Server) wire() {
+	c, env := s.config, s.env
+	settings := c.Assign.settings()
+	s.registrar = registration.New(registration.Deps{
+		Store: s.store.Registrations(), Scopes: s.store.Scopes(), Entries: s.store.Enrollments(),
+		Resolver: enrollment.NewResolver(attestation.NewVerifier(env.Now)),
+		OpenGate: func(l hub.Linked) (*hub.Gate, error) { return openGate(l, c.Assign, env) },
+		Observer: s.metrics, Log: env.Log, Now: env.Now, Rand: env.Rand, Settings: settings,
+	})
+	s.management = management.New(management.Deps{
+		Enrollments: s.store.Enrollments(), Registrations: s.store.Registrations(), Scopes: s.store.Scopes(),
+		Deployment: s.store.Deployment(), Now: env.Now, Rand: env.Rand, HubKinds: hubKinds(),
+		Probe: func(ctx context.Context, l hub.Linked) (hub.Probe, error) { return probe(ctx, l, env) },
+	})
+	s.health = &health{store: s.store}
+}
+
+func (s *Server) ensureAdminToken(ctx context.Context) error {
+	token, created, err := s.management.EnsureAdminToken(ctx)
+	if err != nil {
+		return fmt.Errorf("make admin token: %w", err)
+	}
+	if !created {
+		return nil
+	}
+	s.AdminToken = token
+	if s.config.AdminTokenFile == "" {
+		return nil
+	}
+	if err := os.WriteFile(s.config.AdminTokenFile, []byte(token+"\n"), 0o600); err != nil {
+		return fmt.Errorf("write admin token: %w", err)
+	}
+	return nil
+}
+
+func (s *Server) listen(ctx context.Context) (err error) {
+	var lc net.ListenConfig
+	if s.device, err = lc.Listen(ctx, "tcp", s.config.Device.Address); err != nil {
+		return fmt.Errorf("device listener: %w", err)
+	}
+	if s.admin, err = lc.Listen(ctx, "tcp", s.config.Admin.Address); err != nil {
+		return fmt.Errorf("admin listener: %w", err)
+	}
+	return nil
+}
+
+// Store is the open store, for those who prepare a deployment before Run.
+func (s *Server) Store() storage.Store { return s.store }
+
+// Management is the use cases, for those who prepare a deployment before Run.
+func (s *Server) Management() *management.Service { return s.management }
+
+// DeviceAddr and AdminAddr are where the listeners are bound.
+func (s *Server) DeviceAddr() net.Addr { return s.device.Addr() }
+
+// AdminAddr is where the operator's listener is bound.
+func (s *Server) AdminAddr() net.Addr { return s.admin.Addr() }
+
+// Run serves until ctx ends, then drains: it stops taking connections, lets requests
+// and assignments in flight finish within Config.Drain, and closes the store.
+func (s *Server) Run(ctx context.Context) error {
+	device := newHTTPServer(s.public(), s.tls.deviceConfig, s.env.Log)
+	admin := newHTTPServer(s.operators(), s.tls.adminConfig, s.env.Log)
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var workers errgroup.Group
+	workers.Go(func() error { return s.registrar.Run(serving) })
+	workers.Go(func() error { return s.tls.run(serving) })
+	var listeners errgroup.Group
+	failed := make(chan struct{}, 2)
+	for server, l := range map[*http.Server]net.Listener{device: s.device, admin: s.admin} {
+		listeners.Go(func() error {
+			defer func() { failed <- struct{}{} }()
+			return ignoreClosed(server.ServeTLS(l, "", ""))
+		})
+	}
+	select {
+	case <-ctx.Done():
+	case <-failed:
+	}
+	s.health.drain()
+	err := s.shutdown(device, admin)
+	err = errors.Join(err, listeners.Wait())
+	stop()
+	return errors.Join(err, workers.Wait(), s.store.Close())
+}
+
+func (s *Server) shutdown(servers ...*http.Server) error {
+	ctx, cancel := context.WithTimeout(context.Background(), s.config.Drain)
+	defer cancel()
+	var errs []error
+	for _, one := range servers {
+		if err := one.Shutdown(ctx); err != nil {
+			errs = append(errs, one.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// closeAll undoes a New that failed half-way.
+func (s *Server) closeAll() error {
+	var errs []error
+	for _, l := range []net.Listener{s.device, s.admin} {
+		if l != nil {
+			errs = append(errs, l.Close())
+		}
+	}
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// public is what devices and manufacturers reach, told apart by the first segment of
+// the path: no ID scope may be named like a collection of the service API.
+func (s *Server) public() http.Handler {
+	device := rest.New(rest.Config{Registrar: s.registrar, Observer: s.metrics, Log: s.env.Log, Now: s.env.Now, Rand: s.env.Rand})
+	service := serviceapi.New(serviceapi.Config{Management: s.management, Scopes: s.store.Scopes(), Log: s.env.Log, Now: s.env.Now, Rand: s.env.Rand})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+		switch dps.FoldASCII(first) {
+		case "enrollments", "enrollmentgroups", "registrations":
+			service.ServeHTTP(w, r)
+		case "healthz", "readyz":
+			s.health.ServeHTTP(w, r)
+		default:
+			device.ServeHTTP(w, r)
+		}
+	})
+}
+
+// operators is what stands on the operator's listener.
+func (s *Server) operators() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/admin/", adminapi.New(adminapi.Config{Management: s.management, Log: s.env.Log, Now: s.env.Now, Rand: s.env.Rand}))
+	mux.Handle("/healthz", s.health)
+	mux.Handle("/readyz", s.health)
+	mux.Handle("/metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
+	return mux
+}
