@@ -154,10 +154,10 @@ func (l *Linked) checkRoots() error {
 		return nil
 	}
 	if len(l.TrustedCAs) > MaxTrustedCAs {
-		return dps.Invalid("trustedCAs", "size", "must be at most 65536 bytes")
+		return dps.Invalid("trustedCertificates", "size", "must be at most 65536 bytes")
 	}
 	if !x509.NewCertPool().AppendCertsFromPEM([]byte(l.TrustedCAs)) {
-		return dps.Invalid("trustedCAs", "certificate", "holds no certificate in PEM")
+		return dps.Invalid("trustedCertificates", "certificate", "holds no certificate in PEM")
 	}
 	return nil
 }

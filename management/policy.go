@@ -111,10 +111,15 @@ func (s *Service) RevealPolicy(ctx context.Context, c Caller, id dps.IDScope, ke
 	}
 	keys := PolicyKeys{AccessPolicy: p}
 	if len(owner.HostNames) > 0 {
-		keys.PrimaryConnection = ConnectionString{owner.HostNames[0], p.Name, p.Primary}.Reveal()
-		keys.SecondaryConnection = ConnectionString{owner.HostNames[0], p.Name, p.Secondary}.Reveal()
+		keys.PrimaryConnection = connectionString(owner.HostNames[0], p.Name, p.Primary)
+		keys.SecondaryConnection = connectionString(owner.HostNames[0], p.Name, p.Secondary)
 	}
 	return keys, nil
+}
+
+// connectionString writes the form that the service SDKs read. It holds the key.
+func connectionString(host, keyName string, key dps.Secret) string {
+	return "HostName=" + host + ";SharedAccessKeyName=" + keyName + ";SharedAccessKey=" + key.Reveal()
 }
 
 func (s *Service) applyPolicy(change PolicyChange, p scope.AccessPolicy) (scope.AccessPolicy, error) {

@@ -132,8 +132,8 @@ func fromHub(l hub.Linked) admin.LinkedHub {
 // keyHint shows the end of the key, by which an operator tells keys apart; of a key so
 // short that this would be much of it, nothing.
 func keyHint(connection dps.Secret) *string {
-	parts, err := management.ParseConnectionString("connectionString", connection.Reveal())
-	key := parts.Key.Reveal()
+	parts, err := hub.ParseConnectionString(connection)
+	key := parts.SharedAccessKey.Reveal()
 	if err != nil || len(key) < 4*hintLength {
 		return nil
 	}

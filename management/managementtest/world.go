@@ -1,0 +1,220 @@
+package managementtest
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/attestation"
+	"github.com/zerotouch-dps/dps/hub"
+	"github.com/zerotouch-dps/dps/internal/keyring"
+	"github.com/zerotouch-dps/dps/management"
+	"github.com/zerotouch-dps/dps/management/adminapi"
+	"github.com/zerotouch-dps/dps/management/serviceapi"
+	"github.com/zerotouch-dps/dps/scope"
+	"github.com/zerotouch-dps/dps/storage"
+	"github.com/zerotouch-dps/dps/storage/sqlite"
+)
+
+// The scope that every world has, its service host, and its linked hubs.
+const (
+	Scope = dps.IDScope("0neWORLD")
+	Host  = "dps.example"
+	Hub1  = "hub1.example"
+	Hub2  = "hub2.example"
+)
+
+// The scope's access policies: with every right, reading only, writing only.
+const (
+	Owner  = "provisioningserviceowner"
+	Reader = "reader"
+	Writer = "writer"
+)
+
+// Key is the primary key of every policy and link, Secondary the secondary one.
+var (
+	Key       = base64.StdEncoding.EncodeToString([]byte("primary key of sixteen or more"))   //nolint:gochecknoglobals // test data
+	Secondary = base64.StdEncoding.EncodeToString([]byte("secondary key of sixteen or more")) //nolint:gochecknoglobals // test data
+)
+
+// World is a store in memory with both management surfaces over it.
+type World struct {
+	Store      storage.Store
+	Management *management.Service
+	Service    http.Handler // service API
+	Admin      http.Handler // operator's API
+	AdminToken string
+	Logs       *observer.ObservedLogs
+
+	mu     sync.Mutex
+	now    time.Time
+	audits []storage.AuditRecord
+	probe  func(hub.Linked) (hub.Probe, error)
+}
+
+// Start sets a world up: one scope with two linked hubs and three policies.
+func Start(t testing.TB) *World {
+	t.Helper()
+	w := &World{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	w.Store = openStore(t)
+	w.Management = management.New(management.Deps{
+		Enrollments: w.Store.Enrollments(), Registrations: w.Store.Registrations(), Scopes: w.Store.Scopes(),
+		Deployment: auditor{w.Store.Deployment(), w}, Probe: w.callHub,
+		HubKinds: []string{"azureiot", "memory"}, Now: w.Now, Rand: rand.Reader,
+	})
+	core, logs := observer.New(zapcore.InfoLevel)
+	w.Logs = logs
+	w.handlers(zap.New(core))
+	w.fill(t)
+	return w
+}
+
+func openStore(t testing.TB) storage.Store {
+	t.Helper()
+	line, err := keyring.NewLine(rand.Reader, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring, err := keyring.Parse([]byte(line))
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := sqlite.Open(t.Context(), sqlite.Config{Keyring: ring, Rand: rand.Reader, Migrate: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return store
+}
+
+func (w *World) handlers(log *zap.Logger) {
+	w.Service = serviceapi.New(serviceapi.Config{
+		Management: w.Management, Scopes: w.Store.Scopes(), Log: log, Now: w.Now, Rand: rand.Reader,
+	})
+	w.Admin = adminapi.New(adminapi.Config{Management: w.Management, Log: log, Now: w.Now, Rand: rand.Reader})
+}
+
+func (w *World) fill(t testing.TB) {
+	t.Helper()
+	var err error
+	if w.AdminToken, _, err = w.Management.EnsureAdminToken(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.AddScope(t, Scope, Host)
+	for _, host := range []string{Hub1, Hub2} {
+		connection := dps.NewSecret("HostName=" + host + ";SharedAccessKeyName=iothubowner;SharedAccessKey=" + Key)
+		if _, err := w.Management.LinkHub(t.Context(), management.Operator(""), Scope, host, management.HubChange{ConnectionString: &connection}, "", true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.AddPolicy(t, Scope, Owner, scope.AllRights)
+	w.AddPolicy(t, Scope, Reader, scope.EnrollmentRead)
+	w.AddPolicy(t, Scope, Writer, scope.EnrollmentWrite)
+}
+
+// AddScope makes a scope that owns a service host.
+func (w *World) AddScope(t testing.TB, id dps.IDScope, host string) {
+	t.Helper()
+	hosts := []string{host}
+	if _, err := w.Management.CreateScope(t.Context(), management.Operator(""), id, management.ScopeChange{HostNames: &hosts}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// AddPolicy makes an access policy with the keys [Key] and [Secondary].
+func (w *World) AddPolicy(t testing.TB, id dps.IDScope, name string, rights scope.Rights) {
+	t.Helper()
+	primary, secondary := dps.NewSecret(Key), dps.NewSecret(Secondary)
+	change := management.PolicyChange{Rights: &rights, Primary: &primary, Secondary: &secondary}
+	if _, err := w.Management.PutPolicy(t.Context(), management.Operator(""), id, name, change, "", true); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// AddAuthority uploads a CA certificate, not verified.
+func (w *World) AddAuthority(t testing.TB, name, pem string) {
+	t.Helper()
+	change := management.AuthorityChange{Certificate: &pem}
+	if _, err := w.Management.PutAuthority(t.Context(), management.Operator(""), Scope, name, change, "", true); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Now is the world's clock.
+func (w *World) Now() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.now
+}
+
+// Pass lets time pass.
+func (w *World) Pass(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now = w.now.Add(d)
+}
+
+// OnProbe says what a test of a link finds; by default every right.
+func (w *World) OnProbe(probe func(hub.Linked) (hub.Probe, error)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.probe = probe
+}
+
+func (w *World) callHub(_ context.Context, l hub.Linked) (hub.Probe, error) {
+	w.mu.Lock()
+	probe := w.probe
+	w.mu.Unlock()
+	if probe == nil {
+		return hub.Probe{RegistryRead: true, RegistryWrite: true, ServiceConnect: true, Devices: 7}, nil
+	}
+	return probe(l)
+}
+
+// Audits returns the audit records so far, each as "actor action subject".
+func (w *World) Audits() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	out := make([]string, 0, len(w.audits))
+	for _, a := range w.audits {
+		out = append(out, a.Actor+" "+a.Action+" "+a.Subject)
+	}
+	return out
+}
+
+// auditor keeps what is audited, beside the store.
+type auditor struct {
+	storage.Deployment
+	w *World
+}
+
+// Audit implements [storage.Deployment].
+func (a auditor) Audit(ctx context.Context, r storage.AuditRecord) error {
+	a.w.mu.Lock()
+	a.w.audits = append(a.w.audits, r)
+	a.w.mu.Unlock()
+	return a.Deployment.Audit(ctx, r)
+}
+
+// Token returns a shared access signature for the whole host, good for an hour.
+func (w *World) Token(t testing.TB, host, policy string) string {
+	t.Helper()
+	raw, err := base64.StdEncoding.DecodeString(Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return attestation.SignToken(host, policy, raw, w.Now().Add(time.Hour))
+}
