@@ -37,6 +37,10 @@ type root struct {
 	Migrate     migrateCmd     `cmd:"" help:"Apply pending migrations to a store." group:"Serve"`
 	Keys        keysCmd        `cmd:"" help:"Make and rotate the keyring that seals secrets at rest." group:"Serve"`
 	HubEmulator hubEmulatorCmd `cmd:"" help:"Run one embedded hub as a process of its own." group:"Serve"`
+	Scope       scopeCmd       `cmd:"" help:"Operate ID scopes." group:"Operate"`
+	Hub         hubCmd         `cmd:"" help:"Operate linked hubs." group:"Operate"`
+	CA          caCmd          `cmd:"" name:"ca" help:"Operate CA certificates." group:"Operate"`
+	Policy      policyCmd      `cmd:"" help:"Operate access policies of the service API." group:"Operate"`
 	Device      deviceCmd      `cmd:"" help:"Be a device, or a fleet of them." group:"Devices"`
 	Version     versionCmd     `cmd:"" help:"Print version and build." group:"Serve"`
 }

@@ -33,10 +33,10 @@ type Config struct {
 }
 
 // New returns the handler of the operator's API, which serves /admin/v1.
-func New(c Config) http.Handler {
+func New(c Config) (http.Handler, error) {
 	doc, err := openapi.Load(openapi.Admin())
-	if err != nil { // the embedded document is broken: no build of ours
-		panic(err)
+	if err != nil {
+		return nil, err
 	}
 	a := &api{c}
 	strict := admin.NewStrictHandlerWithOptions(a, nil, admin.StrictHTTPServerOptions{
@@ -54,7 +54,7 @@ func New(c Config) http.Handler {
 	} {
 		h = wrap(h)
 	}
-	return h
+	return h, nil
 }
 
 // api implements the generated strict server interface.

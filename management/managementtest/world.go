@@ -73,7 +73,7 @@ func Start(t testing.TB) *World {
 	})
 	core, logs := observer.New(zapcore.InfoLevel)
 	w.Logs = logs
-	w.handlers(zap.New(core))
+	w.handlers(t, zap.New(core))
 	w.fill(t)
 	return w
 }
@@ -100,11 +100,19 @@ func openStore(t testing.TB) storage.Store {
 	return store
 }
 
-func (w *World) handlers(log *zap.Logger) {
-	w.Service = serviceapi.New(serviceapi.Config{
+func (w *World) handlers(t testing.TB, log *zap.Logger) {
+	t.Helper()
+	var err error
+	w.Service, err = serviceapi.New(serviceapi.Config{
 		Management: w.Management, Scopes: w.Store.Scopes(), Log: log, Now: w.Now, Rand: rand.Reader,
 	})
-	w.Admin = adminapi.New(adminapi.Config{Management: w.Management, Log: log, Now: w.Now, Rand: rand.Reader})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Admin, err = adminapi.New(adminapi.Config{Management: w.Management, Log: log, Now: w.Now, Rand: rand.Reader})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (w *World) fill(t testing.TB) {

@@ -31,10 +31,10 @@ type Config struct {
 
 // New returns the handler of the service API. It serves the collections enrollments
 // and enrollmentGroups at the root, in any letter case (see [Serves]).
-func New(c Config) http.Handler {
+func New(c Config) (http.Handler, error) {
 	doc, err := openapi.Load(openapi.Service())
-	if err != nil { // the embedded document is broken: no build of ours
-		panic(err)
+	if err != nil {
+		return nil, err
 	}
 	a := &api{c}
 	routes := service.HandlerWithOptions(a.strict(), service.ChiServerOptions{ErrorHandlerFunc: a.failRequest})
@@ -50,7 +50,7 @@ func New(c Config) http.Handler {
 	} {
 		h = wrap(h)
 	}
-	return h
+	return h, nil
 }
 
 // api implements the generated strict server interface.

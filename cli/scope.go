@@ -1,0 +1,164 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/zerotouch-dps/dps/client"
+	"github.com/zerotouch-dps/dps/openapi/admin"
+)
+
+type scopeCmd struct {
+	List   scopeListCmd   `cmd:"" help:"List the ID scopes."`
+	Show   scopeShowCmd   `cmd:"" help:"Show an ID scope."`
+	Create scopeCreateCmd `cmd:"" help:"Create an ID scope."`
+	Update scopeUpdateCmd `cmd:"" help:"Change host names and defaults of an ID scope."`
+	Delete scopeDeleteCmd `cmd:"" help:"Delete an ID scope that holds nothing."`
+}
+
+func scopeColumns() []column[admin.Scope] {
+	return []column[admin.Scope]{
+		{"ID SCOPE", func(s admin.Scope) string { return show(s.IDScope) }},
+		{"HOST NAMES", func(s admin.Scope) string { return joined(s.HostNames) }},
+		{"ALLOCATION", func(s admin.Scope) string { return show(s.AllocationPolicy) }},
+		{"TRUST INLINE SIGNING", func(s admin.Scope) string { return show(s.TrustInlineSigningCertificates) }},
+		{"UPDATED", func(s admin.Scope) string { return day(s.LastUpdatedDateTimeUtc) }},
+	}
+}
+
+type scopeListCmd struct{ connectFlags }
+
+// Run lists.
+func (c scopeListCmd) Run(ctx context.Context, env *Env) error {
+	a, err := c.admin(env)
+	if err != nil {
+		return err
+	}
+	list, err := a.Scopes(ctx)
+	if err != nil {
+		return err
+	}
+	return printList(env, c.Output, list, scopeColumns())
+}
+
+type scopeShowCmd struct {
+	ID string `arg:"" name:"id-scope" help:"ID scope."`
+	connectFlags
+}
+
+// Run shows one.
+func (c scopeShowCmd) Run(ctx context.Context, env *Env) error {
+	a, err := c.admin(env)
+	if err != nil {
+		return err
+	}
+	s, err := a.Scope(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	return printOne(env, c.Output, s, scopeColumns())
+}
+
+// scopeSettings are what create and update set; absent ones stay as they are.
+type scopeSettings struct {
+	HostName           []string `name:"host-name" placeholder:"HOST" help:"Host name of the service API; repeat for several. Replaces those there are."`
+	AllocationPolicy   *string  `placeholder:"POLICY" help:"hashed, geoLatency or static, for enrollments that name none."`
+	TrustInlineSigning *bool    `negatable:"" help:"Admit groups whose inline signing certificate does not roll up to a verified CA."`
+}
+
+func (s scopeSettings) model() admin.Scope {
+	m := admin.Scope{AllocationPolicy: s.AllocationPolicy, TrustInlineSigningCertificates: s.TrustInlineSigning}
+	if len(s.HostName) > 0 {
+		m.HostNames = &s.HostName
+	}
+	return m
+}
+
+type scopeCreateCmd struct {
+	ID string `arg:"" optional:"" name:"id-scope" help:"ID scope, such as that of fielded devices. Default: one is made."`
+	scopeSettings
+	connectFlags
+}
+
+// Help shows how.
+func (scopeCreateCmd) Help() string {
+	return "Example:\n  dps scope create --host-name dps.plant.example\n  dps policy create provisioningserviceowner --id-scope 0ne0A1B2C3D"
+}
+
+// Run creates.
+func (c scopeCreateCmd) Run(ctx context.Context, env *Env) error {
+	a, err := c.admin(env)
+	if err != nil {
+		return err
+	}
+	m := c.model()
+	if c.ID != "" {
+		m.IDScope = &c.ID
+	}
+	s, err := a.CreateScope(ctx, m)
+	if err != nil {
+		return err
+	}
+	return printOne(env, c.Output, s, scopeColumns())
+}
+
+type scopeUpdateCmd struct {
+	ID string `arg:"" name:"id-scope" help:"ID scope."`
+	scopeSettings
+	IfMatch string `placeholder:"ETAG" help:"Fail unless the scope still has this etag."`
+	connectFlags
+}
+
+// Run changes what is given.
+func (c scopeUpdateCmd) Run(ctx context.Context, env *Env) error {
+	a, err := c.admin(env)
+	if err != nil {
+		return err
+	}
+	s, err := a.UpdateScope(ctx, c.ID, c.model(), client.IfMatch(c.IfMatch))
+	if err != nil {
+		return err
+	}
+	return printOne(env, c.Output, s, scopeColumns())
+}
+
+type scopeDeleteCmd struct {
+	ID string `arg:"" name:"id-scope" help:"ID scope."`
+	connectFlags
+}
+
+// Run deletes.
+func (c scopeDeleteCmd) Run(ctx context.Context, env *Env) error {
+	a, err := c.admin(env)
+	if err != nil {
+		return err
+	}
+	if err := a.DeleteScope(ctx, c.ID); err != nil {
+		return err
+	}
+	say(env.Stderr, "Deleted ID scope %s.", c.ID)
+	return nil
+}
+
+// in returns a client and the ID scope that the flags name: the only one, when they
+// name none.
+func (f scopeFlags) in(ctx context.Context, env *Env) (*client.Admin, string, error) {
+	a, err := f.admin(env)
+	if err != nil {
+		return nil, "", err
+	}
+	ready, err := f.ready()
+	if err != nil {
+		return nil, "", err
+	}
+	if id := first(f.IDScope, env.Getenv("DPS_ID_SCOPE"), ready.IDScope); id != "" {
+		return a, id, nil
+	}
+	list, err := a.Scopes(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	if len(list) != 1 {
+		return nil, "", usagef("there are %d ID scopes: give --id-scope", len(list))
+	}
+	return a, show(list[0].IDScope), nil
+}
