@@ -74,7 +74,9 @@ func New(ctx context.Context, c Config, env Env) (s *Server, err error) {
 	if s.tls, err = newTLS(c, ring, env.Now, env.Log); err != nil {
 		return s, err
 	}
-	s.wire()
+	if err = s.wire(); err != nil {
+		return s, err
+	}
 	if err = s.ensureAdminToken(ctx); err != nil {
 		return s, err
 	}
@@ -93,7 +95,7 @@ func readKeyring(path string) (*keyring.Ring, error) {
 }
 
 // wire connects the parts; it starts nothing.
-func (s *Server) wire() {
+func (s *Server) wire() (err error) {
 	c, env := s.config, s.env
 	settings := c.Assign.settings()
 	s.registrar = registration.New(registration.Deps{
@@ -108,7 +110,11 @@ func (s *Server) wire() {
 		Probe: func(ctx context.Context, l hub.Linked) (hub.Probe, error) { return probe(ctx, l, env) },
 	})
 	s.health = &health{store: s.store}
-	s.public, s.operators = s.newPublic(), s.newOperators()
+	if s.public, err = s.newPublic(); err != nil {
+		return err
+	}
+	s.operators, err = s.newOperators()
+	return err
 }
 
 func (s *Server) ensureAdminToken(ctx context.Context) error {
@@ -216,9 +222,12 @@ func (s *Server) closeAll() error {
 
 // newPublic is what devices and manufacturers reach, told apart by the first segment of
 // the path: no ID scope may be named like a collection of the service API.
-func (s *Server) newPublic() http.Handler {
+func (s *Server) newPublic() (http.Handler, error) {
 	device := rest.New(rest.Config{Registrar: s.registrar, Observer: s.metrics, Log: s.env.Log, Now: s.env.Now, Rand: s.env.Rand})
-	service := serviceapi.New(serviceapi.Config{Management: s.management, Scopes: s.store.Scopes(), Log: s.env.Log, Now: s.env.Now, Rand: s.env.Rand})
+	service, err := serviceapi.New(serviceapi.Config{Management: s.management, Scopes: s.store.Scopes(), Log: s.env.Log, Now: s.env.Now, Rand: s.env.Rand})
+	if err != nil {
+		return nil, err
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case serviceapi.Serves(r):
@@ -228,15 +237,19 @@ func (s *Server) newPublic() http.Handler {
 		default:
 			device.ServeHTTP(w, r)
 		}
-	})
+	}), nil
 }
 
 // newOperators is what stands on the operator's listener.
-func (s *Server) newOperators() http.Handler {
+func (s *Server) newOperators() (http.Handler, error) {
+	admin, err := adminapi.New(adminapi.Config{Management: s.management, Log: s.env.Log, Now: s.env.Now, Rand: s.env.Rand})
+	if err != nil {
+		return nil, err
+	}
 	mux := http.NewServeMux()
-	mux.Handle("/admin/", adminapi.New(adminapi.Config{Management: s.management, Log: s.env.Log, Now: s.env.Now, Rand: s.env.Rand}))
+	mux.Handle("/admin/", admin)
 	mux.Handle("/healthz", s.health)
 	mux.Handle("/readyz", s.health)
 	mux.Handle("/metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
-	return mux
+	return mux, nil
 }
