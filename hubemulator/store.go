@@ -20,7 +20,7 @@ const (
 	maxBatch   = 256 // writes per commit, so that the first is not kept waiting
 )
 
-// schema is made at every start. Version changes are told by user_version.
+// schema is made at every start; a record's members may grow without a change of it.
 const schema = `
 create table if not exists device (
 	seq integer primary key autoincrement,
@@ -74,10 +74,11 @@ func (s *store) open(dir string) (err error) {
 	const pragmas = "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_txlock=immediate"
 	name := ":memory:"
 	if dir != "" {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return fmt.Errorf("make folder: %w", err)
+		path := filepath.Join(dir, fileName)
+		if err := makeFile(path); err != nil {
+			return err
 		}
-		name = "file:" + (&url.URL{Path: filepath.Join(dir, fileName)}).EscapedPath()
+		name = "file:" + (&url.URL{Path: path}).EscapedPath()
 	}
 	if s.writer, err = sql.Open("sqlite", name+pragmas); err != nil {
 		return fmt.Errorf("open database: %w", err)
@@ -92,6 +93,22 @@ func (s *store) open(dir string) (err error) {
 	}
 	s.reader.SetMaxOpenConns(maxReaders)
 	s.reader.SetMaxIdleConns(maxReaders)
+	return nil
+}
+
+// makeFile makes a missing database file, and its folder, for its owner only: it
+// holds device keys. SQLite gives its side files the same mode.
+func makeFile(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("make folder: %w", err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the caller's folder
+	if err != nil {
+		return fmt.Errorf("make file: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("make file: %w", err)
+	}
 	return nil
 }
 
