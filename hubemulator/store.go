@@ -102,7 +102,7 @@ func makeFile(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("make folder: %w", err)
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the caller's folder
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return fmt.Errorf("make file: %w", err)
 	}
@@ -127,7 +127,7 @@ func (s *store) prepare(ctx context.Context) error {
 		{&s.remove, s.writer, `delete from device where seq = ?`},
 	} {
 		var err error
-		if *p.stmt, err = p.db.PrepareContext(ctx, p.text); err != nil {
+		if *p.stmt, err = p.db.PrepareContext(ctx, p.text); err != nil { //nolint:sqlclosecheck // lives as long as the pool
 			return fmt.Errorf("prepare %q: %w", p.text, err)
 		}
 	}
@@ -253,19 +253,25 @@ func (s *store) runAll(batch []*write) (results []error, err error) {
 
 // tx reads and writes records inside a commit.
 type tx struct {
-	ctx context.Context //nolint:containedctx // lives as long as one commit
+	ctx context.Context // lives as long as one commit
 	s   *store
 	tx  *sql.Tx
 }
 
+// exec runs a prepared statement in the commit.
+func (t *tx) exec(s *sql.Stmt, args ...any) error {
+	_, err := t.tx.StmtContext(t.ctx, s).ExecContext(t.ctx, args...) //nolint:sqlclosecheck // the commit closes it
+	return err
+}
+
 func (t *tx) get(id string) (record, bool, error) {
-	return scan(t.tx.StmtContext(t.ctx, t.s.readW).QueryRowContext(t.ctx, id))
+	return scan(t.tx.StmtContext(t.ctx, t.s.readW).QueryRowContext(t.ctx, id)) //nolint:sqlclosecheck // the commit closes it
 }
 
 func (t *tx) insert(r record) error {
 	text, err := json.Marshal(r)
 	if err == nil {
-		_, err = t.tx.StmtContext(t.ctx, t.s.insert).ExecContext(t.ctx, r.ID, r.enabled(), r.Twin.Tags.text(), string(text))
+		err = t.exec(t.s.insert, r.ID, r.enabled(), r.Twin.Tags.text(), string(text))
 	}
 	if err != nil {
 		return fmt.Errorf("insert device: %w", err)
@@ -276,7 +282,7 @@ func (t *tx) insert(r record) error {
 func (t *tx) update(r record) error {
 	text, err := json.Marshal(r)
 	if err == nil {
-		_, err = t.tx.StmtContext(t.ctx, t.s.update).ExecContext(t.ctx, r.enabled(), r.Twin.Tags.text(), string(text), r.seq)
+		err = t.exec(t.s.update, r.enabled(), r.Twin.Tags.text(), string(text), r.seq)
 	}
 	if err != nil {
 		return fmt.Errorf("update device: %w", err)
@@ -285,7 +291,7 @@ func (t *tx) update(r record) error {
 }
 
 func (t *tx) remove(r record) error {
-	if _, err := t.tx.StmtContext(t.ctx, t.s.remove).ExecContext(t.ctx, r.seq); err != nil {
+	if err := t.exec(t.s.remove, r.seq); err != nil {
 		return fmt.Errorf("delete device: %w", err)
 	}
 	return nil

@@ -51,5 +51,5 @@ type shown section
 func (s shown) MarshalJSON() ([]byte, error) {
 	all := object{"$metadata": s.Meta, "$version": s.Version}
 	maps.Copy(all, s.Values)
-	return json.Marshal(all) //nolint:wrapcheck // called by encoding/json
+	return json.Marshal(all)
 }
