@@ -73,10 +73,17 @@ func TestPutReadsAgainWhenTheDeviceChanges(t *testing.T) {
 	}{
 		"once":     {steps: []step{read, stale, read, {want: "PUT /devices/a", match: `"e1"`, status: 200, body: deviceJSON("e2", 2)}}},
 		"for ever": {steps: []step{read, stale, read, stale, read, stale}, code: dps.HubUnavailable},
-		"it vanishes": {steps: []step{read, {want: "PUT /devices/a", match: `"e1"`, status: 404, body: notFoundBody},
-			gone, {want: "PUT /devices/a", status: 200, body: deviceJSON("e1", 2)}}},
-		"it appears": {steps: []step{gone, {want: "PUT /devices/a", status: 409, body: existsBody},
-			{want: "GET /devices/a", status: 200, body: deviceJSON("e1", 2)}}},
+		"it vanishes": {steps: []step{
+			read,
+			{want: "PUT /devices/a", match: `"e1"`, status: 404, body: notFoundBody},
+			gone,
+			{want: "PUT /devices/a", status: 200, body: deviceJSON("e1", 2)},
+		}},
+		"it appears": {steps: []step{
+			gone,
+			{want: "PUT /devices/a", status: 409, body: existsBody},
+			{want: "GET /devices/a", status: 200, body: deviceJSON("e1", 2)},
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -112,18 +119,31 @@ func TestBulkResults(t *testing.T) {
 		want   []dps.Code // Internal stands for success
 	}{
 		"all well": {200, `{"isSuccessful":true,"errors":[]}`, nil, []dps.Code{0, 0, 0}},
-		"numbers": {200, `{"isSuccessful":false,"errors":[{"deviceId":"b","errorCode":413002,"errorStatus":"x"},{"deviceId":"c","errorCode":429001}]}`,
-			nil, []dps.Code{0, dps.HubFull, dps.HubUnavailable}},
-		"names, in a 400": {400, `{"isSuccessful":false,"errors":[{"deviceId":"a","errorCode":"ArgumentInvalid"},{"deviceId":"b","errorCode":"ServerError"}]}`,
-			nil, []dps.Code{dps.HubRejected, dps.HubUnavailable, 0}},
-		"one exists": {200, `{"isSuccessful":false,"errors":[{"deviceId":"a","errorCode":"DeviceAlreadyExists"}]}`,
-			[]step{{want: "PUT /devices/a", status: 409, body: existsBody}, {want: "GET /devices/a", status: 200, body: deviceJSON("e", 1)}}, []dps.Code{0, 0, 0}},
-		"refused as a whole": {400, `{"Message":"ErrorCode:ArgumentInvalid;b is bad"}`,
+		"numbers": {
+			200, `{"isSuccessful":false,"errors":[{"deviceId":"b","errorCode":413002,"errorStatus":"x"},{"deviceId":"c","errorCode":429001}]}`,
+			nil,
+			[]dps.Code{0, dps.HubFull, dps.HubUnavailable},
+		},
+		"names, in a 400": {
+			400, `{"isSuccessful":false,"errors":[{"deviceId":"a","errorCode":"ArgumentInvalid"},{"deviceId":"b","errorCode":"ServerError"}]}`,
+			nil,
+			[]dps.Code{dps.HubRejected, dps.HubUnavailable, 0},
+		},
+		"one exists": {
+			200, `{"isSuccessful":false,"errors":[{"deviceId":"a","errorCode":"DeviceAlreadyExists"}]}`,
+			[]step{{want: "PUT /devices/a", status: 409, body: existsBody}, {want: "GET /devices/a", status: 200, body: deviceJSON("e", 1)}},
+			[]dps.Code{0, 0, 0},
+		},
+		"refused as a whole": {
+			400, `{"Message":"ErrorCode:ArgumentInvalid;b is bad"}`,
 			[]step{{want: "PUT /devices/a", status: 200, body: `{}`}, {want: "PUT /devices/b", status: 400, body: `{}`}, {want: "PUT /devices/c", status: 200, body: `{}`}},
-			[]dps.Code{0, dps.HubRejected, 0}},
-		"failed without saying which": {200, `{"isSuccessful":false,"errors":[]}`,
+			[]dps.Code{0, dps.HubRejected, 0},
+		},
+		"failed without saying which": {
+			200, `{"isSuccessful":false,"errors":[]}`,
 			[]step{{want: "PUT /devices/a", status: 200, body: `{}`}, {want: "PUT /devices/b", status: 200, body: `{}`}, {want: "PUT /devices/c", status: 200, body: `{}`}},
-			[]dps.Code{0, 0, 0}},
+			[]dps.Code{0, 0, 0},
+		},
 		"throttled":    {429, `{"Message":"ErrorCode:ThrottlingException;slow"}`, nil, []dps.Code{dps.HubUnavailable, dps.HubUnavailable, dps.HubUnavailable}},
 		"no hub":       {200, `<html>`, nil, []dps.Code{dps.HubUnavailable, dps.HubUnavailable, dps.HubUnavailable}},
 		"unauthorised": {401, `{}`, nil, []dps.Code{dps.HubUnauthorized, dps.HubUnauthorized, dps.HubUnauthorized}},
