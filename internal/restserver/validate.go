@@ -72,6 +72,7 @@ func shapeError(fields []string, faults map[string]string) error {
 }
 
 // collect walks the validator's tree of errors for fields and what is wrong with them.
+// A member that refers to another schema is a level of its own, with the whole path.
 func collect(err error, faults map[string]string) {
 	switch e := err.(type) { //nolint:errorlint // a tree is walked node by node
 	case openapi3.MultiError:
@@ -89,7 +90,15 @@ func collect(err error, faults map[string]string) {
 		}
 		collect(e.Err, faults)
 	case *openapi3.SchemaError:
-		faults[fieldName(e)] = reason(e)
+		if e.Origin != nil {
+			collect(e.Origin, faults)
+			return
+		}
+		faults[fieldName(e.JSONPointer())] = reason(e)
+	default:
+		if inner := errors.Unwrap(err); inner != nil {
+			collect(inner, faults)
+		}
 	}
 }
 
@@ -104,9 +113,9 @@ func parameterFault(e *openapi3filter.RequestError) string {
 }
 
 // fieldName spells a JSON pointer as a path: iotHubs[0], initialTwin.tags.
-func fieldName(e *openapi3.SchemaError) string {
+func fieldName(path []string) string {
 	var b strings.Builder
-	for _, part := range e.JSONPointer() {
+	for _, part := range path {
 		switch {
 		case isIndex(part):
 			b.WriteString("[" + part + "]")

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/management/managementtest"
 )
 
@@ -97,3 +98,5 @@ func at(v any, path ...string) any {
 	}
 	return v
 }
+
+func noCondition() enrollment.Precondition { return enrollment.Precondition{} }
