@@ -24,7 +24,9 @@ type refusal struct {
 func key(size int) string { return base64.StdEncoding.EncodeToString(make([]byte, size)) }
 
 // tpm2b is base64 of what has the outline of a TPM2B_PUBLIC.
-func tpm2b() string { return base64.StdEncoding.EncodeToString(append([]byte{0, 10}, make([]byte, 10)...)) }
+func tpm2b() string {
+	return base64.StdEncoding.EncodeToString(append([]byte{0, 10}, make([]byte, 10)...))
+}
 
 func quoted(t testing.TB, text string) string {
 	t.Helper()
@@ -45,7 +47,9 @@ func sym(members string) string {
 
 func attest(mechanism string) string { return `{"attestation":` + mechanism + `}` }
 
-func nested(depth int) string { return strings.Repeat(`{"a":`, depth) + "1" + strings.Repeat("}", depth) }
+func nested(depth int) string {
+	return strings.Repeat(`{"a":`, depth) + "1" + strings.Repeat("}", depth)
+}
 
 func TestIndividualRefusals(t *testing.T) {
 	t.Parallel()
