@@ -1,88 +1,80 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
-	"encoding/base64"
-	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"strconv"
-	"strings"
-	"time"
 
 	"github.com/zerotouch-dps/dps"
-	"github.com/zerotouch-dps/dps/attestation"
+	"github.com/zerotouch-dps/dps/client"
 	"github.com/zerotouch-dps/dps/client/device"
+	"github.com/zerotouch-dps/dps/openapi/service"
 )
 
-type enroller struct {
-	host, policy string
-	key          []byte
-	addr         string
-	http         *http.Client
-	now          func() time.Time
+// enroller makes the enrollments of simulated devices.
+type enroller struct{ service *client.Service }
+
+// newEnroller calls the service API of the deployment whose device endpoint e is.
+func newEnroller(connectionString string, e device.Endpoint, env *Env) (*enroller, error) {
+	if connectionString == "" {
+		return nil, usagef("enrolling needs --service-connection-string or a ready file of dps dev")
+	}
+	s, err := client.NewService(connectionString, env.Now)
+	if err != nil {
+		return nil, usagef("--service-connection-string: %v", err)
+	}
+	s.URL = "https://" + net.JoinHostPort(s.HostName, strconv.Itoa(e.Port))
+	s.HTTP = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: e.Roots, MinVersion: tls.VersionTLS12}}}
+	return &enroller{s}, nil
 }
 
-func newEnroller(conn string, e device.Endpoint, env *Env) (*enroller, error) {
-	if conn == "" {
-		return nil, usagef("enrolling needs --service-connection-string")
+// individual enrolls one device; one that is enrolled already stays as it is.
+func (x *enroller) individual(ctx context.Context, id device.Identity) error {
+	attestation := symmetricKey(id.Key)
+	if id.Certificate != nil {
+		attestation = x509Attestation(service.X509Attestation{ClientCertificates: primary(string(certificatePEM(id.Certificate.Leaf)))})
 	}
-	x := &enroller{now: env.Now, addr: net.JoinHostPort(e.Host, strconv.Itoa(e.Port))}
-	for _, part := range strings.Split(conn, ";") {
-		k, v, _ := strings.Cut(part, "=")
-		switch k {
-		case "HostName":
-			x.host = v
-		case "SharedAccessKeyName":
-			x.policy = v
-		case "SharedAccessKey":
-			x.key, _ = base64.StdEncoding.DecodeString(v)
-		}
-	}
-	x.http = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: e.Roots}}}
-	return x, nil
-}
-
-func (x *enroller) put(ctx context.Context, path string, body any) error {
-	text, _ := json.Marshal(body)
-	req, err := http.NewRequestWithContext(ctx, http.MethodPut, "https://"+x.addr+path+"?api-version=2021-10-01", bytes.NewReader(text))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Authorization", attestation.SignToken(x.host, x.policy, x.key, x.now().Add(time.Hour)))
-	r, err := x.http.Do(req)
-	if err != nil {
-		return err
-	}
-	defer r.Body.Close()
-	if r.StatusCode == http.StatusConflict {
+	_, err := x.service.PutIndividualEnrollment(ctx, id.RegistrationID, service.IndividualEnrollment{Attestation: attestation})
+	if refused, ok := errors.AsType[*client.Error](err); ok && refused.Status == http.StatusConflict {
 		return nil
 	}
-	if r.StatusCode >= 300 {
-		t, _ := io.ReadAll(r.Body)
-		return fmt.Errorf("enroll: %s", t)
+	if err != nil {
+		return fmt.Errorf("enroll %s: %w", id.RegistrationID, err)
 	}
 	return nil
 }
 
-func (x *enroller) individual(ctx context.Context, id device.Identity) error {
-	att := map[string]any{"type": "symmetricKey", "symmetricKey": map[string]string{"primaryKey": id.Key.Reveal()}}
-	if id.Certificate != nil {
-		att = map[string]any{"type": "x509", "x509": map[string]any{"clientCertificates": map[string]any{"primary": map[string]string{"certificate": string(certificatePEM(id.Certificate.Leaf))}}}}
+// x509Group enrolls every device whose chain holds the CA certificate (PEM).
+func (x *enroller) x509Group(ctx context.Context, name, certificate string) error {
+	return x.group(ctx, name, x509Attestation(service.X509Attestation{SigningCertificates: primary(certificate)}))
+}
+
+// keyGroup enrolls every device whose key is derived from the group's.
+func (x *enroller) keyGroup(ctx context.Context, name string, key dps.Secret) error {
+	return x.group(ctx, name, symmetricKey(key))
+}
+
+func (x *enroller) group(ctx context.Context, name string, a *service.AttestationMechanism) error {
+	if _, err := x.service.PutEnrollmentGroup(ctx, name, service.EnrollmentGroup{Attestation: a}); err != nil {
+		return fmt.Errorf("enroll group %s: %w", name, err)
 	}
-	return x.put(ctx, "/enrollments/"+url.PathEscape(id.RegistrationID), map[string]any{"registrationId": id.RegistrationID, "attestation": att})
+	return nil
 }
 
-func (x *enroller) x509Group(ctx context.Context, name, pem string) error {
-	return x.put(ctx, "/enrollmentGroups/"+name, map[string]any{"enrollmentGroupId": name, "attestation": map[string]any{"type": "x509", "x509": map[string]any{"signingCertificates": map[string]any{"primary": map[string]string{"certificate": pem}}}}})
+func symmetricKey(key dps.Secret) *service.AttestationMechanism {
+	kind, text := "symmetricKey", key.Reveal()
+	return &service.AttestationMechanism{Type: &kind, SymmetricKey: &service.SymmetricKeyAttestation{PrimaryKey: &text}}
 }
 
-func (x *enroller) keyGroup(ctx context.Context, name, prefix string, key dps.Secret) error {
-	return x.put(ctx, "/enrollmentGroups/"+name, map[string]any{"enrollmentGroupId": name, "attestation": map[string]any{"type": "symmetricKey", "symmetricKey": map[string]string{"primaryKey": key.Reveal()}}})
+func x509Attestation(a service.X509Attestation) *service.AttestationMechanism {
+	kind := "x509"
+	return &service.AttestationMechanism{Type: &kind, X509: &a}
+}
+
+func primary(certificate string) *service.X509Certificates {
+	return &service.X509Certificates{Primary: &service.X509CertificateWithInfo{Certificate: &certificate}}
 }

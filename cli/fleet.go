@@ -128,7 +128,7 @@ func (f *fleet) enrollKeys(ctx context.Context, to *enroller) error {
 		derived, err := attestation.DeriveDeviceKey(key, name)
 		return device.Identity{RegistrationID: name, Key: derived}, err
 	}
-	return to.keyGroup(ctx, f.group, f.Prefix, key)
+	return to.keyGroup(ctx, f.group, key)
 }
 
 // boot registers every device and returns the report.

@@ -70,7 +70,7 @@ type Gate struct {
 
 // call is one caller's wish.
 type call struct {
-	ctx     context.Context //nolint:containedctx // the caller's, for as long as it waits
+	ctx     context.Context // the caller's, for as long as it waits
 	ready   func(context.Context) error
 	want    Want // with shared
 	shared  bool // a first assignment, which may go with others

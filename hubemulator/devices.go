@@ -154,7 +154,8 @@ func (h *Hub) listDevices(_ http.ResponseWriter, r *http.Request) (any, error) {
 // list returns up to limit records past a sequence number that meet a condition.
 func (s *store) list(ctx context.Context, where condition, after int64, limit int) ([]record, error) {
 	args := append([]any{after}, where.args...)
-	rows, err := s.reader.QueryContext(ctx, //nolint:gosec // conditions are built of constants
+	rows, err := s.reader.QueryContext(ctx,
+		//nolint:gosec // conditions are built of constants
 		`select seq, record from device where seq > ? and `+where.text+` order by seq limit ?`, append(args, limit)...)
 	if err != nil {
 		return nil, fmt.Errorf("list devices: %w", err)

@@ -19,12 +19,12 @@ import (
 
 // operator speaks plain REST to a hub, as a service SDK does.
 type operator struct {
-	t      *testing.T
+	t      testing.TB
 	server *httptest.Server
 	token  string
 }
 
-func newOperator(t *testing.T, h *hubemulator.Hub, server *httptest.Server) *operator {
+func newOperator(t testing.TB, h *hubemulator.Hub, server *httptest.Server) *operator {
 	t.Helper()
 	c, err := hub.ParseConnectionString(h.ConnectionString())
 	if err != nil {
@@ -90,4 +90,11 @@ func wantOf(id, tags string) hub.Want {
 		DeviceID: id, Twin: hub.Twin{Tags: json.RawMessage(tags)},
 		Auth: hub.Auth{Type: hub.AuthSAS, Primary: hubtest.Key(1), Secondary: hubtest.Key(2)},
 	}
+}
+
+// signed makes a request for a handler that is called directly.
+func signed(c hub.Connection, method, path, body string) *http.Request {
+	r := httptest.NewRequest(method, path+"?api-version=2021-04-12", strings.NewReader(body))
+	r.Header.Set("Authorization", attestation.SignToken(c.HostName, c.SharedAccessKeyName, c.Key(), time.Now().Add(time.Hour)))
+	return r
 }

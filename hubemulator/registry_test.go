@@ -22,7 +22,7 @@ func newConfig(dir string) hubemulator.Config {
 }
 
 // serve opens a hub and serves it over TLS.
-func serve(t *testing.T, c hubemulator.Config) (*hubemulator.Hub, *httptest.Server) {
+func serve(t testing.TB, c hubemulator.Config) (*hubemulator.Hub, *httptest.Server) {
 	t.Helper()
 	h, err := hubemulator.Open(t.Context(), c)
 	if err != nil {
@@ -39,7 +39,7 @@ func serve(t *testing.T, c hubemulator.Config) (*hubemulator.Hub, *httptest.Serv
 }
 
 // dial makes an adapter for a served hub.
-func dial(t *testing.T, h *hubemulator.Hub, server *httptest.Server) *azureiot.Registry {
+func dial(t testing.TB, h *hubemulator.Hub, server *httptest.Server) *azureiot.Registry {
 	t.Helper()
 	link := h.Link()
 	link.DialAddress = server.Listener.Addr().String()

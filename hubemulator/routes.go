@@ -137,7 +137,6 @@ func (h *Hub) answer(need Rights, do action, w http.ResponseWriter, r *http.Requ
 	return do(w, r)
 }
 
-//nolint:gochecknoglobals // a constant that Go can't write as one
 var versionPattern = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}(-preview)?$`)
 
 // authorize checks the SAS token of a policy. Whatever is wrong with it, the answer

@@ -20,7 +20,7 @@ const (
 	maxBatch   = 256 // writes per commit, so that the first is not kept waiting
 )
 
-// schema is made at every start. Version changes are told by user_version.
+// schema is made at every start; a record's members may grow without a change of it.
 const schema = `
 create table if not exists device (
 	seq integer primary key autoincrement,
@@ -74,10 +74,11 @@ func (s *store) open(dir string) (err error) {
 	const pragmas = "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_txlock=immediate"
 	name := ":memory:"
 	if dir != "" {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return fmt.Errorf("make folder: %w", err)
+		path := filepath.Join(dir, fileName)
+		if err := makeFile(path); err != nil {
+			return err
 		}
-		name = "file:" + (&url.URL{Path: filepath.Join(dir, fileName)}).EscapedPath()
+		name = "file:" + (&url.URL{Path: path}).EscapedPath()
 	}
 	if s.writer, err = sql.Open("sqlite", name+pragmas); err != nil {
 		return fmt.Errorf("open database: %w", err)
@@ -92,6 +93,22 @@ func (s *store) open(dir string) (err error) {
 	}
 	s.reader.SetMaxOpenConns(maxReaders)
 	s.reader.SetMaxIdleConns(maxReaders)
+	return nil
+}
+
+// makeFile makes a missing database file, and its folder, for its owner only: it
+// holds device keys. SQLite gives its side files the same mode.
+func makeFile(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("make folder: %w", err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("make file: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("make file: %w", err)
+	}
 	return nil
 }
 
@@ -110,7 +127,7 @@ func (s *store) prepare(ctx context.Context) error {
 		{&s.remove, s.writer, `delete from device where seq = ?`},
 	} {
 		var err error
-		if *p.stmt, err = p.db.PrepareContext(ctx, p.text); err != nil {
+		if *p.stmt, err = p.db.PrepareContext(ctx, p.text); err != nil { //nolint:sqlclosecheck // lives as long as the pool
 			return fmt.Errorf("prepare %q: %w", p.text, err)
 		}
 	}
@@ -236,19 +253,25 @@ func (s *store) runAll(batch []*write) (results []error, err error) {
 
 // tx reads and writes records inside a commit.
 type tx struct {
-	ctx context.Context //nolint:containedctx // lives as long as one commit
+	ctx context.Context // lives as long as one commit
 	s   *store
 	tx  *sql.Tx
 }
 
+// exec runs a prepared statement in the commit.
+func (t *tx) exec(s *sql.Stmt, args ...any) error {
+	_, err := t.tx.StmtContext(t.ctx, s).ExecContext(t.ctx, args...) //nolint:sqlclosecheck // the commit closes it
+	return err
+}
+
 func (t *tx) get(id string) (record, bool, error) {
-	return scan(t.tx.StmtContext(t.ctx, t.s.readW).QueryRowContext(t.ctx, id))
+	return scan(t.tx.StmtContext(t.ctx, t.s.readW).QueryRowContext(t.ctx, id)) //nolint:sqlclosecheck // the commit closes it
 }
 
 func (t *tx) insert(r record) error {
 	text, err := json.Marshal(r)
 	if err == nil {
-		_, err = t.tx.StmtContext(t.ctx, t.s.insert).ExecContext(t.ctx, r.ID, r.enabled(), r.Twin.Tags.text(), string(text))
+		err = t.exec(t.s.insert, r.ID, r.enabled(), r.Twin.Tags.text(), string(text))
 	}
 	if err != nil {
 		return fmt.Errorf("insert device: %w", err)
@@ -259,7 +282,7 @@ func (t *tx) insert(r record) error {
 func (t *tx) update(r record) error {
 	text, err := json.Marshal(r)
 	if err == nil {
-		_, err = t.tx.StmtContext(t.ctx, t.s.update).ExecContext(t.ctx, r.enabled(), r.Twin.Tags.text(), string(text), r.seq)
+		err = t.exec(t.s.update, r.enabled(), r.Twin.Tags.text(), string(text), r.seq)
 	}
 	if err != nil {
 		return fmt.Errorf("update device: %w", err)
@@ -268,7 +291,7 @@ func (t *tx) update(r record) error {
 }
 
 func (t *tx) remove(r record) error {
-	if _, err := t.tx.StmtContext(t.ctx, t.s.remove).ExecContext(t.ctx, r.seq); err != nil {
+	if err := t.exec(t.s.remove, r.seq); err != nil {
 		return fmt.Errorf("delete device: %w", err)
 	}
 	return nil

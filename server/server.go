@@ -8,14 +8,12 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/attestation"
 	"github.com/zerotouch-dps/dps/endpoint/rest"
 	"github.com/zerotouch-dps/dps/enrollment"
@@ -231,11 +229,10 @@ func (s *Server) newPublic() (http.Handler, error) {
 		return nil, err
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-		switch dps.FoldASCII(first) {
-		case "enrollments", "enrollmentgroups", "registrations":
+		switch {
+		case serviceapi.Serves(r):
 			service.ServeHTTP(w, r)
-		case "healthz", "readyz":
+		case r.URL.Path == "/healthz" || r.URL.Path == "/readyz":
 			s.health.ServeHTTP(w, r)
 		default:
 			device.ServeHTTP(w, r)

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -181,9 +182,7 @@ func (c *client) request(ctx context.Context, r request) (*http.Request, error) 
 	if err != nil {
 		return nil, dps.Wrap(dps.HubRejected, fmt.Errorf("make request: %w", err), "the device can't be named to the hub")
 	}
-	for name, values := range r.header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, r.header)
 	req.Header.Set("Authorization", c.authorization())
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", userAgent)

@@ -141,7 +141,6 @@ func (e *hubError) readMessage(raw json.RawMessage) {
 	}
 }
 
-//nolint:gochecknoglobals // a constant that Go can't write as one
 var errorCodePattern = regexp.MustCompile(`ErrorCode:\s*([A-Za-z0-9]+)`)
 
 // take takes an error code that is a number, a number as text, or a name.

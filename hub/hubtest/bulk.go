@@ -39,8 +39,12 @@ func testBulk(t *testing.T, s Subject) {
 		OK      bool
 	}
 	want := []outcome{
-		{Created: true, OK: true}, {OK: true}, {Code: dps.DeviceIDTaken},
-		{Code: dps.HubRejected}, {OK: true}, {Created: true, OK: true},
+		{Created: true, OK: true},
+		{OK: true},
+		{Code: dps.DeviceIDTaken},
+		{Code: dps.HubRejected},
+		{OK: true},
+		{Created: true, OK: true},
 	}
 	got := make([]outcome, len(results))
 	for i, r := range results {

@@ -228,7 +228,7 @@ func testGeneration(t *testing.T, s Subject) {
 }
 
 func testDeviceIDs(t *testing.T, s Subject) {
-	ids := []string{"a:b", "a%b", "a%2Fb", "a#b", "a'b", "a?b", "a+b", "a=b@c$d", "x,(y)!*.z_", "Case", "case", strings.Repeat("l", dps.MaxIDLength)}
+	ids := []string{"a:b", "a%b", "a%2Fb", "a#b", "a'b", "a?b", "a+b", "a=b@c$d", "x,(y)!*.z_", "Case", "case", ".", "..", strings.Repeat("l", dps.MaxIDLength)}
 	for i, id := range ids {
 		put(t, s, hub.Want{DeviceID: id, Auth: sas(i), Twin: hub.Twin{Tags: json.RawMessage(fmt.Sprintf(`{"n":%d}`, i))}})
 	}

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"sync"
-	"time"
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/hub"
@@ -81,23 +80,34 @@ func (r *Registry) Put(ctx context.Context, w hub.Want) (hub.Placed, error) {
 		return hub.Placed{}, err
 	}
 	defer r.mu.Unlock()
-	return r.put(w)
+	placed, err := r.put(w)
+	if lost := r.faults.take(true); lost != nil {
+		return hub.Placed{}, lost
+	}
+	return placed, err
 }
 
 // PutBulk makes several identities; an injected fault fails them all.
 func (r *Registry) PutBulk(ctx context.Context, wants []hub.Want) []hub.BulkResult {
 	results := make([]hub.BulkResult, len(wants))
 	if err := r.enter(ctx); err != nil {
-		for i := range results {
-			results[i].Err = err
-		}
-		return results
+		return failAll(results, err)
 	}
 	defer r.mu.Unlock()
 	r.stats.Bulks++
 	for i, w := range wants {
 		w.Mode = hub.Create
 		results[i].Placed, results[i].Err = r.put(w)
+	}
+	if lost := r.faults.take(true); lost != nil {
+		return failAll(results, lost)
+	}
+	return results
+}
+
+func failAll(results []hub.BulkResult, err error) []hub.BulkResult {
+	for i := range results {
+		results[i] = hub.BulkResult{Err: err}
 	}
 	return results
 }
@@ -116,7 +126,7 @@ func (r *Registry) Delete(ctx context.Context, deviceID, ifMatch string) error {
 		return dps.Errorf(dps.PreconditionFailed, "the device has changed in the hub")
 	}
 	delete(r.devices, deviceID)
-	return nil
+	return r.faults.take(true)
 }
 
 // List returns identities by ID; the token is the last one returned.
@@ -204,69 +214,4 @@ func (r *Registry) next() string {
 
 func notFound() error {
 	return dps.Errorf(dps.HubDeviceNotFound, "the hub holds no such device")
-}
-
-// faults are what tests make go wrong.
-type faults struct {
-	err   error
-	count int // calls that err still fails
-	block chan struct{}
-}
-
-// FailNext fails the next n calls with a code, before anything is done.
-func (r *Registry) FailNext(n int, code dps.Code) {
-	r.FailNextWith(n, dps.Errorf(code, "injected fault"))
-}
-
-// FailNextWith fails the next n calls with an error, before anything is done.
-func (r *Registry) FailNextWith(n int, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.faults.err, r.faults.count = err, n
-}
-
-// Throttled is an error as a hub gives it that asks for fewer calls.
-func Throttled(retryAfter time.Duration) error {
-	return &dps.Error{Code: dps.HubUnavailable, Message: "the hub throttles", RetryAfter: retryAfter, Err: hub.ErrThrottled}
-}
-
-// Block makes calls hang until release is called or their context ends.
-func (r *Registry) Block() (release func()) {
-	block := make(chan struct{})
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.faults.block = block
-	return func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if r.faults.block == block {
-			r.faults.block = nil
-			close(block)
-		}
-	}
-}
-
-// enter counts a call and lets the faults act; without an error mu is held.
-func (r *Registry) enter(ctx context.Context) error {
-	r.mu.Lock()
-	r.stats.Calls++
-	block := r.faults.block
-	r.mu.Unlock()
-	if block != nil {
-		select {
-		case <-block:
-		case <-ctx.Done():
-		}
-	}
-	if err := ctx.Err(); err != nil {
-		return dps.Wrap(dps.HubUnavailable, err, "the hub did not answer in time")
-	}
-	r.mu.Lock()
-	if r.faults.count > 0 {
-		r.faults.count--
-		err := r.faults.err
-		r.mu.Unlock()
-		return err
-	}
-	return nil
 }

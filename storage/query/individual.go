@@ -200,3 +200,6 @@ func (s *Enrollments) DeleteIndividual(ctx context.Context, scope dps.IDScope, i
 		return s.indexHubs(ctx, tx, hubOwner{scope.Fold(), kindIndividual, id.Fold()}, old.hubs, nil)
 	}))
 }
+
+// Exists reports whether a row was scanned, and not the NULLs of an outer join.
+func (r *IndividualRow) Exists() bool { return r.id != "" }

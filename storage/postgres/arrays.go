@@ -1,0 +1,130 @@
+package postgres
+
+import (
+	"github.com/jackc/pgx/v5"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/registration"
+	"github.com/zerotouch-dps/dps/storage/query"
+)
+
+// column collects one array of a batch.
+func column[T, V any](batch []T, value func(T) V) []V {
+	out := make([]V, len(batch))
+	for i, w := range batch {
+		out[i] = value(w)
+	}
+	return out
+}
+
+// arrays returns the parameters of a kind's statement.
+func arrays(k kind, batch []*write) []any {
+	head := []any{
+		column(batch, func(w *write) string { return w.scopeKey }),
+		column(batch, func(w *write) string { return w.regKey }),
+	}
+	switch k {
+	case begin:
+		return append(append(head, beginArrays(batch)...), rowArrays(batch)...)
+	case finish:
+		return append(append(head, attemptArrays(batch)...), finishArrays(batch)...)
+	case claim:
+		return append(append(head, attemptArrays(batch)...),
+			column(batch, func(w *write) string { return w.row.ETag }),
+			column(batch, func(w *write) int64 { return w.now }),
+			column(batch, func(w *write) int64 { return w.time }))
+	default:
+		return append(append(head, attemptArrays(batch)...), column(batch, func(w *write) int64 { return w.time }))
+	}
+}
+
+func beginArrays(batch []*write) []any {
+	return []any{
+		column(batch, func(w *write) string { return w.previous }),
+		column(batch, func(w *write) int64 { return w.previousAttempt }),
+		column(batch, func(w *write) int64 { return w.now }),
+	}
+}
+
+func attemptArrays(batch []*write) []any {
+	return []any{
+		column(batch, func(w *write) string { return w.row.OperationID }),
+		column(batch, func(w *write) int64 { return w.row.Attempt }),
+	}
+}
+
+// rowArrays stand in the order of query.RegistrationColumns.
+func rowArrays(batch []*write) []any {
+	return []any{
+		column(batch, func(w *write) string { return w.row.Scope }),
+		column(batch, func(w *write) string { return w.row.ID }),
+		column(batch, func(w *write) string { return w.row.ETag }),
+		column(batch, func(w *write) int64 { return w.row.Created }),
+		column(batch, func(w *write) int64 { return w.row.Updated }),
+		column(batch, func(w *write) string { return w.row.OperationID }),
+		column(batch, func(w *write) int64 { return w.row.Attempt }),
+		column(batch, func(w *write) string { return w.row.Status }),
+		column(batch, func(w *write) int64 { return w.row.LeaseUntil }),
+		column(batch, func(w *write) int64 { return w.row.Deadline }),
+		column(batch, func(w *write) string { return w.row.AssignedHub }),
+		column(batch, func(w *write) string { return w.row.DeviceID }),
+		column(batch, func(w *write) string { return w.row.Assignment }),
+		column(batch, func(w *write) string { return w.row.WantHub }),
+		column(batch, func(w *write) string { return w.row.WantDevice }),
+		column(batch, func(w *write) string { return w.row.Operation }),
+		column(batch, func(w *write) string { return w.row.Decision }),
+		column(batch, func(w *write) []byte { return w.row.Sealed }),
+	}
+}
+
+func finishArrays(batch []*write) []any {
+	return []any{
+		column(batch, func(w *write) string { return w.row.ETag }),
+		column(batch, func(w *write) int64 { return w.row.Updated }),
+		column(batch, func(w *write) string { return w.row.Status }),
+		column(batch, func(w *write) string { return w.row.AssignedHub }),
+		column(batch, func(w *write) string { return w.row.DeviceID }),
+		column(batch, func(w *write) string { return w.row.Assignment }),
+		column(batch, func(w *write) string { return w.row.Operation }),
+		column(batch, func(w *write) string { return w.row.Decision }),
+	}
+}
+
+// entry is a removal and the call that brings it.
+type entry struct {
+	*registration.Removal
+
+	by *write
+}
+
+// queueRemovals adds the removals of the batch, if there are any.
+func queueRemovals(pipeline *pgx.Batch, batch []*write) {
+	var entries []entry
+	for _, w := range batch {
+		for i := range w.removals {
+			entries = append(entries, entry{&w.removals[i], w})
+		}
+	}
+	if len(entries) > 0 {
+		pipeline.Queue(insertRemovals, removalArrays(entries)...)
+	}
+}
+
+func removalArrays(entries []entry) []any {
+	return []any{
+		column(entries, func(e entry) string { return e.by.scopeKey }),
+		column(entries, func(e entry) string { return e.by.regKey }),
+		column(entries, func(e entry) string { return e.by.row.ETag }),
+		column(entries, func(e entry) string { return e.Scope.Fold() }),
+		column(entries, func(e entry) string { return e.Registration.Fold() }),
+		column(entries, func(e entry) string { return dps.FoldASCII(e.Hub) }),
+		column(entries, func(e entry) string { return string(e.Scope) }),
+		column(entries, func(e entry) string { return string(e.Registration) }),
+		column(entries, func(e entry) string { return e.Hub }),
+		column(entries, func(e entry) string { return e.DeviceID }),
+		column(entries, func(e entry) string { return e.GenerationID }),
+		column(entries, func(e entry) string { return e.CredentialDigest }),
+		column(entries, func(e entry) int64 { return int64(e.Looks) }),
+		column(entries, func(e entry) int64 { return query.Micros(e.Due) }),
+	}
+}

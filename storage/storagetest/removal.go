@@ -1,0 +1,176 @@
+package storagetest
+
+import (
+	"time"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/registration"
+)
+
+func removalCases() []testCase {
+	return []testCase{
+		{"is returned as it was put, by whoever claims it first", removalRoundTrip},
+		{"due ones, oldest first", removalDue},
+		{"is fenced by attempt", removalFenced},
+		{"completing frees the identity", removalFrees},
+		{"completing keeps an identity that is wanted again", removalKeeps},
+		{"completing one of two keeps the identity", removalTwice},
+		{"choosing the hub again cancels a pending one", removalCancelled},
+		{"choosing the hub again waits for a claimed one", removalHeld},
+		{"a claimed one whose worker died is cancelled", removalLapsed},
+	}
+}
+
+func (w *world) removal(id dps.RegistrationID, hubName, device string) registration.Removal {
+	return registration.Removal{Scope: zone, Registration: id, Hub: hubName, DeviceID: device, GenerationID: "g1", CredentialDigest: "c1", Due: w.now}
+}
+
+// claimRemovals claims what is due, for a minute.
+func (w *world) claimRemovals(now time.Time) []registration.Removal {
+	w.Helper()
+	return must(w, func() ([]registration.Removal, error) {
+		return w.registrations().ClaimRemovals(w.ctx, now, now.Add(time.Minute), 100)
+	})
+}
+
+func (w *world) complete(m registration.Removal) bool {
+	w.Helper()
+	return must(w, func() (bool, error) { return w.registrations().CompleteRemoval(w.ctx, m) })
+}
+
+// move assigns a device to old, then begins its move to new, with a removal from old.
+func (w *world) move(id dps.RegistrationID) registration.Registration {
+	w.Helper()
+	s := w.again(w.assign(id, "op1", "old"), "op2", "new")
+	s.Removals = []registration.Removal{w.removal(id, "old", string(id))}
+	return w.begin(s).Registration
+}
+
+// taken reports whether the identity belongs to somebody: a newcomer asks for it.
+func (w *world) taken(hubName, device string) bool {
+	w.Helper()
+	s := w.start("newcomer", "op9", hubName)
+	s.Registration.Operation.Want.DeviceID = device
+	b, err := w.tryBegin(s)
+	if dps.Is(err, dps.DeviceIDTaken) {
+		return true
+	}
+	w.ok(err)
+	w.finish(b.Registration, registration.Failed)
+	w.ok(w.forget("newcomer", enrollment.Precondition{}))
+	return false
+}
+
+func removalRoundTrip(w *world) {
+	w.move("Dev")
+	got := w.claimRemovals(w.after(3))
+	want := w.removal("Dev", "old", "Dev")
+	want.ID, want.LeaseUntil, want.Attempt = got[0].ID, w.after(63), 1
+	w.same([]registration.Removal{want}, got)
+	w.same(0, len(w.claimRemovals(w.after(3))))
+
+	want.Looks, want.Due = 1, w.after(100)
+	won, err := w.registrations().PostponeRemoval(w.ctx, want)
+	w.ok(err)
+	w.same(true, won)
+	w.same(0, len(w.claimRemovals(w.after(99))))
+	want.LeaseUntil, want.Attempt = w.after(160), 2
+	w.same([]registration.Removal{want}, w.claimRemovals(w.after(100)))
+}
+
+func removalDue(w *world) {
+	s := w.start("dev", "op1", "h")
+	for i, device := range []string{"b", "a", "later"} {
+		m := w.removal("dev", "old", device)
+		m.Due = w.after(10 * (i + 1))
+		s.Removals = append(s.Removals, m)
+	}
+	w.begin(s)
+	first := must(w, func() ([]registration.Removal, error) {
+		return w.registrations().ClaimRemovals(w.ctx, w.after(20), w.after(80), 1)
+	})
+	rest := w.claimRemovals(w.after(20))
+	w.same([]string{"b", "a"}, []string{first[0].DeviceID, rest[0].DeviceID})
+	w.same(1, len(rest))
+}
+
+func removalFenced(w *world) {
+	w.move("dev")
+	old := w.claimRemovals(w.now)[0]
+	fresh := w.claimRemovals(w.after(60))[0]
+	won, err := w.registrations().PostponeRemoval(w.ctx, old)
+	w.ok(err)
+	w.same(false, won)
+	w.same(false, w.complete(old))
+	w.same(true, w.complete(fresh))
+	w.same(false, w.complete(fresh))
+}
+
+func removalFrees(w *world) {
+	w.finish(w.move("dev"), registration.Assigned)
+	w.same(true, w.taken("old", "dev"))
+	w.same(true, w.complete(w.claimRemovals(w.now)[0]))
+	w.same(false, w.taken("old", "dev"))
+	w.same(true, w.taken("new", "dev"))
+}
+
+func removalKeeps(w *world) {
+	moved := w.finish(w.move("dev"), registration.Assigned)
+	claimed := w.claimRemovals(w.now)[0]
+	back := w.begin(w.again(moved, "op3", "OLD"))
+	w.same(true, back.Held)
+	w.same(true, w.complete(claimed))
+	w.same(true, w.taken("old", "dev"))
+}
+
+func removalTwice(w *world) {
+	moved := w.finish(w.move("dev"), registration.Assigned)
+	first := w.claimRemovals(w.now)[0]
+	back := w.begin(w.again(moved, "op3", "old")).Registration
+	s := w.again(back, "op4", "new")
+	s.Removals = []registration.Removal{w.removal("dev", "old", "dev")}
+	w.begin(s)
+	w.same(true, w.complete(first))
+	w.same(true, w.taken("old", "dev"))
+	w.same(true, w.complete(w.claimRemovals(w.now)[0]))
+	w.same(false, w.taken("old", "dev"))
+}
+
+func removalCancelled(w *world) {
+	moved := w.finish(w.move("dev"), registration.Assigned)
+	back := w.begin(w.again(moved, "op3", "old"))
+	w.same(false, back.Held)
+	w.same(0, len(w.claimRemovals(w.after(9999))))
+	w.same(true, w.taken("old", "dev"))
+}
+
+func removalHeld(w *world) {
+	moved := w.finish(w.move("dev"), registration.Assigned)
+	claimed := w.claimRemovals(w.now)[0]
+	b := w.begin(w.again(moved, "op3", "old"))
+	w.same(true, b.Held)
+	w.same(registration.Assigning, b.Registration.Operation.Status)
+	w.same(w.now, b.Registration.Operation.LeaseUntil)
+	w.same(b.Registration, w.current("dev"))
+	w.same([]registration.Registration{b.Registration}, w.expired(w.now))
+	if _, won := w.claim(b.Registration, w.after(59)); won {
+		w.Error("the operation was claimed while the removal stands")
+	}
+	w.same(true, w.complete(claimed))
+	if _, won := w.claim(b.Registration, w.after(59)); !won {
+		w.Error("the operation could not be claimed once the removal was done")
+	}
+}
+
+func removalLapsed(w *world) {
+	moved := w.finish(w.move("dev"), registration.Assigned)
+	claimed := w.claimRemovals(w.now)[0]
+	b := w.begin(w.again(moved, "op3", "old"))
+	taken, won := w.claim(b.Registration, w.after(60))
+	w.same(true, won)
+	w.same(0, len(w.claimRemovals(w.after(61))))
+	w.same(false, w.complete(claimed))
+	w.finish(taken, registration.Assigned)
+	w.same(true, w.taken("old", "dev"))
+}

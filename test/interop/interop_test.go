@@ -1,0 +1,177 @@
+// Package interop runs the public SDKs, unmodified, against the built binary.
+package interop_test
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/zerotouch-dps/dps/internal/testpki"
+)
+
+// ready is the part of the ready file that the runner needs.
+type ready struct {
+	DeviceHost              string                                        `json:"deviceHost"`
+	CAFile                  string                                        `json:"caFile"`
+	ServiceConnectionString string                                        `json:"serviceConnectionString"`
+	Ports                   struct{ HTTPS int }                           `json:"ports"`
+	Hubs                    []struct{ HostName, ConnectionString string } `json:"hubs"`
+}
+
+// TestNode runs the Node.js SDKs against a fresh dps dev, on the port that they know
+// and on the one for machines where that is not permitted.
+func TestNode(t *testing.T) {
+	binary := build(t)
+	install(t)
+	for _, tt := range []struct {
+		name, listen string
+		port         int
+	}{
+		{"port 443", "127.0.0.77", 443},
+		{"port 8443", "127.0.0.87", 8443},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r, file := startDev(t, binary, tt.listen, tt.port)
+			certs := makeCertificates(t)
+			env := append(os.Environ(),
+				"NODE_EXTRA_CA_CERTS="+r.CAFile, "DPS_READY="+file, "DPS_CERTS="+certs,
+				"DPS_HTTPS_PORT="+strconv.Itoa(tt.port), "DPS_HUB_PORT="+strconv.Itoa(tt.port),
+				"DPS_SERVICE_CONNECTION_STRING="+r.ServiceConnectionString,
+				"DPS_HUB_CONNECTION_STRING="+r.Hubs[0].ConnectionString,
+				"DPS_HUBS="+r.Hubs[0].HostName+","+r.Hubs[1].HostName,
+			)
+			for _, script := range []string{"service.test.mjs", "device.test.mjs", "hub_registry.test.mjs"} {
+				t.Run(script, func(t *testing.T) { node(t, env, script) })
+			}
+		})
+	}
+}
+
+func build(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "dps")
+	run(t, exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../../cmd/dps"))
+	return binary
+}
+
+// install brings the pinned packages into the folder; their install scripts stay off.
+func install(t *testing.T) {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+	c.Dir = "node"
+	run(t, c)
+}
+
+func run(t *testing.T, c *exec.Cmd) {
+	t.Helper()
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", c.Args, err, out)
+	}
+}
+
+func node(t *testing.T, env []string, script string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	c := exec.CommandContext(ctx, "node", "--import", "./port.mjs", "--test", "--test-reporter=spec", script)
+	c.Dir, c.Env = "node", env
+	out, err := c.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Fatalf("%s: %v", script, err)
+	}
+}
+
+// startDev starts a fresh deployment and waits for its ready file.
+func startDev(t *testing.T, binary, listen string, port int) (r ready, file string) {
+	t.Helper()
+	dir := t.TempDir()
+	file = filepath.Join(dir, "ready.json")
+	c := exec.CommandContext(context.WithoutCancel(t.Context()), binary, "dev", "--dir", dir, "--listen", listen, "--https-port", strconv.Itoa(port), "--log-level", "info")
+	log := &strings.Builder{}
+	c.Stdout, c.Stderr = log, log
+	if err := c.Start(); err != nil {
+		t.Fatalf("start dps dev: %v", err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- c.Wait() }()
+	t.Cleanup(func() {
+		_ = c.Process.Signal(syscall.SIGTERM)
+		if err := <-ended; err != nil {
+			t.Errorf("dps dev ended badly: %v\n%s", err, tail(log.String()))
+		}
+		if t.Failed() {
+			t.Logf("log of dps dev:\n%s", tail(log.String()))
+		}
+	})
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		select {
+		case err := <-ended:
+			ended <- err
+			t.Fatalf("dps dev ended before it was ready: %v\n%s", err, log)
+		default:
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		if err := json.Unmarshal(text, &r); err != nil {
+			t.Fatalf("ready file: %v\n%s", err, text)
+		}
+		return r, file
+	}
+	t.Fatal("dps dev was not ready within a minute")
+	return r, file
+}
+
+func tail(s string) string {
+	const most = 16 << 10
+	return s[max(0, len(s)-most):]
+}
+
+// makeCertificates writes what the scripts' devices present.
+func makeCertificates(t *testing.T) string {
+	t.Helper()
+	dir, now := t.TempDir(), time.Now()
+	root := must(testpki.Root("interop root", now))(t)
+	between := must(root.CA("interop intermediate", now))(t)
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	device := func(file string, e *testpki.Entity) {
+		key, err := e.KeyPEM()
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(file+".key", key)
+		write(file+".pem", e.PEM())
+		write(file+".chain.pem", e.PEM()+between.PEM())
+	}
+	write("root.pem", root.PEM())
+	write("intermediate.pem", between.PEM())
+	device("ind-x509-a", must(testpki.SelfSigned("ind-x509", now))(t))
+	device("ind-x509-b", must(testpki.SelfSigned("ind-x509", now))(t))
+	for _, id := range []string{"grp-root-device", "grp-int-device", "grp-ca-device"} {
+		device(id, must(between.Leaf(id, now))(t))
+	}
+	return dir
+}
+
+func must(e *testpki.Entity, err error) func(*testing.T) *testpki.Entity {
+	return func(t *testing.T) *testpki.Entity {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+}
