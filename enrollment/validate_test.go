@@ -164,7 +164,9 @@ func TestInitialTwin(t *testing.T) {
 	}
 }
 
-func nested(depth int) string { return strings.Repeat(`{"a":`, depth) + "1" + strings.Repeat("}", depth) }
+func nested(depth int) string {
+	return strings.Repeat(`{"a":`, depth) + "1" + strings.Repeat("}", depth)
+}
 
 // FuzzInitialTwin demands of any JSON: no panic, and what is accepted is accepted
 // again, unchanged.

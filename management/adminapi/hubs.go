@@ -94,17 +94,17 @@ func hubChange(m admin.LinkedHub) (management.HubChange, error) {
 		AllocationWeight: m.AllocationWeight, ApplyAllocation: m.ApplyAllocationPolicy, IdentityRate: m.IdentityRate,
 	}
 	if m.ConnectionString != nil {
-		change.ConnectionString = pointer(dps.NewSecret(*m.ConnectionString))
+		change.ConnectionString = new(dps.NewSecret(*m.ConnectionString))
 	}
 	if m.Adopt != nil {
-		change.RefuseUnclaimed = pointer(!*m.Adopt)
+		change.RefuseUnclaimed = new(!*m.Adopt)
 	}
 	switch dps.FoldASCII(value(m.GroupX509)) {
 	case "":
 	case dps.FoldASCII(byThumbprint):
-		change.CertificateAuthority = pointer(false)
+		change.CertificateAuthority = new(false)
 	case dps.FoldASCII(byAuthority):
-		change.CertificateAuthority = pointer(true)
+		change.CertificateAuthority = new(true)
 	default:
 		return change, dps.Invalid("groupX509", "enum", "must be thumbprint or certificateAuthority")
 	}
@@ -124,7 +124,7 @@ func fromHub(l hub.Linked) admin.LinkedHub {
 		Name: &l.HostName, KeyHint: keyHint(l.ConnectionString), Kind: &l.Kind,
 		DialAddress: optional(l.DialAddress), TrustedCertificates: optional(l.TrustedCAs), Location: optional(l.Location),
 		AllocationWeight: &l.AllocationWeight, ApplyAllocationPolicy: &l.ApplyAllocation, IdentityRate: &l.IdentityRate,
-		GroupX509: &groupX509, Adopt: pointer(!l.RefuseUnclaimed), Etag: quoted(l.ETag),
+		GroupX509: &groupX509, Adopt: new(!l.RefuseUnclaimed), Etag: quoted(l.ETag),
 		CreatedDateTimeUtc: wire.Time(l.Created), LastUpdatedDateTimeUtc: wire.Time(l.Updated),
 	}
 }
@@ -137,5 +137,5 @@ func keyHint(connection dps.Secret) *string {
 	if err != nil || len(key) < 4*hintLength {
 		return nil
 	}
-	return pointer(key[len(key)-hintLength:])
+	return new(key[len(key)-hintLength:])
 }

@@ -80,7 +80,7 @@ func policyChange(m admin.Policy) (management.PolicyChange, error) {
 		to   **dps.Secret
 	}{{m.PrimaryKey, &change.Primary}, {m.SecondaryKey, &change.Secondary}} {
 		if value(slot.from) != "" {
-			*slot.to = pointer(dps.NewSecret(*slot.from))
+			*slot.to = new(dps.NewSecret(*slot.from))
 		}
 	}
 	return change, nil

@@ -78,7 +78,7 @@ func scopeResponse(s scope.Scope) admin.ScopeJSONResponse {
 func fromScope(s scope.Scope) admin.Scope {
 	hosts := append([]string{}, s.HostNames...)
 	return admin.Scope{
-		IDScope: pointer(string(s.ID)), HostNames: &hosts, AllocationPolicy: pointer(string(s.AllocationPolicy)),
+		IDScope: new(string(s.ID)), HostNames: &hosts, AllocationPolicy: new(string(s.AllocationPolicy)),
 		TrustInlineSigningCertificates: &s.TrustInlineSigning, Etag: quoted(s.ETag),
 		CreatedDateTimeUtc: wire.Time(s.Created), LastUpdatedDateTimeUtc: wire.Time(s.Updated),
 	}
@@ -100,9 +100,7 @@ func value[T any](p *T) T {
 	return *p
 }
 
-func pointer[T any](v T) *T { return &v }
-
-func quoted(e dps.ETag) *string { return pointer(e.Quoted()) }
+func quoted(e dps.ETag) *string { return new(e.Quoted()) }
 
 // optional leaves an empty text out.
 func optional(s string) *string {

@@ -42,8 +42,8 @@ const (
 
 // Key is the primary key of every policy and link, Secondary the secondary one.
 var (
-	Key       = base64.StdEncoding.EncodeToString([]byte("primary key of sixteen or more"))   //nolint:gochecknoglobals // test data
-	Secondary = base64.StdEncoding.EncodeToString([]byte("secondary key of sixteen or more")) //nolint:gochecknoglobals // test data
+	Key       = base64.StdEncoding.EncodeToString([]byte("primary key of sixteen or more"))
+	Secondary = base64.StdEncoding.EncodeToString([]byte("secondary key of sixteen or more"))
 )
 
 // World is a store in memory with both management surfaces over it.

@@ -21,7 +21,7 @@ import (
 	"github.com/zerotouch-dps/dps/registration"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden files") //nolint:gochecknoglobals // a test flag
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 // TestBodies holds every body on the wire to its golden file.
 func TestBodies(t *testing.T) {
