@@ -44,26 +44,28 @@ func useCases(s *management.Service, c management.Caller) map[string]func(contex
 		"Hubs": func(ctx context.Context) error { _, err := s.Hubs(ctx, c, id); return err },
 		"Hub":  func(ctx context.Context) error { _, err := s.Hub(ctx, c, id, managementtest.Hub1); return err },
 		"LinkHub": func(ctx context.Context) error {
-			_, err := s.LinkHub(ctx, c, id, managementtest.Hub1, management.HubChange{}, "", false)
+			_, err := s.LinkHub(ctx, c, id, managementtest.Hub1, management.HubChange{})
 			return err
 		},
 		"UpdateHub": func(ctx context.Context) error {
-			_, err := s.UpdateHub(ctx, c, id, managementtest.Hub1, management.HubChange{}, "")
+			_, err := s.UpdateHub(ctx, c, id, managementtest.Hub1, management.HubChange{})
 			return err
 		},
-		"UnlinkHub":   func(ctx context.Context) error { return s.UnlinkHub(ctx, c, id, managementtest.Hub1, "", true) },
+		"UnlinkHub": func(ctx context.Context) error {
+			return s.UnlinkHub(ctx, c, id, managementtest.Hub1, management.Unlink{Force: true})
+		},
 		"TestHub":     func(ctx context.Context) error { _, err := s.TestHub(ctx, c, id, managementtest.Hub1); return err },
 		"Authorities": func(ctx context.Context) error { _, err := s.Authorities(ctx, c, id); return err },
 		"Authority":   func(ctx context.Context) error { _, err := s.Authority(ctx, c, id, "root"); return err },
 		"PutAuthority": func(ctx context.Context) error {
-			_, err := s.PutAuthority(ctx, c, id, "root", management.AuthorityChange{}, "", false)
+			_, err := s.PutAuthority(ctx, c, id, "root", management.AuthorityChange{})
 			return err
 		},
 		"DeleteAuthority": func(ctx context.Context) error { _, err := s.DeleteAuthority(ctx, c, id, "root", ""); return err },
 		"Policies":        func(ctx context.Context) error { _, err := s.Policies(ctx, c, id); return err },
 		"Policy":          func(ctx context.Context) error { _, err := s.Policy(ctx, c, id, "p"); return err },
 		"PutPolicy": func(ctx context.Context) error {
-			_, err := s.PutPolicy(ctx, c, id, "p", management.PolicyChange{}, "", false)
+			_, err := s.PutPolicy(ctx, c, id, "p", management.PolicyChange{})
 			return err
 		},
 		"DeletePolicy": func(ctx context.Context) error { return s.DeletePolicy(ctx, c, id, "p", "") },

@@ -39,15 +39,14 @@ func (a *api) GetLinkedHub(ctx context.Context, r admin.GetLinkedHubRequestObjec
 
 // PutLinkedHub links a hub, or replaces a link.
 func (a *api) PutLinkedHub(ctx context.Context, r admin.PutLinkedHubRequestObject) (admin.PutLinkedHubResponseObject, error) {
-	create, err := createOnly(r.Params.IfNoneMatch)
-	if err != nil {
-		return nil, err
-	}
 	change, err := hubChange(*r.Body)
 	if err != nil {
 		return nil, err
 	}
-	link, err := a.c.Management.LinkHub(ctx, callerOf(ctx), dps.IDScope(r.IDScope), r.HostName, change, value(r.Params.IfMatch), create)
+	if change.If, err = precondition(r.Params.IfMatch, r.Params.IfNoneMatch); err != nil {
+		return nil, err
+	}
+	link, err := a.c.Management.LinkHub(ctx, callerOf(ctx), dps.IDScope(r.IDScope), r.HostName, change)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +59,8 @@ func (a *api) UpdateLinkedHub(ctx context.Context, r admin.UpdateLinkedHubReques
 	if err != nil {
 		return nil, err
 	}
-	link, err := a.c.Management.UpdateHub(ctx, callerOf(ctx), dps.IDScope(r.IDScope), r.HostName, change, value(r.Params.IfMatch))
+	change.If.IfMatch = value(r.Params.IfMatch)
+	link, err := a.c.Management.UpdateHub(ctx, callerOf(ctx), dps.IDScope(r.IDScope), r.HostName, change)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,8 @@ func (a *api) UpdateLinkedHub(ctx context.Context, r admin.UpdateLinkedHubReques
 
 // DeleteLinkedHub unlinks a hub.
 func (a *api) DeleteLinkedHub(ctx context.Context, r admin.DeleteLinkedHubRequestObject) (admin.DeleteLinkedHubResponseObject, error) {
-	err := a.c.Management.UnlinkHub(ctx, callerOf(ctx), dps.IDScope(r.IDScope), r.HostName, value(r.Params.IfMatch), value(r.Params.Force))
+	how := management.Unlink{IfMatch: value(r.Params.IfMatch), Force: value(r.Params.Force)}
+	err := a.c.Management.UnlinkHub(ctx, callerOf(ctx), dps.IDScope(r.IDScope), r.HostName, how)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/management"
 	"github.com/zerotouch-dps/dps/management/wire"
 	"github.com/zerotouch-dps/dps/openapi/admin"
@@ -110,14 +111,16 @@ func optional(s string) *string {
 	return &s
 }
 
-// createOnly reads If-None-Match, of which only "*" has a meaning here. Errors:
-// [dps.InvalidArgument].
-func createOnly(ifNoneMatch *string) (bool, error) {
+// precondition reads If-Match, and If-None-Match, of which only "*" has a meaning here.
+// Errors: [dps.InvalidArgument].
+func precondition(ifMatch, ifNoneMatch *string) (enrollment.Precondition, error) {
+	p := enrollment.Precondition{IfMatch: value(ifMatch)}
 	switch value(ifNoneMatch) {
 	case "":
-		return false, nil
 	case "*", `"*"`:
-		return true, nil
+		p.Absent = true
+	default:
+		return p, dps.Invalid("If-None-Match", "star", "may only be *")
 	}
-	return false, dps.Invalid("If-None-Match", "star", "may only be *")
+	return p, nil
 }
