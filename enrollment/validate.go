@@ -48,7 +48,7 @@ func (e *Individual) Check(s Surroundings) error {
 	if e.DeviceInfo, err = object("optionalDeviceInformation", e.DeviceInfo); err != nil {
 		return err
 	}
-	return e.Settings.check(s)
+	return e.check(s)
 }
 
 // Check holds the group to every rule of a write, as [Individual.Check] does.
@@ -59,7 +59,7 @@ func (g *Group) Check(s Surroundings) error {
 	if err := g.checkMechanism(s); err != nil {
 		return err
 	}
-	return g.Settings.check(s)
+	return g.check(s)
 }
 
 func (e *Individual) checkMechanism(s Surroundings) error {
@@ -89,6 +89,7 @@ func (g *Group) checkMechanism(s Surroundings) error {
 		return nil
 	case attestation.X509CA:
 		return checkAuthority(m, s)
+	case attestation.SymmetricKey, attestation.X509Leaf, attestation.TPM:
 	}
 	return dps.Invalid("attestation", "group", "of a group must be symmetricKey, or x509 with signingCertificates or caReferences")
 }

@@ -39,15 +39,15 @@ func (s *Service) Authority(ctx context.Context, c Caller, id dps.IDScope, name 
 
 // AuthorityChange is an upload; nil leaves a member as it is.
 type AuthorityChange struct {
+	If          enrollment.Precondition
 	Certificate *string // PEM or base64 of DER
 	Verified    *bool   // true: the operator vouches for the private key
 }
 
 // PutAuthority adds or replaces a CA certificate. Other bytes under its name are
-// unverified, unless the caller vouches for them. With create, the name must be free.
-// Errors: [dps.NotFound] (scope), [dps.AlreadyExists], [dps.PreconditionFailed],
+// unverified, unless the caller vouches for them. Errors: [dps.NotFound] (scope), [dps.AlreadyExists], [dps.PreconditionFailed],
 // [dps.InvalidArgument], and those of a caller without [scope.ServiceConfig].
-func (s *Service) PutAuthority(ctx context.Context, c Caller, id dps.IDScope, name string, change AuthorityChange, ifMatch string, create bool) (scope.Authority, error) {
+func (s *Service) PutAuthority(ctx context.Context, c Caller, id dps.IDScope, name string, change AuthorityChange) (scope.Authority, error) {
 	if err := checkAuthorityName(name); err != nil {
 		return scope.Authority{}, err
 	}
@@ -56,7 +56,7 @@ func (s *Service) PutAuthority(ctx context.Context, c Caller, id dps.IDScope, na
 	if err != nil && !dps.Is(err, dps.NotFound) {
 		return scope.Authority{}, err
 	}
-	p, err := upsert(found, stored.ETag, ifMatch, create)
+	p, err := upsert(found, stored.ETag, change.If)
 	if err != nil {
 		return scope.Authority{}, err
 	}
@@ -126,11 +126,11 @@ func nameByte(c byte) bool {
 
 // upsert returns the precondition of a PUT that may create or replace: on the version
 // read, or on absence.
-func upsert(found bool, etag dps.ETag, ifMatch string, create bool) (enrollment.Precondition, error) {
+func upsert(found bool, etag dps.ETag, p enrollment.Precondition) (enrollment.Precondition, error) {
 	switch {
-	case found && create:
+	case found && p.Absent:
 		return enrollment.Precondition{}, dps.Errorf(dps.AlreadyExists, "a resource of this name exists already; leave If-None-Match out to replace it")
-	case found && ifMatch != "" && !etag.Matches(ifMatch), !found && ifMatch != "":
+	case p.IfMatch != "" && (!found || !etag.Matches(p.IfMatch)):
 		return enrollment.Precondition{}, changed()
 	case found:
 		return enrollment.Precondition{IfMatch: etag.Quoted()}, nil

@@ -39,6 +39,7 @@ func (s *Service) complete(m, stored attestation.Mechanism) (attestation.Mechani
 		old, _ := stored.(attestation.X509CA)
 		m.Primary, m.Secondary, err = completeCertificates("signingCertificates", m.Primary, m.Secondary, old.Primary, old.Secondary)
 		return m, err
+	case attestation.TPM:
 	}
 	return m, nil
 }

@@ -68,7 +68,10 @@ func (s *Service) RevealGroup(ctx context.Context, c Caller, id dps.IDScope, gro
 	if err != nil {
 		return enrollment.Group{}, err
 	}
-	return g, s.audit(ctx, c, entry{id, "enrollmentGroup.reveal", g.ID, nil})
+	if err := s.audit(ctx, c, entry{id, "enrollmentGroup.reveal", g.ID, nil}); err != nil {
+		return enrollment.Group{}, err
+	}
+	return g, nil
 }
 
 func (s *Service) group(ctx context.Context, id dps.IDScope, group string) (enrollment.Group, error) {

@@ -44,6 +44,7 @@ func (s *Service) Hub(ctx context.Context, c Caller, id dps.IDScope, hostName st
 // HubChange are the members of a link to set; nil leaves one as it is, or at its
 // default in a new link.
 type HubChange struct {
+	If                   enrollment.Precondition
 	ConnectionString     *dps.Secret
 	Kind                 *string
 	DialAddress          *string
@@ -57,31 +58,35 @@ type HubChange struct {
 }
 
 // LinkHub links a hub, or replaces its link; a connection string that is left out
-// stays. With create, the hub must not be linked yet. Errors: [dps.NotFound] (scope),
+// stays. Errors: [dps.NotFound] (scope),
 // [dps.AlreadyLinked], [dps.PreconditionFailed], [dps.InvalidArgument], and those of a
 // caller without [scope.ServiceConfig].
-func (s *Service) LinkHub(ctx context.Context, c Caller, id dps.IDScope, hostName string, change HubChange, ifMatch string, create bool) (hub.Linked, error) {
-	stored, err := s.Hub(ctx, c, id, hostName)
+func (s *Service) LinkHub(ctx context.Context, c Caller, id dps.IDScope, hostName string, change HubChange) (hub.Linked, error) {
+	_, err := s.Hub(ctx, c, id, hostName)
 	switch {
-	case err == nil && create:
+	case err == nil && change.If.Absent:
 		return hub.Linked{}, dps.Errorf(dps.AlreadyLinked, "the hub %q is linked to this scope already", hostName)
 	case err == nil:
-		return s.changeHub(ctx, c, id, hostName, ifMatch, func(l *hub.Linked) error {
-			kept := l.ConnectionString
-			*l = s.newLink(l.HostName)
-			l.ConnectionString, l.Kind = kept, stored.Kind
+		return s.changeHub(ctx, c, id, hostName, change.If, func(l *hub.Linked) error {
+			former := *l
+			*l = s.newLink(former.HostName)
+			l.ConnectionString, l.Kind = former.ConnectionString, former.Kind
 			return s.applyHub(change, l)
 		})
 	case !dps.Is(err, dps.NotFound):
 		return hub.Linked{}, err
-	case ifMatch != "":
+	case change.If.IfMatch != "":
 		return hub.Linked{}, changed()
 	}
+	return s.newHub(ctx, c, id, hostName, change)
+}
+
+func (s *Service) newHub(ctx context.Context, c Caller, id dps.IDScope, hostName string, change HubChange) (hub.Linked, error) {
 	link := s.newLink(hostName)
 	if err := s.applyHub(change, &link); err != nil {
 		return hub.Linked{}, err
 	}
-	link, err = s.d.Scopes.PutHub(ctx, id, link, enrollment.Precondition{Absent: true})
+	link, err := s.d.Scopes.PutHub(ctx, id, link, enrollment.Precondition{Absent: true})
 	if err != nil {
 		return hub.Linked{}, err
 	}
@@ -90,14 +95,20 @@ func (s *Service) LinkHub(ctx context.Context, c Caller, id dps.IDScope, hostNam
 
 // UpdateHub changes a link. Errors: [dps.NotFound], [dps.PreconditionFailed],
 // [dps.InvalidArgument], and those of a caller without [scope.ServiceConfig].
-func (s *Service) UpdateHub(ctx context.Context, c Caller, id dps.IDScope, hostName string, change HubChange, ifMatch string) (hub.Linked, error) {
-	return s.changeHub(ctx, c, id, hostName, ifMatch, func(l *hub.Linked) error { return s.applyHub(change, l) })
+func (s *Service) UpdateHub(ctx context.Context, c Caller, id dps.IDScope, hostName string, change HubChange) (hub.Linked, error) {
+	return s.changeHub(ctx, c, id, hostName, change.If, func(l *hub.Linked) error { return s.applyHub(change, l) })
+}
+
+// Unlink says how a hub is unlinked.
+type Unlink struct {
+	IfMatch string // etag that the link must have; may be empty
+	Force   bool   // although enrollments name the hub
 }
 
 // UnlinkHub unlinks a hub; devices stay in it. Unless forced, it is refused while
 // enrollments name the hub. Errors: [dps.NotFound], [dps.PreconditionFailed],
 // [dps.InUse], and those of a caller without [scope.ServiceConfig].
-func (s *Service) UnlinkHub(ctx context.Context, c Caller, id dps.IDScope, hostName, ifMatch string, force bool) error {
+func (s *Service) UnlinkHub(ctx context.Context, c Caller, id dps.IDScope, hostName string, u Unlink) error {
 	link, err := s.Hub(ctx, c, id, hostName)
 	if err != nil {
 		return err
@@ -106,13 +117,13 @@ func (s *Service) UnlinkHub(ctx context.Context, c Caller, id dps.IDScope, hostN
 	if err != nil {
 		return err
 	}
-	if len(refs) > 0 && !force {
+	if len(refs) > 0 && !u.Force {
 		return inUse(link.HostName, refs)
 	}
-	if err := s.d.Scopes.DeleteHub(ctx, id, link.HostName, enrollment.Precondition{IfMatch: ifMatch}); err != nil {
+	if err := s.d.Scopes.DeleteHub(ctx, id, link.HostName, enrollment.Precondition{IfMatch: u.IfMatch}); err != nil {
 		return err
 	}
-	return s.audit(ctx, c, entry{id, "hub.unlink", link.HostName, map[string]any{"force": force}})
+	return s.audit(ctx, c, entry{id, "hub.unlink", link.HostName, map[string]any{"force": u.Force}})
 }
 
 // TestHub calls the hub with the link's credential. Errors: [dps.NotFound], those of
@@ -125,7 +136,7 @@ func (s *Service) TestHub(ctx context.Context, c Caller, id dps.IDScope, hostNam
 	return s.d.Probe(ctx, link)
 }
 
-func (s *Service) changeHub(ctx context.Context, c Caller, id dps.IDScope, hostName, ifMatch string, alter func(*hub.Linked) error) (hub.Linked, error) {
+func (s *Service) changeHub(ctx context.Context, c Caller, id dps.IDScope, hostName string, p enrollment.Precondition, alter func(*hub.Linked) error) (hub.Linked, error) {
 	t := table[hub.Linked]{
 		get: func(ctx context.Context) (hub.Linked, error) { return s.Hub(ctx, c, id, hostName) },
 		put: func(ctx context.Context, l hub.Linked, p enrollment.Precondition) (hub.Linked, error) {
@@ -133,7 +144,7 @@ func (s *Service) changeHub(ctx context.Context, c Caller, id dps.IDScope, hostN
 		},
 		etag: func(l hub.Linked) dps.ETag { return l.ETag },
 	}
-	link, err := t.change(ctx, ifMatch, func(l *hub.Linked) error {
+	link, err := t.change(ctx, p.IfMatch, func(l *hub.Linked) error {
 		err := alter(l)
 		l.Updated = s.d.Now()
 		return err

@@ -83,7 +83,10 @@ func (s *Service) RevealIndividual(ctx context.Context, c Caller, id dps.IDScope
 	if err != nil {
 		return enrollment.Individual{}, err
 	}
-	return e, s.audit(ctx, c, entry{id, "enrollment.reveal", string(e.ID), nil})
+	if err := s.audit(ctx, c, entry{id, "enrollment.reveal", string(e.ID), nil}); err != nil {
+		return enrollment.Individual{}, err
+	}
+	return e, nil
 }
 
 func (s *Service) individual(ctx context.Context, id dps.IDScope, reg dps.RegistrationID) (enrollment.Individual, error) {

@@ -40,15 +40,15 @@ func (s *Service) Policy(ctx context.Context, c Caller, id dps.IDScope, keyName 
 // PolicyChange are the members of a policy to set; nil leaves one as it is, or gives a
 // new policy every right and generated keys.
 type PolicyChange struct {
+	If                 enrollment.Precondition
 	Rights             *scope.Rights
 	Primary, Secondary *dps.Secret // base64
 }
 
-// PutPolicy creates or replaces an access policy. With create, the name must be free.
-// Errors: [dps.NotFound] (scope), [dps.AlreadyExists] (also: a scope that shares a host
+// PutPolicy creates or replaces an access policy. Errors: [dps.NotFound] (scope), [dps.AlreadyExists] (also: a scope that shares a host
 // name has a policy of this name), [dps.PreconditionFailed], [dps.InvalidArgument],
 // and those of a caller without [scope.ServiceConfig].
-func (s *Service) PutPolicy(ctx context.Context, c Caller, id dps.IDScope, keyName string, change PolicyChange, ifMatch string, create bool) (scope.AccessPolicy, error) {
+func (s *Service) PutPolicy(ctx context.Context, c Caller, id dps.IDScope, keyName string, change PolicyChange) (scope.AccessPolicy, error) {
 	if err := checkKeyName(keyName); err != nil {
 		return scope.AccessPolicy{}, err
 	}
@@ -57,7 +57,7 @@ func (s *Service) PutPolicy(ctx context.Context, c Caller, id dps.IDScope, keyNa
 	if err != nil && !dps.Is(err, dps.NotFound) {
 		return scope.AccessPolicy{}, err
 	}
-	p, err := upsert(found, stored.ETag, ifMatch, create)
+	p, err := upsert(found, stored.ETag, change.If)
 	if err != nil {
 		return scope.AccessPolicy{}, err
 	}

@@ -128,17 +128,25 @@ func (change ScopeChange) apply(to *scope.Scope) error {
 		to.HostNames = hosts
 	}
 	if change.AllocationPolicy != nil {
-		switch *change.AllocationPolicy {
-		case enrollment.Hashed, enrollment.GeoLatency, enrollment.Static:
-			to.AllocationPolicy = *change.AllocationPolicy
-		default:
-			return dps.Invalid("allocationPolicy", "enum", "of a scope must be hashed, geoLatency or static")
+		if err := checkDefaultPolicy(*change.AllocationPolicy); err != nil {
+			return err
 		}
+		to.AllocationPolicy = *change.AllocationPolicy
 	}
 	if change.TrustInlineSigning != nil {
 		to.TrustInlineSigning = *change.TrustInlineSigning
 	}
 	return nil
+}
+
+// checkDefaultPolicy refuses custom: a scope has no webhook.
+func checkDefaultPolicy(p enrollment.AllocationPolicy) error {
+	switch p {
+	case enrollment.Hashed, enrollment.GeoLatency, enrollment.Static:
+		return nil
+	case enrollment.Custom:
+	}
+	return dps.Invalid("allocationPolicy", "enum", "of a scope must be hashed, geoLatency or static")
 }
 
 // hostNames folds names and refuses what no Host header can hold.

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	adminTokenSetting = "admin-token" //nolint:gosec // a setting's name
-	adminTokenSize    = 32            // bytes, random
+	adminTokenSetting = "admin-token"
+	adminTokenSize    = 32 // bytes, random
 )
 
 // EnsureAdminToken makes the admin token at the first start and returns its text; of

@@ -38,8 +38,7 @@ func Body(limit int64, fail FailFunc) func(http.Handler) http.Handler {
 
 func read(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, dps.Errorf(dps.TooLarge, "the body is larger than %d bytes", limit)
 	}
 	if err != nil {
@@ -65,8 +64,8 @@ func checkJSON(r *http.Request, text []byte) error {
 		return dps.Errorf(dps.BadRequest, "the body is not UTF-8 text; encode it as UTF-8")
 	}
 	var whole json.RawMessage
-	var syntax *json.SyntaxError
-	if err := json.Unmarshal(text, &whole); errors.As(err, &syntax) {
+	err := json.Unmarshal(text, &whole)
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return dps.Wrap(dps.BadRequest, err, "the body is not JSON: "+syntax.Error()+" at byte "+strconv.FormatInt(syntax.Offset, 10))
 	}
 	return nil

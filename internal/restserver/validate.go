@@ -12,6 +12,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/gorillamux"
 	validator "github.com/oapi-codegen/nethttp-middleware"
 
 	"github.com/zerotouch-dps/dps"
@@ -24,6 +25,10 @@ const maxFaults = 10
 // body members. Read-only members may be sent, for clients write back what they read.
 // Credentials are not its matter.
 func Validate(doc *openapi3.T, fail FailFunc) func(http.Handler) http.Handler {
+	router, err := gorillamux.NewRouter(doc)
+	if err != nil { // the embedded document is broken
+		panic(err)
+	}
 	return validator.OapiRequestValidatorWithOptions(doc, &validator.Options{
 		Options: openapi3filter.Options{
 			MultiError:                 true,
@@ -33,9 +38,25 @@ func Validate(doc *openapi3.T, fail FailFunc) func(http.Handler) http.Handler {
 		},
 		DiscardValidatedValue: true,
 		ErrorHandlerWithOpts: func(_ context.Context, err error, w http.ResponseWriter, r *http.Request, _ validator.ErrorHandlerOpts) {
+			if errors.Is(err, routers.ErrMethodNotAllowed) {
+				w.Header().Set("Allow", allowed(router, r))
+			}
 			fail(w, r, fault(err))
 		},
 	})
+}
+
+// allowed lists the methods that the document has for a path (RFC 9110, 10.2.1).
+func allowed(router routers.Router, r *http.Request) string {
+	var methods []string
+	for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodPost, http.MethodPatch, http.MethodDelete} {
+		probe := *r
+		probe.Method = method
+		if _, _, err := router.FindRoute(&probe); err == nil {
+			methods = append(methods, method)
+		}
+	}
+	return strings.Join(methods, ", ")
 }
 
 // fault turns what the validator says into one coded error that names each field.

@@ -31,12 +31,12 @@ func (a *api) GetCertificate(ctx context.Context, r admin.GetCertificateRequestO
 
 // PutCertificate adds or replaces a CA certificate.
 func (a *api) PutCertificate(ctx context.Context, r admin.PutCertificateRequestObject) (admin.PutCertificateResponseObject, error) {
-	create, err := createOnly(r.Params.IfNoneMatch)
+	p, err := precondition(r.Params.IfMatch, r.Params.IfNoneMatch)
 	if err != nil {
 		return nil, err
 	}
-	change := management.AuthorityChange{Certificate: r.Body.Certificate, Verified: r.Body.IsVerified}
-	written, err := a.c.Management.PutAuthority(ctx, callerOf(ctx), dps.IDScope(r.IDScope), r.Name, change, value(r.Params.IfMatch), create)
+	change := management.AuthorityChange{If: p, Certificate: r.Body.Certificate, Verified: r.Body.IsVerified}
+	written, err := a.c.Management.PutAuthority(ctx, callerOf(ctx), dps.IDScope(r.IDScope), r.Name, change)
 	if err != nil {
 		return nil, err
 	}

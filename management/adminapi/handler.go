@@ -72,8 +72,7 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 // failRequest answers what the generated code could not read.
 func (a *api) failRequest(w http.ResponseWriter, r *http.Request, err error) {
-	var coded *dps.Error
-	if !errors.As(err, &coded) {
+	if _, ok := errors.AsType[*dps.Error](err); !ok {
 		err = dps.Wrap(dps.BadRequest, fmt.Errorf("bind request: %w", err), "the request does not have the shape that the API document gives it")
 	}
 	a.fail(w, r, err)

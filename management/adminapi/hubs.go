@@ -39,15 +39,14 @@ func (a *api) GetLinkedHub(ctx context.Context, r admin.GetLinkedHubRequestObjec
 
 // PutLinkedHub links a hub, or replaces a link.
 func (a *api) PutLinkedHub(ctx context.Context, r admin.PutLinkedHubRequestObject) (admin.PutLinkedHubResponseObject, error) {
-	create, err := createOnly(r.Params.IfNoneMatch)
-	if err != nil {
-		return nil, err
-	}
 	change, err := hubChange(*r.Body)
 	if err != nil {
 		return nil, err
 	}
-	link, err := a.c.Management.LinkHub(ctx, callerOf(ctx), dps.IDScope(r.IDScope), r.HostName, change, value(r.Params.IfMatch), create)
+	if change.If, err = precondition(r.Params.IfMatch, r.Params.IfNoneMatch); err != nil {
+		return nil, err
+	}
+	link, err := a.c.Management.LinkHub(ctx, callerOf(ctx), dps.IDScope(r.IDScope), r.HostName, change)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +59,8 @@ func (a *api) UpdateLinkedHub(ctx context.Context, r admin.UpdateLinkedHubReques
 	if err != nil {
 		return nil, err
 	}
-	link, err := a.c.Management.UpdateHub(ctx, callerOf(ctx), dps.IDScope(r.IDScope), r.HostName, change, value(r.Params.IfMatch))
+	change.If.IfMatch = value(r.Params.IfMatch)
+	link, err := a.c.Management.UpdateHub(ctx, callerOf(ctx), dps.IDScope(r.IDScope), r.HostName, change)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,8 @@ func (a *api) UpdateLinkedHub(ctx context.Context, r admin.UpdateLinkedHubReques
 
 // DeleteLinkedHub unlinks a hub.
 func (a *api) DeleteLinkedHub(ctx context.Context, r admin.DeleteLinkedHubRequestObject) (admin.DeleteLinkedHubResponseObject, error) {
-	err := a.c.Management.UnlinkHub(ctx, callerOf(ctx), dps.IDScope(r.IDScope), r.HostName, value(r.Params.IfMatch), value(r.Params.Force))
+	how := management.Unlink{IfMatch: value(r.Params.IfMatch), Force: value(r.Params.Force)}
+	err := a.c.Management.UnlinkHub(ctx, callerOf(ctx), dps.IDScope(r.IDScope), r.HostName, how)
 	if err != nil {
 		return nil, err
 	}
@@ -94,17 +95,17 @@ func hubChange(m admin.LinkedHub) (management.HubChange, error) {
 		AllocationWeight: m.AllocationWeight, ApplyAllocation: m.ApplyAllocationPolicy, IdentityRate: m.IdentityRate,
 	}
 	if m.ConnectionString != nil {
-		change.ConnectionString = pointer(dps.NewSecret(*m.ConnectionString))
+		change.ConnectionString = new(dps.NewSecret(*m.ConnectionString))
 	}
 	if m.Adopt != nil {
-		change.RefuseUnclaimed = pointer(!*m.Adopt)
+		change.RefuseUnclaimed = new(!*m.Adopt)
 	}
 	switch dps.FoldASCII(value(m.GroupX509)) {
 	case "":
 	case dps.FoldASCII(byThumbprint):
-		change.CertificateAuthority = pointer(false)
+		change.CertificateAuthority = new(false)
 	case dps.FoldASCII(byAuthority):
-		change.CertificateAuthority = pointer(true)
+		change.CertificateAuthority = new(true)
 	default:
 		return change, dps.Invalid("groupX509", "enum", "must be thumbprint or certificateAuthority")
 	}
@@ -124,7 +125,7 @@ func fromHub(l hub.Linked) admin.LinkedHub {
 		Name: &l.HostName, KeyHint: keyHint(l.ConnectionString), Kind: &l.Kind,
 		DialAddress: optional(l.DialAddress), TrustedCertificates: optional(l.TrustedCAs), Location: optional(l.Location),
 		AllocationWeight: &l.AllocationWeight, ApplyAllocationPolicy: &l.ApplyAllocation, IdentityRate: &l.IdentityRate,
-		GroupX509: &groupX509, Adopt: pointer(!l.RefuseUnclaimed), Etag: quoted(l.ETag),
+		GroupX509: &groupX509, Adopt: new(!l.RefuseUnclaimed), Etag: quoted(l.ETag),
 		CreatedDateTimeUtc: wire.Time(l.Created), LastUpdatedDateTimeUtc: wire.Time(l.Updated),
 	}
 }
@@ -137,5 +138,5 @@ func keyHint(connection dps.Secret) *string {
 	if err != nil || len(key) < 4*hintLength {
 		return nil
 	}
-	return pointer(key[len(key)-hintLength:])
+	return new(key[len(key)-hintLength:])
 }

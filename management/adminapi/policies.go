@@ -30,15 +30,14 @@ func (a *api) GetPolicy(ctx context.Context, r admin.GetPolicyRequestObject) (ad
 
 // PutPolicy creates or replaces an access policy.
 func (a *api) PutPolicy(ctx context.Context, r admin.PutPolicyRequestObject) (admin.PutPolicyResponseObject, error) {
-	create, err := createOnly(r.Params.IfNoneMatch)
-	if err != nil {
-		return nil, err
-	}
 	change, err := policyChange(*r.Body)
 	if err != nil {
 		return nil, err
 	}
-	p, err := a.c.Management.PutPolicy(ctx, callerOf(ctx), dps.IDScope(r.IDScope), r.KeyName, change, value(r.Params.IfMatch), create)
+	if change.If, err = precondition(r.Params.IfMatch, r.Params.IfNoneMatch); err != nil {
+		return nil, err
+	}
+	p, err := a.c.Management.PutPolicy(ctx, callerOf(ctx), dps.IDScope(r.IDScope), r.KeyName, change)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +79,7 @@ func policyChange(m admin.Policy) (management.PolicyChange, error) {
 		to   **dps.Secret
 	}{{m.PrimaryKey, &change.Primary}, {m.SecondaryKey, &change.Secondary}} {
 		if value(slot.from) != "" {
-			*slot.to = pointer(dps.NewSecret(*slot.from))
+			*slot.to = new(dps.NewSecret(*slot.from))
 		}
 	}
 	return change, nil

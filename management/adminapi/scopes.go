@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/management"
 	"github.com/zerotouch-dps/dps/management/wire"
 	"github.com/zerotouch-dps/dps/openapi/admin"
@@ -78,7 +79,7 @@ func scopeResponse(s scope.Scope) admin.ScopeJSONResponse {
 func fromScope(s scope.Scope) admin.Scope {
 	hosts := append([]string{}, s.HostNames...)
 	return admin.Scope{
-		IDScope: pointer(string(s.ID)), HostNames: &hosts, AllocationPolicy: pointer(string(s.AllocationPolicy)),
+		IDScope: new(string(s.ID)), HostNames: &hosts, AllocationPolicy: new(string(s.AllocationPolicy)),
 		TrustInlineSigningCertificates: &s.TrustInlineSigning, Etag: quoted(s.ETag),
 		CreatedDateTimeUtc: wire.Time(s.Created), LastUpdatedDateTimeUtc: wire.Time(s.Updated),
 	}
@@ -100,9 +101,7 @@ func value[T any](p *T) T {
 	return *p
 }
 
-func pointer[T any](v T) *T { return &v }
-
-func quoted(e dps.ETag) *string { return pointer(e.Quoted()) }
+func quoted(e dps.ETag) *string { return new(e.Quoted()) }
 
 // optional leaves an empty text out.
 func optional(s string) *string {
@@ -112,14 +111,16 @@ func optional(s string) *string {
 	return &s
 }
 
-// createOnly reads If-None-Match, of which only "*" has a meaning here. Errors:
-// [dps.InvalidArgument].
-func createOnly(ifNoneMatch *string) (bool, error) {
+// precondition reads If-Match, and If-None-Match, of which only "*" has a meaning here.
+// Errors: [dps.InvalidArgument].
+func precondition(ifMatch, ifNoneMatch *string) (enrollment.Precondition, error) {
+	p := enrollment.Precondition{IfMatch: value(ifMatch)}
 	switch value(ifNoneMatch) {
 	case "":
-		return false, nil
 	case "*", `"*"`:
-		return true, nil
+		p.Absent = true
+	default:
+		return p, dps.Invalid("If-None-Match", "star", "may only be *")
 	}
-	return false, dps.Invalid("If-None-Match", "star", "may only be *")
+	return p, nil
 }

@@ -42,8 +42,8 @@ const (
 
 // Key is the primary key of every policy and link, Secondary the secondary one.
 var (
-	Key       = base64.StdEncoding.EncodeToString([]byte("primary key of sixteen or more"))   //nolint:gochecknoglobals // test data
-	Secondary = base64.StdEncoding.EncodeToString([]byte("secondary key of sixteen or more")) //nolint:gochecknoglobals // test data
+	Key       = base64.StdEncoding.EncodeToString([]byte("primary key of sixteen or more"))
+	Secondary = base64.StdEncoding.EncodeToString([]byte("secondary key of sixteen or more"))
 )
 
 // World is a store in memory with both management surfaces over it.
@@ -124,7 +124,7 @@ func (w *World) fill(t testing.TB) {
 	w.AddScope(t, Scope, Host)
 	for _, host := range []string{Hub1, Hub2} {
 		connection := dps.NewSecret("HostName=" + host + ";SharedAccessKeyName=iothubowner;SharedAccessKey=" + Key)
-		if _, err := w.Management.LinkHub(t.Context(), management.Operator(""), Scope, host, management.HubChange{ConnectionString: &connection}, "", true); err != nil {
+		if _, err := w.Management.LinkHub(t.Context(), management.Operator(""), Scope, host, management.HubChange{ConnectionString: &connection}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -147,7 +147,7 @@ func (w *World) AddPolicy(t testing.TB, id dps.IDScope, name string, rights scop
 	t.Helper()
 	primary, secondary := dps.NewSecret(Key), dps.NewSecret(Secondary)
 	change := management.PolicyChange{Rights: &rights, Primary: &primary, Secondary: &secondary}
-	if _, err := w.Management.PutPolicy(t.Context(), management.Operator(""), id, name, change, "", true); err != nil {
+	if _, err := w.Management.PutPolicy(t.Context(), management.Operator(""), id, name, change); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -156,7 +156,7 @@ func (w *World) AddPolicy(t testing.TB, id dps.IDScope, name string, rights scop
 func (w *World) AddAuthority(t testing.TB, name, pem string) {
 	t.Helper()
 	change := management.AuthorityChange{Certificate: &pem}
-	if _, err := w.Management.PutAuthority(t.Context(), management.Operator(""), Scope, name, change, "", true); err != nil {
+	if _, err := w.Management.PutAuthority(t.Context(), management.Operator(""), Scope, name, change); err != nil {
 		t.Fatal(err)
 	}
 }

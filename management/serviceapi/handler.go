@@ -30,15 +30,15 @@ type Config struct {
 }
 
 // New returns the handler of the service API. It serves the collections enrollments
-// and enrollmentGroups at the root, in any letter case (see [Serves]).
+// and enrollmentGroups at the root, in any letter case; requests whose first path
+// segment names no collection belong to the device endpoint.
 func New(c Config) (http.Handler, error) {
 	doc, err := openapi.Load(openapi.Service())
 	if err != nil {
 		return nil, err
 	}
 	a := &api{c}
-	routes := service.HandlerWithOptions(a.strict(), service.ChiServerOptions{ErrorHandlerFunc: a.failRequest})
-	var h http.Handler = routes
+	h := service.HandlerWithOptions(a.strict(), service.ChiServerOptions{ErrorHandlerFunc: a.failRequest})
 	for _, wrap := range []func(http.Handler) http.Handler{ // the last is the outermost
 		restserver.Validate(doc, a.fail),
 		restserver.Body(MaxBody, a.fail),
@@ -72,8 +72,7 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 // failRequest answers what the generated code could not read.
 func (a *api) failRequest(w http.ResponseWriter, r *http.Request, err error) {
-	var coded *dps.Error
-	if !errors.As(err, &coded) {
+	if _, ok := errors.AsType[*dps.Error](err); !ok {
 		err = dps.Wrap(dps.BadRequest, fmt.Errorf("bind request: %w", err), "the request does not have the shape that the API document gives it")
 	}
 	a.fail(w, r, err)

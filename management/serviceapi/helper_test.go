@@ -3,6 +3,7 @@ package serviceapi_test
 import (
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -50,9 +51,7 @@ func do(t testing.TB, w *managementtest.World, c call) answer {
 	if c.ifMatch != "" {
 		r.Header.Set("If-Match", c.ifMatch)
 	}
-	for name, values := range c.header {
-		r.Header[name] = values
-	}
+	maps.Copy(r.Header, c.header)
 	rec := httptest.NewRecorder()
 	w.Service.ServeHTTP(rec, r)
 	return answer{rec.Code, rec.Header(), rec.Body.String()}

@@ -25,11 +25,11 @@ const (
 func FromIndividual(e enrollment.Individual, r registration.Registration, k Keys) service.IndividualEnrollment {
 	s := &e.Settings
 	return service.IndividualEnrollment{
-		RegistrationID: pointer(string(e.ID)), DeviceID: optional(e.DeviceID),
-		RegistrationState: pointer(FromRegistration(r)), OptionalDeviceInformation: e.DeviceInfo,
-		Attestation: pointer(FromMechanism(e.Mechanism, k)), Capabilities: capabilities(s),
+		RegistrationID: new(string(e.ID)), DeviceID: optional(e.DeviceID),
+		RegistrationState: new(FromRegistration(r)), OptionalDeviceInformation: e.DeviceInfo,
+		Attestation: new(FromMechanism(e.Mechanism, k)), Capabilities: capabilities(s),
 		IotHubHostName: optional(s.LegacyHub), InitialTwin: fromTwin(s.InitialTwin),
-		Etag: pointer(s.ETag.Quoted()), ProvisioningStatus: status(s), ReprovisionPolicy: fromReprovision(s.Reprovision),
+		Etag: new(s.ETag.Quoted()), ProvisioningStatus: status(s), ReprovisionPolicy: fromReprovision(s.Reprovision),
 		CreatedDateTimeUtc: Time(s.Created), LastUpdatedDateTimeUtc: Time(s.Updated),
 		AllocationPolicy: optional(string(s.AllocationPolicy)), IotHubs: hubs(s),
 		CustomAllocationDefinition: fromCustom(s.Custom), CredentialPolicyName: optional(s.CredentialPolicy),
@@ -40,10 +40,10 @@ func FromIndividual(e enrollment.Individual, r registration.Registration, k Keys
 func FromGroup(g enrollment.Group, k Keys) service.EnrollmentGroup {
 	s := &g.Settings
 	return service.EnrollmentGroup{
-		EnrollmentGroupID: pointer(g.ID),
-		Attestation:       pointer(FromMechanism(g.Mechanism, k)), Capabilities: capabilities(s),
+		EnrollmentGroupID: new(g.ID),
+		Attestation:       new(FromMechanism(g.Mechanism, k)), Capabilities: capabilities(s),
 		IotHubHostName: optional(s.LegacyHub), InitialTwin: fromTwin(s.InitialTwin),
-		Etag: pointer(s.ETag.Quoted()), ProvisioningStatus: status(s), ReprovisionPolicy: fromReprovision(s.Reprovision),
+		Etag: new(s.ETag.Quoted()), ProvisioningStatus: status(s), ReprovisionPolicy: fromReprovision(s.Reprovision),
 		CreatedDateTimeUtc: Time(s.Created), LastUpdatedDateTimeUtc: Time(s.Updated),
 		AllocationPolicy: optional(string(s.AllocationPolicy)), IotHubs: hubs(s),
 		CustomAllocationDefinition: fromCustom(s.Custom), CredentialPolicyName: optional(s.CredentialPolicy),
@@ -53,7 +53,7 @@ func FromGroup(g enrollment.Group, k Keys) service.EnrollmentGroup {
 // FromRegistration writes a registration record.
 func FromRegistration(r registration.Registration) service.DeviceRegistrationState {
 	m := service.DeviceRegistrationState{
-		RegistrationID: pointer(string(r.ID)), Status: pointer(string(r.Operation.Status)),
+		RegistrationID: new(string(r.ID)), Status: new(string(r.Operation.Status)),
 		AssignedHub: optional(r.Assignment.Hub), DeviceID: optional(r.Assignment.DeviceID),
 		Substatus: optional(string(r.Assignment.Substatus)), Payload: r.Assignment.Payload,
 		ErrorMessage: optional(r.Operation.ErrorMessage), CreatedDateTimeUtc: Time(r.Created), LastUpdatedDateTimeUtc: Time(r.Updated),
@@ -62,7 +62,7 @@ func FromRegistration(r registration.Registration) service.DeviceRegistrationSta
 		m.ErrorCode = &r.Operation.ErrorCode
 	}
 	if r.ETag != "" {
-		m.Etag = pointer(r.ETag.Quoted())
+		m.Etag = new(r.ETag.Quoted())
 	}
 	return m
 }
@@ -70,7 +70,7 @@ func FromRegistration(r registration.Registration) service.DeviceRegistrationSta
 // FromMechanism writes an attestation mechanism. Certificates are written as info
 // alone, as the original does.
 func FromMechanism(m attestation.Mechanism, k Keys) service.AttestationMechanism {
-	out := service.AttestationMechanism{Type: pointer(string(m.Kind()))}
+	out := service.AttestationMechanism{Type: new(string(m.Kind()))}
 	switch m := m.(type) {
 	case attestation.SymmetricKey:
 		out.SymmetricKey = fromKeys(m.Primary, m.Secondary, k)
@@ -90,13 +90,13 @@ func fromKeys(primary, secondary dps.Secret, k Keys) *service.SymmetricKeyAttest
 	if k == Masked {
 		return nil
 	}
-	return &service.SymmetricKeyAttestation{PrimaryKey: pointer(primary.Reveal()), SecondaryKey: pointer(secondary.Reveal())}
+	return &service.SymmetricKeyAttestation{PrimaryKey: new(primary.Reveal()), SecondaryKey: new(secondary.Reveal())}
 }
 
 func fromTPM(m attestation.TPM) *service.TpmAttestation {
-	out := &service.TpmAttestation{EndorsementKey: pointer(base64.StdEncoding.EncodeToString(m.EndorsementKey))}
+	out := &service.TpmAttestation{EndorsementKey: new(base64.StdEncoding.EncodeToString(m.EndorsementKey))}
 	if len(m.StorageRootKey) > 0 { // empty text crashed a client's reader
-		out.StorageRootKey = pointer(base64.StdEncoding.EncodeToString(m.StorageRootKey))
+		out.StorageRootKey = new(base64.StdEncoding.EncodeToString(m.StorageRootKey))
 	}
 	return out
 }
@@ -126,14 +126,14 @@ func fromCertificate(c *attestation.Certificate) *service.X509CertificateWithInf
 }
 
 func capabilities(s *enrollment.Settings) *service.DeviceCapabilities {
-	return &service.DeviceCapabilities{IotEdge: pointer(s.IoTEdge)}
+	return &service.DeviceCapabilities{IotEdge: new(s.IoTEdge)}
 }
 
 func status(s *enrollment.Settings) *string {
 	if s.Enabled {
-		return pointer("enabled")
+		return new("enabled")
 	}
-	return pointer("disabled")
+	return new("disabled")
 }
 
 func hubs(s *enrollment.Settings) *[]string {
@@ -173,7 +173,7 @@ func Time(t time.Time) *string {
 	if t.IsZero() {
 		return nil
 	}
-	return pointer(t.UTC().Format(apierror.TimeFormat))
+	return new(t.UTC().Format(apierror.TimeFormat))
 }
 
 func optional(s string) *string {
@@ -182,5 +182,3 @@ func optional(s string) *string {
 	}
 	return &s
 }
-
-func pointer[T any](v T) *T { return &v }

@@ -19,6 +19,7 @@ func individualMechanism(m *service.AttestationMechanism) (attestation.Mechanism
 		return tpm(m.Tpm)
 	case attestation.KindX509:
 		return x509Mechanism(m.X509, true)
+	case attestation.KindSymmetricKey:
 	}
 	primary, secondary, err := keys(m.SymmetricKey)
 	return attestation.SymmetricKey{Primary: primary, Secondary: secondary}, err
@@ -34,6 +35,7 @@ func groupMechanism(m *service.AttestationMechanism) (attestation.Mechanism, err
 		return nil, dps.Invalid("attestation.type", "group", "tpm is for individual enrollments only; a group takes x509 or symmetricKey")
 	case attestation.KindX509:
 		return x509Mechanism(m.X509, false)
+	case attestation.KindSymmetricKey:
 	}
 	primary, secondary, err := keys(m.SymmetricKey)
 	return attestation.GroupKey{Primary: primary, Secondary: secondary}, err

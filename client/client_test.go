@@ -1,0 +1,150 @@
+package client_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/zerotouch-dps/dps/client"
+	"github.com/zerotouch-dps/dps/management/managementtest"
+	"github.com/zerotouch-dps/dps/openapi/admin"
+	"github.com/zerotouch-dps/dps/openapi/service"
+)
+
+func operator(t testing.TB, w *managementtest.World) *client.Admin {
+	t.Helper()
+	s := httptest.NewTLSServer(w.Admin)
+	t.Cleanup(s.Close)
+	return &client.Admin{URL: s.URL + "/", Token: w.AdminToken, HTTP: s.Client()}
+}
+
+// manufacturer returns a client whose calls reach the world under its service host.
+func manufacturer(t testing.TB, w *managementtest.World, connectionString string) *client.Service {
+	t.Helper()
+	c, err := client.NewService(connectionString, w.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		r.Host = managementtest.Host
+		w.Service.ServeHTTP(rw, r)
+	}))
+	t.Cleanup(s.Close)
+	c.URL, c.HTTP = s.URL, s.Client()
+	return c
+}
+
+func TestOperatorToManufacturer(t *testing.T) {
+	t.Parallel()
+	w := managementtest.Start(t)
+	a, ctx := operator(t, w), t.Context()
+	if _, err := a.PutPolicy(ctx, "0neWORLD", "line-3", admin.Policy{}, client.CreateOnly()); err != nil {
+		t.Fatal(err)
+	}
+	keys, err := a.PolicyKeys(ctx, "0neWORLD", "line-3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := manufacturer(t, w, *keys.PrimaryConnectionString)
+
+	kind := "symmetricKey"
+	in := service.IndividualEnrollment{Attestation: &service.AttestationMechanism{Type: &kind}}
+	made, err := m.PutIndividualEnrollment(ctx, "sn:1", in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, err := m.IndividualEnrollment(ctx, "SN:1")
+	if err != nil || read.Attestation.SymmetricKey != nil || *read.Etag != *made.Etag {
+		t.Fatalf("read %+v, %v", read, err)
+	}
+	if _, err := m.PutIndividualEnrollment(ctx, "sn:1", read, client.IfMatch(*read.Etag)); err != nil {
+		t.Fatal(err)
+	}
+	revealed, err := m.IndividualAttestation(ctx, "sn:1")
+	if diff := cmp.Diff(*made.Attestation, revealed); err != nil || diff != "" {
+		t.Errorf("%v, keys (-made +revealed):\n%s", err, diff)
+	}
+	_, err = m.PutIndividualEnrollment(ctx, "sn:1", read, client.IfMatch(*read.Etag))
+	var refused *client.Error
+	if !errors.As(err, &refused) || refused.Status != 412 || refused.ErrorCode != 412201 || refused.TrackingID == "" {
+		t.Errorf("stale etag: %v", err)
+	}
+	if err := m.DeleteIndividualEnrollment(ctx, "sn:1"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestGroups(t *testing.T) {
+	t.Parallel()
+	w := managementtest.Start(t)
+	m, ctx := manufacturer(t, w, "HostName=dps.example;SharedAccessKeyName=provisioningserviceowner;SharedAccessKey="+managementtest.Key), t.Context()
+	kind := "symmetricKey"
+	made, err := m.PutEnrollmentGroup(ctx, "line-3", service.EnrollmentGroup{Attestation: &service.AttestationMechanism{Type: &kind}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	revealed, err := m.GroupAttestation(ctx, "line-3")
+	if diff := cmp.Diff(*made.Attestation, revealed); err != nil || diff != "" {
+		t.Errorf("%v, keys (-made +revealed):\n%s", err, diff)
+	}
+	if g, err := m.EnrollmentGroup(ctx, "line-3"); err != nil || *g.EnrollmentGroupID != "line-3" {
+		t.Errorf("%+v, %v", g, err)
+	}
+	if err := m.DeleteEnrollmentGroup(ctx, "line-3", client.IfMatch(*made.Etag)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestErrorsOfTheOperatorsAPI(t *testing.T) {
+	t.Parallel()
+	w := managementtest.Start(t)
+	a := operator(t, w)
+	_, err := a.UpdateScope(t.Context(), "0neWORLD", admin.Scope{HostNames: &[]string{"a:1"}})
+	var refused *client.Error
+	if !errors.As(err, &refused) {
+		t.Fatal(err)
+	}
+	want := &client.Error{
+		Status: 400, Code: "invalidArgument", ErrorCode: 400004, TrackingID: refused.TrackingID, Message: refused.Message,
+		Info: map[string]string{"field": "hostNames[0]", "rule": "host"},
+	}
+	if diff := cmp.Diff(want, refused); diff != "" || refused.TrackingID == "" || !strings.Contains(err.Error(), refused.TrackingID) {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+}
+
+// A proxy's answer is told by its status, and repeats no body.
+func TestForeignAnswers(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "<html>secret page</html>", http.StatusBadGateway)
+	}))
+	defer s.Close()
+	_, err := (&client.Admin{URL: s.URL, Token: "x"}).Scopes(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "502") || strings.Contains(err.Error(), "html") {
+		t.Errorf("error: %v", err)
+	}
+}
+
+func TestConnectionStrings(t *testing.T) {
+	t.Parallel()
+	for text, good := range map[string]bool{
+		"HostName=h;SharedAccessKeyName=n;SharedAccessKey=AAAA":    true,
+		" sharedaccesskey=AA==;SHAREDACCESSKEYNAME=n;hostname=h;;": true,
+		"HostName=h;SharedAccessKeyName=n":                         false,
+		"HostName=h;SharedAccessKeyName=n;SharedAccessKey=%%":      false,
+		"": false,
+	} {
+		_, err := client.NewService(text, nil)
+		if (err == nil) != good {
+			t.Errorf("%q: %v", text, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "%%") {
+			t.Errorf("the error repeats the key: %v", err)
+		}
+	}
+}

@@ -1,0 +1,163 @@
+package management_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"testing"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/attestation"
+	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/hub"
+	"github.com/zerotouch-dps/dps/management"
+	"github.com/zerotouch-dps/dps/management/managementtest"
+	"github.com/zerotouch-dps/dps/scope"
+	"github.com/zerotouch-dps/dps/storage"
+)
+
+// useCases are one call of each use case, in the world's scope.
+func useCases(s *management.Service, c management.Caller) map[string]func(context.Context) error {
+	const id = managementtest.Scope
+	individual := enrollment.Individual{ID: "sn-1", Mechanism: attestation.TPM{EndorsementKey: []byte{1}}}
+	group := enrollment.Group{ID: "line-3", Mechanism: attestation.GroupKey{}}
+	return map[string]func(context.Context) error{
+		"Individual": func(ctx context.Context) error { _, err := s.Individual(ctx, c, id, "sn-1"); return err },
+		"PutIndividual": func(ctx context.Context) error {
+			_, err := s.PutIndividual(ctx, c, id, individual, management.Write{})
+			return err
+		},
+		"DeleteIndividual": func(ctx context.Context) error { return s.DeleteIndividual(ctx, c, id, "sn-1", "") },
+		"RevealIndividual": func(ctx context.Context) error { _, err := s.RevealIndividual(ctx, c, id, "sn-1"); return err },
+		"Group":            func(ctx context.Context) error { _, err := s.Group(ctx, c, id, "line-3"); return err },
+		"PutGroup": func(ctx context.Context) error {
+			_, err := s.PutGroup(ctx, c, id, group, management.Write{})
+			return err
+		},
+		"DeleteGroup": func(ctx context.Context) error { return s.DeleteGroup(ctx, c, id, "line-3", "") },
+		"RevealGroup": func(ctx context.Context) error { _, err := s.RevealGroup(ctx, c, id, "line-3"); return err },
+		"Scope":       func(ctx context.Context) error { _, err := s.Scope(ctx, c, id); return err },
+		"UpdateScope": func(ctx context.Context) error {
+			_, err := s.UpdateScope(ctx, c, id, management.ScopeChange{}, "")
+			return err
+		},
+		"Hubs": func(ctx context.Context) error { _, err := s.Hubs(ctx, c, id); return err },
+		"Hub":  func(ctx context.Context) error { _, err := s.Hub(ctx, c, id, managementtest.Hub1); return err },
+		"LinkHub": func(ctx context.Context) error {
+			_, err := s.LinkHub(ctx, c, id, managementtest.Hub1, management.HubChange{})
+			return err
+		},
+		"UpdateHub": func(ctx context.Context) error {
+			_, err := s.UpdateHub(ctx, c, id, managementtest.Hub1, management.HubChange{})
+			return err
+		},
+		"UnlinkHub": func(ctx context.Context) error {
+			return s.UnlinkHub(ctx, c, id, managementtest.Hub1, management.Unlink{Force: true})
+		},
+		"TestHub":     func(ctx context.Context) error { _, err := s.TestHub(ctx, c, id, managementtest.Hub1); return err },
+		"Authorities": func(ctx context.Context) error { _, err := s.Authorities(ctx, c, id); return err },
+		"Authority":   func(ctx context.Context) error { _, err := s.Authority(ctx, c, id, "root"); return err },
+		"PutAuthority": func(ctx context.Context) error {
+			_, err := s.PutAuthority(ctx, c, id, "root", management.AuthorityChange{})
+			return err
+		},
+		"DeleteAuthority": func(ctx context.Context) error { _, err := s.DeleteAuthority(ctx, c, id, "root", ""); return err },
+		"Policies":        func(ctx context.Context) error { _, err := s.Policies(ctx, c, id); return err },
+		"Policy":          func(ctx context.Context) error { _, err := s.Policy(ctx, c, id, "p"); return err },
+		"PutPolicy": func(ctx context.Context) error {
+			_, err := s.PutPolicy(ctx, c, id, "p", management.PolicyChange{})
+			return err
+		},
+		"DeletePolicy": func(ctx context.Context) error { return s.DeletePolicy(ctx, c, id, "p", "") },
+		"RevealPolicy": func(ctx context.Context) error { _, err := s.RevealPolicy(ctx, c, id, "p"); return err },
+		"Scopes":       func(ctx context.Context) error { _, err := s.Scopes(ctx, c); return err },
+		"CreateScope": func(ctx context.Context) error {
+			_, err := s.CreateScope(ctx, c, "0neX", management.ScopeChange{})
+			return err
+		},
+		"DeleteScope": func(ctx context.Context) error { return s.DeleteScope(ctx, c, id, "") },
+	}
+}
+
+// No use case serves a caller without the right, or of another scope, whatever the
+// surface forgot to check.
+func TestEveryUseCaseDemandsARight(t *testing.T) {
+	t.Parallel()
+	w := managementtest.Start(t)
+	for _, tt := range []struct {
+		name   string
+		caller management.Caller
+		code   dps.Code
+	}{
+		{"nobody", management.Caller{}, dps.Forbidden},
+		{"another scope's owner", management.Caller{Scope: "0neOTHER", Rights: scope.AllRights}, dps.WrongScope},
+		{"a device", management.Caller{Rights: scope.DeviceConnect}, dps.Forbidden},
+	} {
+		for name, use := range useCases(w.Management, tt.caller) {
+			if err := use(t.Context()); !dps.Is(err, tt.code) {
+				t.Errorf("%s, %s: %v", name, tt.name, err)
+			}
+		}
+	}
+	owner := management.Caller{Scope: managementtest.Scope, Rights: scope.AllRights}
+	for _, name := range []string{"Scopes", "CreateScope", "DeleteScope"} {
+		if err := useCases(w.Management, owner)[name](t.Context()); !dps.Is(err, dps.WrongScope) {
+			t.Errorf("%s, the scope's owner: %v", name, err)
+		}
+	}
+}
+
+// deaf is a deployment whose audit can't be written.
+type deaf struct{ storage.Deployment }
+
+func (deaf) Audit(context.Context, storage.AuditRecord) error { return errors.New("disk full") }
+
+// What can't be recorded is not revealed.
+func TestNoRevelationWithoutRecord(t *testing.T) {
+	t.Parallel()
+	w := managementtest.Start(t)
+	operator := management.Operator("")
+	if err := useCases(w.Management, operator)["PutIndividual"](t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s := management.New(management.Deps{
+		Enrollments: w.Store.Enrollments(), Registrations: w.Store.Registrations(), Scopes: w.Store.Scopes(),
+		Deployment: deaf{w.Store.Deployment()}, HubKinds: []string{hub.KindAzureIoT}, Now: w.Now, Rand: rand.Reader,
+	})
+	if e, err := s.RevealIndividual(t.Context(), operator, managementtest.Scope, "sn-1"); err == nil || e.ID != "" {
+		t.Errorf("individual: %v, %v", e.ID, err)
+	}
+	if k, err := s.RevealPolicy(t.Context(), operator, managementtest.Scope, managementtest.Owner); err == nil || !k.Primary.IsZero() {
+		t.Errorf("policy: %v, %v", k.Name, err)
+	}
+}
+
+func TestEveryWriteIsAudited(t *testing.T) {
+	t.Parallel()
+	w := managementtest.Start(t)
+	uses := useCases(w.Management, management.Operator(""))
+	for _, name := range []string{
+		"PutIndividual", "RevealIndividual", "DeleteIndividual", "PutGroup", "RevealGroup", "DeleteGroup", "UpdateScope",
+		"LinkHub", "UpdateHub", "UnlinkHub", "PutPolicy", "RevealPolicy", "DeletePolicy", "CreateScope",
+	} {
+		before := len(w.Audits())
+		if err := uses[name](t.Context()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if n := len(w.Audits()) - before; n != 1 {
+			t.Errorf("%s left %d audit records", name, n)
+		}
+	}
+}
+
+func TestParseAPIVersion(t *testing.T) {
+	t.Parallel()
+	for text, good := range map[string]bool{
+		"2021-10-01": true, "2018-09-01-preview": true, "2031-12-31": true,
+		"": false, "2021-10": false, "2021-10-01-Preview": false, "2021-10-01-beta": false, "2021-02-30": false, "latest": false, "-preview": false,
+	} {
+		if _, err := management.ParseAPIVersion(text); (err == nil) != good {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}

@@ -1,0 +1,55 @@
+package serviceapi_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/zerotouch-dps/dps/management/managementtest"
+)
+
+// FuzzPut demands of any body: an answer below 500 in the right shape, and of an
+// accepted one, that it can be read and written back.
+func FuzzPut(f *testing.F) {
+	for _, body := range []string{
+		sym(""), `{}`, `null`, `[]`, sym(`"iotHubs":["hub1.example"]`), sym(`"initialTwin":{"tags":{"a":[1,{"b":null}]}}`),
+		attest(`{"type":"tpm","tpm":{"endorsementKey":"` + tpm2b() + `"}}`),
+		attest(`{"type":"x509","x509":{"clientCertificates":{"primary":{"certificate":"MII="}}}}`),
+		sym(`"allocationPolicy":"custom","customAllocationDefinition":{"webhookUrl":"https://f.example","apiVersion":"2019-03-31"}`),
+		sym(`"optionalDeviceInformation":{"a":1e999}`), sym(`"deviceId":"\u0000"`),
+	} {
+		f.Add("sn-1", body)
+	}
+	w := managementtest.Start(f)
+	f.Fuzz(func(t *testing.T, id, body string) {
+		if strings.ContainsAny(id, " ?#/%\\\"<>^`{|}\x7f") || !printable(id) {
+			t.Skip("no path of a request line")
+		}
+		for _, collection := range []string{"/enrollments/", "/enrollmentGroups/"} {
+			path := collection + id
+			a := do(t, w, call{method: "PUT", path: path + version, body: body})
+			if a.status >= http.StatusInternalServerError || !json.Valid([]byte(a.text)) {
+				t.Fatalf("PUT: %d %q", a.status, a.text)
+			}
+			if a.status != http.StatusOK {
+				continue
+			}
+			read := do(t, w, call{method: "GET", path: path + version})
+			back := do(t, w, call{method: "PUT", path: path + version, body: read.text, ifMatch: "*"})
+			if read.status != http.StatusOK || back.status != http.StatusOK {
+				t.Errorf("GET %d %s, PUT %d %s", read.status, read.text, back.status, back.text)
+			}
+			do(t, w, call{method: "DELETE", path: path + version})
+		}
+	})
+}
+
+func printable(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
