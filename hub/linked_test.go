@@ -91,8 +91,8 @@ func TestValidate(t *testing.T) {
 		"weight 0":         {func(l *hub.Linked) { l.AllocationWeight = 0 }, "allocationWeight"},
 		"weight 1001":      {func(l *hub.Linked) { l.AllocationWeight = 1001 }, "allocationWeight"},
 		"negative rate":    {func(l *hub.Linked) { l.IdentityRate = -1 }, "identityRate"},
-		"roots without CA": {func(l *hub.Linked) { l.TrustedCAs = "hello" }, "trustedCAs"},
-		"huge roots":       {func(l *hub.Linked) { l.TrustedCAs = strings.Repeat("x", 65<<10) }, "trustedCAs"},
+		"roots without CA": {func(l *hub.Linked) { l.TrustedCAs = "hello" }, "trustedCertificates"},
+		"huge roots":       {func(l *hub.Linked) { l.TrustedCAs = strings.Repeat("x", 65<<10) }, "trustedCertificates"},
 		"unknown kind":     {func(l *hub.Linked) { l.Kind = "carrier pigeon" }, "kind"},
 	} {
 		link := good()

@@ -86,7 +86,7 @@ func scanRead(scan query.ScanFunc, batch []*read) error {
 	if n < 1 || int(n) > len(batch) {
 		return fmt.Errorf("row %d of %d", n, len(batch))
 	}
-	row.query, row.found = batch[n-1].query, true
+	row.query, row.found = batch[n-1].query, row.version != 0
 	*batch[n-1] = row
 	return nil
 }

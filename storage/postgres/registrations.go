@@ -72,7 +72,7 @@ func (s *registrations) Begin(ctx context.Context, start registration.Start, now
 	if w.held {
 		r = query.Hold(r, now)
 	}
-	r.Scope, r.ID, r.Created = dps.IDScope(w.row.Scope), dps.RegistrationID(w.row.ID), query.Time(w.row.Created)
+	r.Scope, r.ID, r.Created = dps.IDScope(w.first.scope), dps.RegistrationID(w.first.id), query.Time(w.first.created)
 	return registration.Begun{Won: true, Registration: query.Normalize(r), Held: w.held}, nil
 }
 
@@ -115,7 +115,7 @@ func (s *registrations) Claim(ctx context.Context, r registration.Registration, 
 		return r, false, err
 	}
 	w := s.attempt(claim, &r)
-	w.row.ETag, w.now, w.time = string(etag), query.Micros(now), query.Micros(until)
+	w.row.ETag, w.now, w.time = string(etag), query.Micros(now), query.Lease(until)
 	if err := s.do(ctx, "claim operation", w); err != nil || !w.won {
 		return r, false, err
 	}
@@ -126,7 +126,7 @@ func (s *registrations) Claim(ctx context.Context, r registration.Registration, 
 // Defer implements [registration.Store].
 func (s *registrations) Defer(ctx context.Context, r registration.Registration, until time.Time) (bool, error) {
 	w := s.attempt(deferred, &r)
-	w.time = query.Micros(until)
+	w.time = query.Lease(until)
 	err := s.do(ctx, "defer operation", w)
 	return err == nil && w.won, err
 }

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -34,7 +35,14 @@ type write struct {
 	removals         []registration.Removal
 
 	won, taken, held bool
+	first            spelling // of the row that a begin wrote
 	err              error
+}
+
+// spelling is what the first registration of a device settled.
+type spelling struct {
+	scope, id string
+	created   int64
 }
 
 func newWrite(k kind, row *query.RegistrationRow) *write {
@@ -129,44 +137,52 @@ func queue(pipeline *pgx.Batch, k kind, batch []*write) {
 	})
 }
 
-// find returns the call of a row, which stands once in a batch.
-func find(batch []*write, scopeKey, regKey string) *write {
-	for _, w := range batch {
-		if w.regKey == regKey && w.scopeKey == scopeKey {
-			return w
-		}
+// call returns the call that a row answers.
+func call(batch []*write, n int64) (*write, error) {
+	if n < 1 || int(n) > len(batch) {
+		return nil, fmt.Errorf("an answer to call %d of %d", n, len(batch))
 	}
-	return &write{} // can't be: the row was asked for
+	return batch[n-1], nil
 }
 
 func scanWon(scan query.ScanFunc, batch []*write) error {
-	var scopeKey, regKey string
-	err := scan(&scopeKey, &regKey)
-	find(batch, scopeKey, regKey).won = err == nil
+	var n int64
+	if err := scan(&n); err != nil {
+		return err
+	}
+	w, err := call(batch, n)
+	if err == nil {
+		w.won = true
+	}
 	return err
 }
 
 func scanBegun(scan query.ScanFunc, batch []*write) error {
-	var scopeKey, regKey, scope, id string
+	var n, created int64
 	var taken, held bool
-	var created int64
-	if err := scan(&scopeKey, &regKey, &taken, &held, &scope, &id, &created); err != nil {
+	var scope, id string
+	if err := scan(&n, &taken, &held, &scope, &id, &created); err != nil {
 		return err
 	}
-	w := find(batch, scopeKey, regKey)
-	w.won, w.taken, w.held = !taken, taken, held
-	if !taken {
-		w.row.Scope, w.row.ID, w.row.Created = scope, id, created
+	w, err := call(batch, n)
+	if err != nil {
+		return err
 	}
+	w.won, w.taken, w.held = !taken, taken, held
+	w.first = spelling{scope, id, created}
 	return nil
 }
 
 func scanClaimed(scan query.ScanFunc, batch []*write) error {
+	var n int64
 	var row query.RegistrationRow
-	if err := scan(row.Dest()...); err != nil {
+	err := scan(append([]any{&n}, row.Dest()...)...)
+	if err != nil || n == 0 { // claimRows answers with one empty row when none was claimed
 		return err
 	}
-	w := find(batch, row.ScopeKey(), row.RegKey())
-	w.won, w.row = true, row
-	return nil
+	w, err := call(batch, n)
+	if err == nil {
+		w.won, w.row = true, row
+	}
+	return err
 }

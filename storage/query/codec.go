@@ -41,6 +41,15 @@ func Micros(t time.Time) int64 {
 	return t.UnixMicro()
 }
 
+// Lease returns a lease as it is stored: never 0 while it stands, or nobody would find
+// that it is over.
+func Lease(t time.Time) int64 {
+	if m := Micros(t); m > 0 {
+		return m
+	}
+	return 1
+}
+
 // Time is the reverse of [Micros].
 func Time(micros int64) time.Time {
 	if micros == 0 {

@@ -148,6 +148,10 @@ func (c Codec) StartRow(s *registration.Start) (RegistrationRow, error) {
 		return RegistrationRow{}, err
 	}
 	row, err := c.RegistrationRow(r)
+	row.LeaseUntil = Lease(r.Operation.LeaseUntil)
+	if r.Operation.Status != registration.Assigning {
+		row.LeaseUntil, row.Deadline = 0, 0
+	}
 	if err == nil && (r.Operation.Status == registration.Assigning || row.WantHub != "") {
 		row.Sealed, err = c.seal(wantPlace(r.Scope, r.ID), encodeWant(&r.Operation.Want))
 	}
@@ -157,7 +161,7 @@ func (c Codec) StartRow(s *registration.Start) (RegistrationRow, error) {
 // Hold makes a started operation wait for a removal that somebody has claimed: it is
 // assigning, and its lease is over.
 func Hold(r registration.Registration, now time.Time) registration.Registration {
-	r.Operation.Status, r.Operation.LeaseUntil = registration.Assigning, truncate(now)
+	r.Operation.Status, r.Operation.LeaseUntil = registration.Assigning, Time(Lease(now))
 	return r
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/hub"
 	"github.com/zerotouch-dps/dps/registration"
 )
 
@@ -13,7 +14,7 @@ const (
 	// SelectRegistration reads one row by scope_key and reg_key.
 	SelectRegistration = `select ` + RegistrationColumns + ` from registration where scope_key = $1 and reg_key = $2`
 	selectExpired      = `select ` + RegistrationColumns + ` from registration
-		where status = 'assigning' and lease_until <= $1 order by lease_until limit $2`
+		where lease_until > 0 and lease_until <= $1 order by lease_until limit $2`
 	selectRegistrationState = `select etag, status from registration where scope_key = $1 and reg_key = $2`
 	deleteRegistration      = `delete from registration where scope_key = $1 and reg_key = $2`
 	deleteClaims            = `delete from hub_claim where scope_key = $1 and reg_key = $2 and not exists (
@@ -102,14 +103,16 @@ func (s *Registrations) Delete(ctx context.Context, scope dps.IDScope, id dps.Re
 }
 
 // Normalize makes a registration what the store gives back: times in UTC and whole
-// microseconds, no wanted identity once the operation has ended.
+// microseconds, neither lease, deadline nor wanted identity once the operation has ended.
 func Normalize(r registration.Registration) registration.Registration {
 	op := &r.Operation
 	for _, t := range []*time.Time{&r.Created, &r.Updated, &op.LeaseUntil, &op.Deadline, &op.Started} {
 		*t = truncate(*t)
 	}
-	if op.Status != registration.Assigning {
-		op.Want = registration.Operation{}.Want
+	if op.Status == registration.Assigning {
+		op.LeaseUntil = Time(Lease(op.LeaseUntil))
+	} else {
+		op.Want, op.LeaseUntil, op.Deadline = hub.Want{}, time.Time{}, time.Time{}
 	}
 	return r
 }

@@ -145,20 +145,20 @@ func (s *registrations) Claim(ctx context.Context, r registration.Registration, 
 
 // Defer implements [registration.Store].
 func (s *registrations) Defer(ctx context.Context, r registration.Registration, until time.Time) (bool, error) {
-	return s.set(ctx, "defer operation", deferRow, &r, until)
+	return s.set(ctx, "defer operation", deferRow, &r, query.Lease(until))
 }
 
 // Extend implements [registration.Store].
 func (s *registrations) Extend(ctx context.Context, r registration.Registration, deadline time.Time) error {
-	_, err := s.set(ctx, "extend operation", extendRow, &r, deadline)
+	_, err := s.set(ctx, "extend operation", extendRow, &r, query.Micros(deadline))
 	return err
 }
 
 // set writes one time of an assigning operation.
-func (s *registrations) set(ctx context.Context, what, text string, r *registration.Registration, t time.Time) (bool, error) {
+func (s *registrations) set(ctx context.Context, what, text string, r *registration.Registration, t int64) (bool, error) {
 	won := false
 	err := s.do(ctx, what, &write{keys: rowKeys(r), run: func(ctx context.Context, tx query.Tx) error {
-		n, err := tx.Exec(ctx, text, query.Micros(t), r.Scope.Fold(), r.ID.Fold(), string(r.Operation.ID), r.Operation.Attempt)
+		n, err := tx.Exec(ctx, text, t, r.Scope.Fold(), r.ID.Fold(), string(r.Operation.ID), r.Operation.Attempt)
 		won = err == nil && n > 0
 		return err
 	}})

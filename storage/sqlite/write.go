@@ -90,7 +90,7 @@ func (b *begin) write(ctx context.Context, tx query.Tx, row *query.RegistrationR
 	}
 	if held = held && query.Holds(r.Operation.Status); held {
 		r = query.Normalize(query.Hold(b.start.Registration, b.now))
-		row.Status, row.LeaseUntil = string(r.Operation.Status), query.Micros(r.Operation.LeaseUntil)
+		row.Status, row.LeaseUntil = string(r.Operation.Status), query.Lease(r.Operation.LeaseUntil)
 	}
 	if r.Operation.Status != registration.Assigning {
 		row.Sealed = nil
@@ -162,7 +162,7 @@ func (c *claim) run(ctx context.Context, tx query.Tx) error {
 	if err != nil || held {
 		return err
 	}
-	_, err = tx.Exec(ctx, claimRow, string(c.etag), query.Micros(c.until), scope, reg, string(op.ID), op.Attempt)
+	_, err = tx.Exec(ctx, claimRow, string(c.etag), query.Lease(c.until), scope, reg, string(op.ID), op.Attempt)
 	op.Attempt++
 	op.LeaseUntil = c.until
 	current.ETag = c.etag

@@ -101,7 +101,7 @@ func (c *checker) begin(t *rapid.T) {
 	op := &s.Registration.Operation
 	op.LeaseUntil = c.m.now.Add(time.Minute)
 	if hubName == "" {
-		op.Status = registration.Failed
+		op.Status, op.LeaseUntil, op.Deadline = registration.Failed, time.Time{}, time.Time{}
 	} else {
 		op.Want.DeviceID = rapid.SampledFrom([]string{key, c.ids[0]}).Draw(t, "device")
 	}

@@ -141,7 +141,7 @@ create table registration (
     operation_id text not null,
     attempt      bigint not null,
     status       text not null,
-    lease_until  bigint not null,
+    lease_until  bigint not null, -- 0 unless assigning
     deadline     bigint not null,
     assigned_hub text not null, -- last finished assignment
     device_id    text not null,
@@ -153,7 +153,7 @@ create table registration (
     sealed       blob,         -- the wanted identity while assigning
     primary key (scope_key, reg_key)
 );
-create index registration_by_lease on registration (lease_until) where status = 'assigning';
+create index registration_by_lease on registration (lease_until) where lease_until > 0;
 
 -- A device identity in a hub belongs to one registration. Device IDs are
 -- case-sensitive.
