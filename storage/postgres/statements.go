@@ -138,9 +138,10 @@ const (
 
 	// admitRows leaves out what does not exist as NULLs.
 	admitRows = `select k.n, s.config_version,
-			k.leaf <> '' and exists (select 1 from blocked_leaf b where b.scope_key = k.scope_key and b.thumbprint = k.leaf),
-			(select ` + query.CandidateList + ` from group_anchor a
-				where k.anchors <> '' and a.scope_key = k.scope_key and a.anchor = any (string_to_array(k.anchors, chr(31)))),
+			(select true from blocked_leaf b where k.leaf <> '' and b.scope_key = k.scope_key and b.thumbprint = k.leaf limit 1),
+			(select ` + query.CandidateList + ` from unnest(string_to_array(k.anchors, chr(31))) x(anchor)
+				cross join lateral (select g.group_key, g.etag, g.created from group_anchor g
+					where g.scope_key = k.scope_key and g.anchor = x.anchor offset 0) a),
 			i.id, i.etag, i.enabled, i.mechanism, i.sealed, i.settings, i.device_info, i.tags, i.desired, i.lot, i.uploader,
 			i.created, i.updated,
 			r.scope, r.id, r.etag, r.created, r.updated, r.operation_id, r.attempt, r.status, r.lease_until, r.deadline,
