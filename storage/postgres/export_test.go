@@ -28,7 +28,7 @@ func ConnConfig(url string) (*pgx.ConnConfig, error) {
 // Statements are the hot ones, by name.
 func Statements() map[string]string {
 	return map[string]string{
-		"begin": beginRows, "finish": finishRows, "claim": claimRows, "defer": deferRows, "extend": extendRows,
+		"begin": beginRows, "begin_new": beginNew, "finish": finishRows, "claim": claimRows, "defer": deferRows, "extend": extendRows,
 		"removals": insertRemovals, "admit": admitRows,
 	}
 }
