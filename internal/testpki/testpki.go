@@ -2,6 +2,8 @@
 // intermediates and device leaves, good and bad on purpose.
 package testpki
 
+//go:generate go run ./generate ../../testdata/certs
+
 import (
 	"crypto"
 	"crypto/ecdsa"

@@ -27,8 +27,8 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 func TestBodies(t *testing.T) {
 	t.Parallel()
 	w := managementtest.Start(t)
-	leaf, ca := quoted(t, file(t, "leaf.pem")), quoted(t, file(t, "signing-ca.pem"))
-	w.AddAuthority(t, "factory-root", file(t, "signing-ca.pem"))
+	leaf, ca := quoted(t, file(t, "../../../testdata/certs/device.pem")), quoted(t, file(t, "../../../testdata/certs/root.pem"))
+	w.AddAuthority(t, "factory-root", file(t, "../../../testdata/certs/root.pem"))
 	keys := `"symmetricKey":{"primaryKey":"` + key(64) + `","secondaryKey":"` + key(16) + `"}`
 	for _, tt := range []struct {
 		name, method, path, body string

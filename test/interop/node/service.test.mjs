@@ -10,7 +10,7 @@ const connectionString = process.env.DPS_SERVICE_CONNECTION_STRING;
 const hubs = (process.env.DPS_HUBS ?? '').split(',').filter(Boolean);
 const client = provisioning.ProvisioningServiceClient.fromConnectionString(connectionString);
 const unique = `${process.pid}-${Date.now().toString(36)}`;
-const pem = (name) => readFileSync(new URL(`testdata/${name}`, import.meta.url), 'utf8');
+const pem = (name) => readFileSync(new URL(`../../../testdata/certs/${name}`, import.meta.url), 'utf8');
 const body = async (promise) => (await promise).responseBody;
 
 // A TPM2B_PUBLIC as far as the service looks at one: its length, then bytes.
@@ -74,14 +74,14 @@ test('X.509 enrollment: info comes back, and an update without the text keeps th
   const id = `sn-x509-${unique}`;
   const made = await body(client.createOrUpdateIndividualEnrollment({
     registrationId: id,
-    attestation: { type: 'x509', x509: { clientCertificates: { primary: { certificate: pem('leaf.pem') } } } },
+    attestation: { type: 'x509', x509: { clientCertificates: { primary: { certificate: pem('device.pem') } } } },
   }));
   const info = made.attestation.x509.clientCertificates.primary.info;
-  assert.equal(info.subjectName, 'CN=sn-x509');
+  assert.equal(info.subjectName, 'CN=test-device');
   assert.match(info.sha256Thumbprint, /^[0-9A-F]{64}$/);
 
   const read = await body(client.getIndividualEnrollment(id));
-  read.attestation.x509.clientCertificates.secondary = { certificate: pem('leaf-rolled.pem') };
+  read.attestation.x509.clientCertificates.secondary = { certificate: pem('device-rolled.pem') };
   const rolled = await body(client.createOrUpdateIndividualEnrollment(read));
   const slots = rolled.attestation.x509.clientCertificates;
   assert.equal(slots.primary.info.sha256Thumbprint, info.sha256Thumbprint);
@@ -127,13 +127,13 @@ test('X.509 group with a signing certificate', async () => {
   const id = `line:x509-${unique}`; // the client percent-encodes the colon
   const made = await body(client.createOrUpdateEnrollmentGroup({
     enrollmentGroupId: id,
-    attestation: { type: 'x509', x509: { signingCertificates: { primary: { certificate: pem('signing-ca.pem') } } } },
+    attestation: { type: 'x509', x509: { signingCertificates: { primary: { certificate: pem('root.pem') } } } },
     iotHubs: hubs.slice(0, 1),
     allocationPolicy: 'static',
   }));
   assert.equal(made.enrollmentGroupId, id);
   assert.equal(made.allocationPolicy, 'static');
-  assert.equal(made.attestation.x509.signingCertificates.primary.info.subjectName, 'CN=Test Signing CA, O=dps tests');
+  assert.equal(made.attestation.x509.signingCertificates.primary.info.subjectName, 'CN=dps test root');
   const read = await body(client.getEnrollmentGroup(id));
   read.provisioningStatus = 'disabled';
   assert.equal((await body(client.createOrUpdateEnrollmentGroup(read))).provisioningStatus, 'disabled');
