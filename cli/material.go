@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/tls"
@@ -65,7 +66,11 @@ func keptCertificate(base, name string, env *Env) (*tls.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := ca.MarshalKey(made.PrivateKey.(*ecdsa.PrivateKey)) //nolint:forcetypeassert // newCertificate makes no other
+	signer, ok := made.PrivateKey.(crypto.Signer)
+	if !ok {
+		return nil, errors.New("the key made can't sign")
+	}
+	key, err := ca.MarshalKey(signer)
 	if err != nil {
 		return nil, err
 	}

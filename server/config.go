@@ -1,5 +1,7 @@
 package server
 
+//go:generate go run ./gendoc config.go ../docs/configuration.md
+
 import (
 	"errors"
 	"fmt"
@@ -54,8 +56,10 @@ type Listener struct {
 
 // KeyPair names the PEM files of a certificate chain and its key.
 type KeyPair struct {
+	// Certificate is the path of the chain, leaf first.
 	Certificate string `koanf:"certificate"`
-	Key         string `koanf:"key"`
+	// Key is the path of the leaf's private key.
+	Key string `koanf:"key"`
 }
 
 // Assign tunes the registration of devices; zero values mean the defaults.
