@@ -36,6 +36,7 @@ type root struct {
 	Serve       serveCmd       `cmd:"" help:"Run a production server." group:"Serve"`
 	Migrate     migrateCmd     `cmd:"" help:"Apply pending migrations to a store." group:"Serve"`
 	Keys        keysCmd        `cmd:"" help:"Make and rotate the keyring that seals secrets at rest." group:"Serve"`
+	Token       tokenCmd       `cmd:"" help:"Replace the admin token of a deployment." group:"Serve"`
 	HubEmulator hubEmulatorCmd `cmd:"" help:"Run one embedded hub as a process of its own." group:"Serve"`
 	Scope       scopeCmd       `cmd:"" help:"Operate ID scopes." group:"Operate"`
 	Hub         hubCmd         `cmd:"" help:"Operate linked hubs." group:"Operate"`

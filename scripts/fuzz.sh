@@ -2,13 +2,17 @@
 # Runs every fuzz target of the module for a time each.
 set -euo pipefail
 time=${1:-10s}
-go list -f '{{.Dir}} {{join .TestGoFiles ","}},{{join .XTestGoFiles ","}}' ./... | while read -r dir files; do
-  for file in ${files//,/ }; do
-    grep -hoE '^func (Fuzz[A-Za-z0-9_]+)' "$dir/$file" 2>/dev/null | awk '{print $2}' | while read -r target; do
-      echo "fuzz ${dir#"$PWD"/} $target for $time"
-      go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" "$dir" >/tmp/dps-fuzz.$$ 2>&1 || { cat /tmp/dps-fuzz.$$; exit 1; }
-      tail -n 2 /tmp/dps-fuzz.$$ | head -n 1
-    done
-  done
-done
-rm -f /tmp/dps-fuzz.$$
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+targets=$(grep -rHoE --include='*_test.go' --exclude-dir=node_modules '^func Fuzz[A-Za-z0-9_]+' . | sort)
+count=0
+while IFS=: read -r file declaration; do
+  target=${declaration#func }
+  count=$((count + 1))
+  if ! go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 100x "./$(dirname "$file")" >"$log" 2>&1; then
+    cat "$log"
+    exit 1
+  fi
+  echo "$(dirname "$file") $target: $(grep -oE 'execs: [0-9]+' "$log" | tail -n 1 || true)"
+done <<<"$targets"
+echo "$count fuzz targets ran clean for $time each"
