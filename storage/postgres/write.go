@@ -15,8 +15,8 @@ import (
 type kind int
 
 const (
-	begin kind = iota
-	beginFirst // a begin of a device without a row; becomes a begin should that lose a race
+	begin      kind = iota
+	beginFirst      // a begin of a device without a row; becomes a begin should that lose a race
 	finish
 	claim
 	deferred

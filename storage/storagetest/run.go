@@ -70,11 +70,17 @@ type world struct {
 
 func newWorld(t *testing.T, s storage.Store) *world {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	t.Cleanup(cancel)
-	w := &world{T: t, store: s, ctx: ctx, now: time.Date(2026, 11, 23, 1, 2, 3, 456789000, time.UTC)}
+	w := bareWorld(t, s)
 	w.makeScope(zone)
 	return w
+}
+
+// bareWorld has no scope.
+func bareWorld(t *testing.T, s storage.Store) *world {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	return &world{T: t, store: s, ctx: ctx, now: time.Date(2026, 11, 23, 1, 2, 3, 456789000, time.UTC)}
 }
 
 func (w *world) enrollments() enrollment.Store     { return w.store.Enrollments() }
