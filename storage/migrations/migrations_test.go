@@ -34,7 +34,7 @@ func TestStatus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close() //nolint:errcheck // a test's
+	defer db.Close()
 	db.SetMaxOpenConns(1)
 	before, err := migrations.SQLiteStatus(t.Context(), db)
 	if err != nil {

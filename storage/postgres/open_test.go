@@ -44,7 +44,7 @@ func dump(t *testing.T, url string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context()) //nolint:errcheck // a test's
+	defer conn.Close(t.Context())
 	var out bytes.Buffer
 	rows, err := conn.Query(t.Context(), "select tablename from pg_tables where schemaname = 'public'")
 	if err != nil {
@@ -103,7 +103,7 @@ func TestOpenOfNewerSchema(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context()) //nolint:errcheck // a test's
+	defer conn.Close(t.Context())
 	if _, err := conn.Exec(t.Context(), "insert into schema_version (version_id, is_applied) values (9999, true)"); err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func TestThreeReplicasMigrateAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	db := stdlib.OpenDB(*cfg)
-	defer db.Close() //nolint:errcheck // a test's
+	defer db.Close()
 	checkMigrated(t, db)
 }
 
@@ -156,7 +156,7 @@ func checkMigrated(t *testing.T, db *sql.DB) {
 // with any other answer than success.
 func awaitUnavailable(t *testing.T, call func() error) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second) //nolint:forbidigo // a test's patience
+	deadline := time.Now().Add(20 * time.Second)
 	for {
 		err := call()
 		if dps.Is(err, dps.Unavailable) {
@@ -169,7 +169,7 @@ func awaitUnavailable(t *testing.T, call func() error) {
 		if err != nil {
 			t.Fatalf("want unavailable: %v", err)
 		}
-		if time.Now().After(deadline) { //nolint:forbidigo // a test's patience
+		if time.Now().After(deadline) {
 			t.Fatal("the store never became unavailable")
 		}
 	}
@@ -228,7 +228,7 @@ func TestEndedSessions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context()) //nolint:errcheck // a test's
+	defer conn.Close(t.Context())
 	if _, err := conn.Exec(t.Context(), `select pg_terminate_backend(pid) from pg_stat_activity
 		where datname = current_database() and application_name = 'dps'`); err != nil {
 		t.Fatal(err)

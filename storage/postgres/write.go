@@ -137,7 +137,7 @@ func queue(pipeline *pgx.Batch, k kind, batch []*write) {
 		text, scan = claimRows, scanClaimed
 	case deferred:
 		text = deferRows
-	default:
+	case extend, kinds:
 		text = extendRows
 	}
 	pipeline.Queue(text, arrays(k, batch)...).Query(func(rows pgx.Rows) error {

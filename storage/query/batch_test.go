@@ -22,7 +22,7 @@ type journal struct {
 }
 
 func (j *journal) commit(batch []string) {
-	time.Sleep(time.Second) //nolint:forbidigo // of a synctest bubble
+	time.Sleep(time.Second)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.batches = append(j.batches, slices.Clone(batch))
@@ -63,7 +63,7 @@ func TestBatcherAnswersAfterTheCommit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var j journal
-		start := time.Now() //nolint:forbidigo // of the bubble
+		start := time.Now()
 		ask(t.Context(), t, newBatcher(&j, 3), "a").Wait()
 		if waited := time.Since(start); waited != time.Second {
 			t.Errorf("an idle caller waited %v, want the commit's second", waited)

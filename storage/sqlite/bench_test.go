@@ -56,7 +56,7 @@ func BenchmarkAdmit(b *testing.B) {
 	path, ring, loaded := filepath.Join(b.TempDir(), "dps.db"), storagetest.Ring(b), 0
 	groups := number(b, "DPS_BENCH_GROUPS", 100)
 	s := openBench(b, path, ring, 128)
-	defer s.Close() //nolint:errcheck // a benchmark's
+	defer s.Close()
 	if err := load.Scope(b.Context(), s, storagetest.BenchmarkScope); err != nil {
 		b.Fatal(err)
 	}

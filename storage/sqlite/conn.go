@@ -63,7 +63,7 @@ func (c *conn) prepared(ctx context.Context, text string) (*sql.Stmt, error) {
 
 // Exec implements [query.Tx].
 func (c *conn) Exec(ctx context.Context, text string, args ...any) (int64, error) {
-	s, err := c.prepared(ctx, text)
+	s, err := c.prepared(ctx, text) //nolint:sqlclosecheck // kept, and closed with the connection
 	if err != nil {
 		return 0, err
 	}
@@ -76,7 +76,7 @@ func (c *conn) Exec(ctx context.Context, text string, args ...any) (int64, error
 
 // Query implements [query.Tx].
 func (c *conn) Query(ctx context.Context, text string, args []any, each func(query.ScanFunc) error) error {
-	s, err := c.prepared(ctx, text)
+	s, err := c.prepared(ctx, text) //nolint:sqlclosecheck // kept, and closed with the connection
 	if err != nil {
 		return err
 	}

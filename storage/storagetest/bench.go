@@ -37,7 +37,7 @@ func Waiting(b *testing.B, waiting int, call func(i int) error) {
 					b.Error(err)
 					return
 				}
-				latencies[g] = append(latencies[g], time.Since(start))
+				latencies[g] = append(latencies[g], time.Since(start)) //nolint:forbidigo // a measurement
 			}
 		})
 	}

@@ -87,11 +87,10 @@ func (w *world) enrollments() enrollment.Store     { return w.store.Enrollments(
 func (w *world) registrations() registration.Store { return w.store.Registrations() }
 func (w *world) scopes() scope.Store               { return w.store.Scopes() }
 
-func (w *world) makeScope(id dps.IDScope, hosts ...string) scope.Scope {
+func (w *world) makeScope(id dps.IDScope, hosts ...string) {
 	w.Helper()
-	return must(w, func() (scope.Scope, error) {
-		return w.scopes().Create(w.ctx, scope.Scope{ID: id, HostNames: hosts, AllocationPolicy: enrollment.Hashed, Updated: w.now})
-	})
+	_, err := w.scopes().Create(w.ctx, scope.Scope{ID: id, HostNames: hosts, AllocationPolicy: enrollment.Hashed, Updated: w.now})
+	w.ok(err)
 }
 
 // after returns the time so many seconds later.
