@@ -39,7 +39,7 @@ func TestServerLifeCycle(t *testing.T) {
 	if err := s.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Kill(pid, 0); !os.IsNotExist(err) && err != syscall.ESRCH { //nolint:errorlint // an errno
+	if err := syscall.Kill(pid, 0); !os.IsNotExist(err) && err != syscall.ESRCH {
 		t.Errorf("postmaster %d is still there: %v", pid, err)
 	}
 }

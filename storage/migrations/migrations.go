@@ -46,10 +46,9 @@ func (s Status) Pending() []int64 {
 	return out
 }
 
-// Check returns nil when the schema is exactly the one of this release or a newer
-// one's first successor is not needed; else an error that says what to do. A newer
-// schema is accepted by no release: during a rolling upgrade the older replicas are
-// connected already.
+// Check returns nil when the schema is the one of this release, else an error that
+// says what to do. A newer schema is refused too: in a rolling upgrade the older
+// replicas, which it does not break, are connected already.
 func (s Status) Check() error {
 	switch {
 	case s.Current > s.Latest:

@@ -33,9 +33,9 @@ func arrays(k kind, batch []*write) []any {
 			column(batch, func(w *write) string { return w.row.ETag }),
 			column(batch, func(w *write) int64 { return w.now }),
 			column(batch, func(w *write) int64 { return w.time }))
-	default:
-		return append(append(head, attemptArrays(batch)...), column(batch, func(w *write) int64 { return w.time }))
+	case deferred, extend, kinds:
 	}
+	return append(append(head, attemptArrays(batch)...), column(batch, func(w *write) int64 { return w.time }))
 }
 
 func beginArrays(batch []*write) []any {

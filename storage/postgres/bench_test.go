@@ -33,13 +33,12 @@ func modes() []mode {
 	}
 }
 
-func benchmarkStore(b *testing.B, s *testpg.Server, url string, ring *keyring.Ring, m mode) *postgres.Store {
+func benchmarkStore(b *testing.B, url string, ring *keyring.Ring, m mode) *postgres.Store {
 	b.Helper()
 	store, err := postgres.OpenWith(b.Context(), postgres.Config{URL: url, Keyring: ring, Rand: rand.Reader}, m.maxBatch, m.parallel, m.maxReads, m.parallelRd)
 	if err != nil {
 		b.Fatal(err)
 	}
-	_ = s
 	return store
 }
 
@@ -82,7 +81,7 @@ func BenchmarkPairs(b *testing.B) {
 	server, url := durableServer(b)
 	ring, run := storagetest.Ring(b), 0
 	for _, m := range modes() {
-		store := benchmarkStore(b, server, url, ring, m)
+		store := benchmarkStore(b, url, ring, m)
 		if m.name == "group" {
 			if err := load.Scope(b.Context(), store, storagetest.BenchmarkScope); err != nil {
 				b.Fatal(err)
@@ -109,7 +108,7 @@ func BenchmarkAdmit(b *testing.B) {
 	server, url := durableServer(b)
 	ring, loaded := storagetest.Ring(b), 0
 	groups := number(b, "DPS_BENCH_GROUPS", 100)
-	setUp := benchmarkStore(b, server, url, ring, modes()[0])
+	setUp := benchmarkStore(b, url, ring, modes()[0])
 	if err := load.Scope(b.Context(), setUp, storagetest.BenchmarkScope); err != nil {
 		b.Fatal(err)
 	}
@@ -123,7 +122,7 @@ func BenchmarkAdmit(b *testing.B) {
 		}
 		loaded = size
 		for _, m := range modes() {
-			store := benchmarkStore(b, server, url, ring, m)
+			store := benchmarkStore(b, url, ring, m)
 			for _, waiting := range []int{1, 64} {
 				b.Run(fmt.Sprintf("enrollments=%d/groups=%d/%s/waiting=%d", size, groups, m.name, waiting), func(b *testing.B) {
 					reportCPU(b, server, func() {

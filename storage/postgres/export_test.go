@@ -32,3 +32,15 @@ func Statements() map[string]string {
 		"removals": insertRemovals, "admit": admitRows,
 	}
 }
+
+// ReadOnlySessions makes the sessions that are open now read-only.
+func (s *Store) ReadOnlySessions(ctx context.Context) error {
+	for _, c := range s.db.pool.AcquireAllIdle(ctx) {
+		_, err := c.Exec(ctx, "set default_transaction_read_only = on")
+		c.Release()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -18,7 +18,7 @@ import (
 )
 
 // cluster is the server of this package's tests.
-var cluster = testpg.Cluster{Prepare: migrated} //nolint:gochecknoglobals // started once, stopped by TestMain
+var cluster = testpg.Cluster{Prepare: migrated}
 
 func TestMain(m *testing.M) { os.Exit(cluster.Main(m)) }
 
@@ -28,7 +28,7 @@ func migrated(ctx context.Context, url string) error {
 		return err
 	}
 	db := stdlib.OpenDB(*cfg)
-	defer db.Close() //nolint:errcheck // a test's
+	defer db.Close()
 	return migrations.Postgres(ctx, db)
 }
 

@@ -15,8 +15,8 @@ import (
 type kind int
 
 const (
-	begin kind = iota
-	beginFirst // a begin of a device without a row; becomes a begin should that lose a race
+	begin      kind = iota
+	beginFirst      // a begin of a device without a row; becomes a begin should that lose a race
 	finish
 	claim
 	deferred
@@ -137,7 +137,7 @@ func queue(pipeline *pgx.Batch, k kind, batch []*write) {
 		text, scan = claimRows, scanClaimed
 	case deferred:
 		text = deferRows
-	default:
+	case extend, kinds:
 		text = extendRows
 	}
 	pipeline.Queue(text, arrays(k, batch)...).Query(func(rows pgx.Rows) error {

@@ -69,8 +69,7 @@ func during(what string, err error) error {
 	if err == nil {
 		return nil
 	}
-	var coded *dps.Error
-	if errors.As(err, &coded) {
+	if _, coded := errors.AsType[*dps.Error](err); coded {
 		return err
 	}
 	return fmt.Errorf("%s: %w", what, err)

@@ -2,11 +2,14 @@ package sqlite_test
 
 import (
 	"crypto/rand"
+	"errors"
+	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/zerotouch-dps/dps/internal/keyring"
 	"github.com/zerotouch-dps/dps/storage"
+	"github.com/zerotouch-dps/dps/storage/migrations"
 	"github.com/zerotouch-dps/dps/storage/sqlite"
 	"github.com/zerotouch-dps/dps/storage/storagetest"
 )
@@ -43,4 +46,55 @@ func TestTwoProcesses(t *testing.T) {
 		path, ring := filepath.Join(t.TempDir(), "dps.db"), storagetest.Ring(t)
 		return open(t, path, ring), open(t, path, ring)
 	})
+}
+
+func TestPersistence(t *testing.T) {
+	t.Parallel()
+	storagetest.RunPersistence(t, func(t *testing.T) storagetest.Database {
+		path := filepath.Join(t.TempDir(), "dps.db")
+		return storagetest.Database{
+			Open: func(ring *keyring.Ring) (storage.Store, error) {
+				return sqlite.Open(t.Context(), sqlite.Config{Path: path, Keyring: ring, Rand: rand.Reader, Migrate: true})
+			},
+			Dump: func(t *testing.T) []byte { return files(t, path, path+"-wal") },
+		}
+	})
+}
+
+// files returns the bytes of those that exist.
+func files(t *testing.T, paths ...string) []byte {
+	t.Helper()
+	var out []byte
+	for _, path := range paths {
+		content, err := os.ReadFile(path)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+		out = append(out, content...)
+	}
+	return out
+}
+
+func TestOpenWithoutMigration(t *testing.T) {
+	t.Parallel()
+	cfg := sqlite.Config{Path: filepath.Join(t.TempDir(), "dps.db"), Keyring: storagetest.Ring(t), Rand: rand.Reader}
+	if _, err := sqlite.Open(t.Context(), cfg); !errors.Is(err, migrations.ErrSchema) {
+		t.Errorf("open of an empty file: %v", err)
+	}
+	open(t, cfg.Path, cfg.Keyring)
+	s, err := sqlite.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOpenWhereNoFileCanBe(t *testing.T) {
+	t.Parallel()
+	cfg := sqlite.Config{Path: filepath.Join(t.TempDir(), "missing", "dps.db"), Keyring: storagetest.Ring(t), Rand: rand.Reader, Migrate: true}
+	if _, err := sqlite.Open(t.Context(), cfg); err == nil {
+		t.Error("open in a missing folder worked")
+	}
 }

@@ -37,7 +37,7 @@ func Waiting(b *testing.B, waiting int, call func(i int) error) {
 					b.Error(err)
 					return
 				}
-				latencies[g] = append(latencies[g], time.Since(start))
+				latencies[g] = append(latencies[g], time.Since(start)) //nolint:forbidigo // a measurement
 			}
 		})
 	}
@@ -56,10 +56,19 @@ func Waiting(b *testing.B, waiting int, call func(i int) error) {
 // as large as a real one. run tells repetitions apart.
 func Pair(b *testing.B, s storage.Store, run string, i int) error {
 	b.Helper()
-	r := registrationOf(fmt.Sprintf("%s-%d", run, i))
-	begun, err := s.Registrations().Begin(b.Context(), registration.Start{Registration: r}, r.Updated)
-	if err != nil || !begun.Won {
-		return fmt.Errorf("begin: won %v: %w", begun.Won, err)
+	return Register(b, s, fmt.Sprintf("%s-%d", run, i))
+}
+
+// Register begins and finishes one registration; the scope need not exist.
+func Register(tb testing.TB, s storage.Store, id string) error {
+	tb.Helper()
+	r := registrationOf(id)
+	begun, err := s.Registrations().Begin(tb.Context(), registration.Start{Registration: r}, r.Updated)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	if !begun.Won {
+		return fmt.Errorf("begin of %q lost", id)
 	}
 	done := begun.Registration
 	done.Assignment = registration.Assignment{
@@ -67,9 +76,12 @@ func Pair(b *testing.B, s storage.Store, run string, i int) error {
 		Substatus: registration.InitialAssignment,
 	}
 	done.Operation.Status = registration.Assigned
-	_, won, err := s.Registrations().Finish(b.Context(), done, nil)
-	if err != nil || !won {
-		return fmt.Errorf("finish: won %v: %w", won, err)
+	_, won, err := s.Registrations().Finish(tb.Context(), done, nil)
+	if err != nil {
+		return fmt.Errorf("finish: %w", err)
+	}
+	if !won {
+		return fmt.Errorf("finish of %q lost", id)
 	}
 	return nil
 }

@@ -37,14 +37,14 @@ func settingRace(w *world) {
 	var won [8]bool
 	together(len(won), func(i int) {
 		var err error
-		if won[i], err = w.store.Deployment().PutSetting(w.ctx, "first", []byte{byte(i)}, true); err != nil {
+		if won[i], err = w.store.Deployment().PutSetting(w.ctx, "first", []byte{"01234567"[i]}, true); err != nil {
 			w.Errorf("put %d: %v", i, err)
 		}
 	})
 	winner := must(w, func() ([]byte, error) { return w.store.Deployment().Setting(w.ctx, "first") })
 	for i, ok := range won {
-		if ok != (int(winner[0]) == i) {
-			w.Errorf("writer %d: won %v, stored is %d's", i, ok, winner[0])
+		if ok != (winner[0] == "01234567"[i]) {
+			w.Errorf("writer %d: won %v, stored is %c's", i, ok, winner[0])
 		}
 	}
 }

@@ -65,9 +65,9 @@ func (w *world) ended(r registration.Registration, status registration.Status) r
 	return r
 }
 
-func (w *world) finish(r registration.Registration, status registration.Status, removals ...registration.Removal) registration.Registration {
+func (w *world) finish(r registration.Registration, status registration.Status) registration.Registration {
 	w.Helper()
-	etag, won, err := w.registrations().Finish(w.ctx, w.ended(r, status), removals)
+	etag, won, err := w.registrations().Finish(w.ctx, w.ended(r, status), nil)
 	w.ok(err)
 	if !won {
 		w.Fatalf("finish of %q lost", r.ID)

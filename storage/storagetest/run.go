@@ -70,22 +70,27 @@ type world struct {
 
 func newWorld(t *testing.T, s storage.Store) *world {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	t.Cleanup(cancel)
-	w := &world{T: t, store: s, ctx: ctx, now: time.Date(2026, 11, 23, 1, 2, 3, 456789000, time.UTC)}
+	w := bareWorld(t, s)
 	w.makeScope(zone)
 	return w
+}
+
+// bareWorld has no scope.
+func bareWorld(t *testing.T, s storage.Store) *world {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	return &world{T: t, store: s, ctx: ctx, now: time.Date(2026, 11, 23, 1, 2, 3, 456789000, time.UTC)}
 }
 
 func (w *world) enrollments() enrollment.Store     { return w.store.Enrollments() }
 func (w *world) registrations() registration.Store { return w.store.Registrations() }
 func (w *world) scopes() scope.Store               { return w.store.Scopes() }
 
-func (w *world) makeScope(id dps.IDScope, hosts ...string) scope.Scope {
+func (w *world) makeScope(id dps.IDScope, hosts ...string) {
 	w.Helper()
-	return must(w, func() (scope.Scope, error) {
-		return w.scopes().Create(w.ctx, scope.Scope{ID: id, HostNames: hosts, AllocationPolicy: enrollment.Hashed, Updated: w.now})
-	})
+	_, err := w.scopes().Create(w.ctx, scope.Scope{ID: id, HostNames: hosts, AllocationPolicy: enrollment.Hashed, Updated: w.now})
+	w.ok(err)
 }
 
 // after returns the time so many seconds later.

@@ -1,6 +1,7 @@
 package storagetest
 
 import (
+	"strings"
 	"time"
 
 	"github.com/zerotouch-dps/dps"
@@ -43,7 +44,7 @@ func checkETag(w *world, e dps.ETag) {
 		w.Errorf("etag %q is too short to be random", e)
 	}
 	for _, c := range e {
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-') {
+		if !strings.ContainsRune("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-", c) {
 			w.Errorf("etag %q holds %q", e, c)
 		}
 	}

@@ -143,10 +143,11 @@ func insert(ctx context.Context, db *sql.DB, r *rows) error {
 	defer tx.Rollback() //nolint:errcheck // nothing is left after a commit
 	names := columns()
 	marks := strings.TrimSuffix(strings.Repeat("?,", len(names)), ",")
-	statement, err := tx.PrepareContext(ctx, "insert into individual ("+strings.Join(names, ",")+") values ("+marks+")")
+	statement, err := tx.PrepareContext(ctx, "insert into individual ("+strings.Join(names, ",")+") values ("+marks+")") //nolint:gosec // names and marks, no values
 	if err != nil {
 		return err
 	}
+	defer statement.Close() //nolint:errcheck // the commit tells
 	for r.Next() {
 		if _, err := statement.ExecContext(ctx, r.value...); err != nil {
 			return err
