@@ -50,6 +50,7 @@ func mayImport() map[string][]string {
 		"storage/postgres":          append([]string{"storage", "storage/query", "storage/migrations"}, domain...),
 		"storage/sqlite":            append([]string{"storage", "storage/query", "storage/migrations"}, domain...),
 		"storage/storagetest":       append([]string{"storage"}, domain...),
+		"storage/storagetest/load":  append([]string{"storage", "storage/query", "storage/postgres", "storage/sqlite", "storage/migrations"}, domain...),
 		"hubemulator":               {"hub", "attestation"},
 		"ca":                        {},
 		"client":                    {"openapi", "openapi/admin", "openapi/service", "attestation"},

@@ -59,7 +59,21 @@ func (g *Group) Check(s Surroundings) error {
 	if err := g.checkMechanism(s); err != nil {
 		return err
 	}
+	if err := g.checkPrefix(); err != nil {
+		return err
+	}
 	return g.check(s)
+}
+
+// checkPrefix holds the prefix to what a registration ID may begin with.
+func (g *Group) checkPrefix() error {
+	if g.IDPrefix == "" {
+		return nil
+	}
+	if _, ok := g.Mechanism.(attestation.GroupKey); !ok {
+		return dps.Invalid("registrationIdPrefix", "mechanism", "is for symmetric-key groups only")
+	}
+	return dps.CheckID("registrationIdPrefix", g.IDPrefix+"0") // a prefix may end with any character
 }
 
 func (e *Individual) checkMechanism(s Surroundings) error {

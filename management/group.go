@@ -97,7 +97,10 @@ func (s *Service) mergeGroup(g enrollment.Group, stored *enrollment.Group, v API
 	old := enrollment.Group{}
 	if stored != nil {
 		old = *stored
-		g.Lot, g.Uploader, g.IDPrefix = old.Lot, old.Uploader, old.IDPrefix
+		g.Lot, g.Uploader = old.Lot, old.Uploader
+		if g.IDPrefix == "" { // the SDKs don't know the member and write back what they read
+			g.IDPrefix = old.IDPrefix
+		}
 	}
 	var err error
 	if g.Mechanism, err = s.complete(g.Mechanism, old.Mechanism); err != nil {

@@ -92,7 +92,7 @@ func (s *Service) DeletePolicy(ctx context.Context, c Caller, id dps.IDScope, ke
 // has no host name.
 type PolicyKeys struct {
 	scope.AccessPolicy
-	PrimaryConnection, SecondaryConnection string
+	PrimaryConnection, SecondaryConnection dps.Secret
 }
 
 // RevealPolicy returns a policy's keys, and leaves a record of that. Errors: as
@@ -118,8 +118,8 @@ func (s *Service) RevealPolicy(ctx context.Context, c Caller, id dps.IDScope, ke
 }
 
 // connectionString writes the form that the service SDKs read. It holds the key.
-func connectionString(host, keyName string, key dps.Secret) string {
-	return "HostName=" + host + ";SharedAccessKeyName=" + keyName + ";SharedAccessKey=" + key.Reveal()
+func connectionString(host, keyName string, key dps.Secret) dps.Secret {
+	return dps.NewSecret("HostName=" + host + ";SharedAccessKeyName=" + keyName + ";SharedAccessKey=" + key.Reveal())
 }
 
 func (s *Service) applyPolicy(change PolicyChange, p scope.AccessPolicy) (scope.AccessPolicy, error) {

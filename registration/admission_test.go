@@ -1,6 +1,7 @@
 package registration_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -190,5 +191,32 @@ func TestSpellingsAreOneDevice(t *testing.T) {
 	}
 	if got := w.hubs["h-east.example"].DeviceIDs(); len(got) != 1 {
 		t.Errorf("hub holds %v, want one device", got)
+	}
+}
+
+// TestKeyGroupsByPrefix: a group with a prefix admits only IDs that begin so, whatever
+// their case, and more of them than the unprefixed limit can stand side by side.
+func TestKeyGroupsByPrefix(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{})
+	for i := range enrollment.MaxUnprefixedKeyGroups + 5 {
+		prefix := fmt.Sprintf("Line%03d-", i)
+		w.group(enrollment.Group{
+			ID: fmt.Sprintf("g%d", i), IDPrefix: prefix, Settings: enrollment.Settings{Enabled: true},
+			Mechanism: attestation.GroupKey{Primary: key(string(rune('a' + i%26))), Secondary: key("z")},
+		})
+	}
+	derived := func(k dps.Secret, id string) dps.Secret {
+		d, err := attestation.DeriveDeviceKey(k, id)
+		w.need(err)
+		return d
+	}
+	for id, want := range map[string]string{"line104-x": "assigned", "LINE104-y": "assigned", "line1040-x": "refused", "other": "refused"} {
+		if got := w.outcome(w.signed(id, derived(key("a"), id))); got != want { // 104 is 26*4, key a
+			t.Errorf("%s: %s, want %s", id, got, want)
+		}
+	}
+	if got := w.outcome(w.signed("line103-x", derived(key("a"), "line103-x"))); got != "refused" {
+		t.Errorf("the key of group 104 in the range of group 103: %s, want refused", got)
 	}
 }

@@ -134,6 +134,7 @@ func TestRefusals(t *testing.T) {
 		{"groupX509", call{"PUT", world + "/linkedHubs/hub3.example", link(`,"groupX509":"x"`), nil}, 400, "invalidArgument", "groupX509"},
 		{"rate", call{"PUT", world + "/linkedHubs/hub3.example", link(`,"identityRate":-1`), nil}, 400, "invalidArgument", "identityRate"},
 		{"location", call{"PUT", world + "/linkedHubs/hub3.example", link(`,"location":"` + strings.Repeat("x", 65) + `"`), nil}, 400, "invalidArgument", "location"},
+		{"force of a wrong type", call{"DELETE", world + "/linkedHubs/hub1.example?force=maybe", "", nil}, 400, "badRequest", "force"},
 		{"stale link", call{"PATCH", world + "/linkedHubs/hub1.example", "{}", stale}, 412, "preconditionFailed", ""},
 		{"If-Match of nothing", call{"PUT", world + "/linkedHubs/hub3.example", link(""), stale}, 412, "preconditionFailed", ""},
 		{"If-None-Match of an etag", call{"PUT", world + "/linkedHubs/hub3.example", link(""), map[string]string{"If-None-Match": `"x"`}}, 400, "invalidArgument", "If-None-Match"},

@@ -61,7 +61,7 @@ func (a *api) ListPolicyKeys(ctx context.Context, r admin.ListPolicyKeysRequestO
 	return admin.ListPolicyKeys200JSONResponse{
 		KeyName: keys.Name, Rights: keys.Rights.Names(),
 		PrimaryKey: keys.Primary.Reveal(), SecondaryKey: keys.Secondary.Reveal(),
-		PrimaryConnectionString: optional(keys.PrimaryConnection), SecondaryConnectionString: optional(keys.SecondaryConnection),
+		PrimaryConnectionString: optional(keys.PrimaryConnection.Reveal()), SecondaryConnectionString: optional(keys.SecondaryConnection.Reveal()),
 	}, nil
 }
 

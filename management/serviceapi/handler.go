@@ -30,8 +30,7 @@ type Config struct {
 }
 
 // New returns the handler of the service API. It serves the collections enrollments
-// and enrollmentGroups at the root, in any letter case; requests whose first path
-// segment names no collection belong to the device endpoint.
+// and enrollmentGroups at the root, in any letter case (see [Serves]).
 func New(c Config) (http.Handler, error) {
 	doc, err := openapi.Load(openapi.Service())
 	if err != nil {

@@ -8,6 +8,17 @@ import (
 	"github.com/zerotouch-dps/dps"
 )
 
+// Serves reports whether a request is for this API and not for a device: by its first
+// path segment, which no ID scope may be named.
+func Serves(r *http.Request) bool {
+	first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.EscapedPath(), "/"), "/")
+	switch dps.FoldASCII(first) {
+	case "enrollments", "enrollmentgroups", "registrations":
+		return true
+	}
+	return false
+}
+
 // canonicalPath spells a path as the document does: clients write collections in
 // several letter cases and add slashes. IDs stay percent-encoded in RawPath, so that
 // they are decoded once, where they are bound.

@@ -42,7 +42,9 @@ func Group(id string, m service.EnrollmentGroup) (enrollment.Group, error) {
 	if err != nil {
 		return enrollment.Group{}, err
 	}
-	return enrollment.Group{ID: spelling(id, m.EnrollmentGroupID), Mechanism: mechanism, Settings: settings}, nil
+	return enrollment.Group{
+		ID: spelling(id, m.EnrollmentGroupID), Mechanism: mechanism, IDPrefix: text(m.RegistrationIDPrefix), Settings: settings,
+	}, nil
 }
 
 // sameID holds the body's ID to the path's, spelled in any letter case.

@@ -40,7 +40,7 @@ func FromIndividual(e enrollment.Individual, r registration.Registration, k Keys
 func FromGroup(g enrollment.Group, k Keys) service.EnrollmentGroup {
 	s := &g.Settings
 	return service.EnrollmentGroup{
-		EnrollmentGroupID: new(g.ID),
+		EnrollmentGroupID: new(g.ID), RegistrationIDPrefix: optional(g.IDPrefix),
 		Attestation:       new(FromMechanism(g.Mechanism, k)), Capabilities: capabilities(s),
 		IotHubHostName: optional(s.LegacyHub), InitialTwin: fromTwin(s.InitialTwin),
 		Etag: new(s.ETag.Quoted()), ProvisioningStatus: status(s), ReprovisionPolicy: fromReprovision(s.Reprovision),

@@ -99,7 +99,10 @@ type EnrollmentGroup struct {
 
 	// ProvisioningStatus enabled (the default) or disabled.
 	ProvisioningStatus *ProvisioningStatus `json:"provisioningStatus,omitempty"`
-	ReprovisionPolicy  *ReprovisionPolicy  `json:"reprovisionPolicy,omitempty"`
+
+	// RegistrationIDPrefix Limits a symmetric-key group to registration IDs that begin so, in any letter case; an extension. A scope has at most 100 such groups without a prefix. Absent or empty on an update, the stored one stays.
+	RegistrationIDPrefix *string            `json:"registrationIdPrefix,omitempty"`
+	ReprovisionPolicy    *ReprovisionPolicy `json:"reprovisionPolicy,omitempty"`
 }
 
 // Etag Quoted version of the record. Informative on writes; send If-Match.

@@ -304,3 +304,24 @@ func TestHealth(t *testing.T) {
 		}
 	}
 }
+
+// TestPrefixSurvivesSDKs: the extension's member is kept when a client that does not
+// know it writes a group back.
+func TestPrefixSurvivesSDKs(t *testing.T) {
+	t.Parallel()
+	d := start(t, dev.Config{InMemory: true})
+	s, kind, prefix := d.service(), "symmetricKey", "Line3-"
+	put, err := s.PutEnrollmentGroup(t.Context(), "line-3", service.EnrollmentGroup{
+		Attestation: &service.AttestationMechanism{Type: &kind}, RegistrationIDPrefix: &prefix,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := s.PutEnrollmentGroup(t.Context(), "line-3", service.EnrollmentGroup{Attestation: &service.AttestationMechanism{Type: &kind}}, client.IfMatch(*put.Etag))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.RegistrationIDPrefix == nil || *again.RegistrationIDPrefix != prefix {
+		t.Errorf("after an update without the member the prefix is %v, want %s", again.RegistrationIDPrefix, prefix)
+	}
+}

@@ -24,7 +24,7 @@ func arrays(k kind, batch []*write) []any {
 		column(batch, func(w *write) string { return w.regKey }),
 	}
 	switch k {
-	case begin:
+	case begin, beginFirst:
 		return append(append(head, beginArrays(batch)...), rowArrays(batch)...)
 	case finish:
 		return append(append(head, attemptArrays(batch)...), finishArrays(batch)...)

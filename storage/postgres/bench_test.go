@@ -45,7 +45,7 @@ func benchmarkStore(b *testing.B, s *testpg.Server, url string, ring *keyring.Ri
 
 func durableServer(b *testing.B) (*testpg.Server, string) {
 	b.Helper()
-	s, err := testpg.Start(b.Context(), testpg.Options{Durable: true})
+	s, err := testpg.Start(b.Context(), testpg.Options{Durable: true, Settings: []string{"autovacuum=off"}})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -1,6 +1,10 @@
 package postgres
 
-import "context"
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+)
 
 // OpenWith opens a store whose batches have other bounds: 1 is a commit per call.
 func OpenWith(ctx context.Context, cfg Config, maxBatch, parallel, maxReads, parallelReads int) (*Store, error) {
@@ -10,4 +14,21 @@ func OpenWith(ctx context.Context, cfg Config, maxBatch, parallel, maxReads, par
 		w.Max, w.Parallel, r.Max, r.Parallel = maxBatch, parallel, maxReads, parallelReads
 	}
 	return s, err
+}
+
+// ConnConfig is the configuration of a session of the store.
+func ConnConfig(url string) (*pgx.ConnConfig, error) {
+	p, err := parse(&Config{URL: url})
+	if err != nil {
+		return nil, err
+	}
+	return p.ConnConfig, nil
+}
+
+// Statements are the hot ones, by name.
+func Statements() map[string]string {
+	return map[string]string{
+		"begin": beginRows, "begin_new": beginNew, "finish": finishRows, "claim": claimRows, "defer": deferRows, "extend": extendRows,
+		"removals": insertRemovals, "admit": admitRows,
+	}
 }

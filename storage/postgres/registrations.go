@@ -58,6 +58,9 @@ func (s *registrations) Begin(ctx context.Context, start registration.Start, now
 		return registration.Begun{}, err
 	}
 	w := newWrite(begin, &row)
+	if start.Previous == "" {
+		w.kind = beginFirst
+	}
 	w.previous, w.previousAttempt, w.now, w.removals = string(start.Previous), start.PreviousAttempt, query.Micros(now), start.Removals
 	if err := s.do(ctx, "begin operation", w); err != nil {
 		return registration.Begun{}, err

@@ -22,7 +22,11 @@ const (
 
 	// beginRows returns the calls that found the row as they had read it: taken tells
 	// that nothing was written since another registration owns the identity.
-	beginRows = `with seen as materialized (
+	beginRows = beginSeen + beginUpdated + beginTail
+	// beginNew is for devices that were never seen: cheaper to start, it gives up, as if
+	// it had lost a race, when one has left a claim or a removal.
+	beginNew  = beginSeen + beginNewTail
+	beginSeen = `with seen as materialized (
 		select k.*, r.ctid as tid, r.scope as old_scope, r.id as old_id, r.created as old_created, c.ctid as claim,
 			c.scope_key <> k.scope_key or c.reg_key <> k.reg_key as other,
 			m.lapsed, m.held and k.status in ('assigning', 'assigned') as held
@@ -49,7 +53,12 @@ const (
 			case when held or status = 'assigning' then sealed end
 		from seen where tid is null and other is not true
 		on conflict (scope_key, reg_key) do nothing returning 1
-	), updated as (
+	), claimed as (
+		insert into hub_claim (hub_key, device_id, scope_key, reg_key)
+		select want_hub, want_device, scope_key, reg_key from seen where want_hub <> '' and claim is null
+		on conflict (hub_key, device_id) do nothing returning 1
+	)`
+	beginUpdated = `, updated as (
 		update registration r set etag = k.etag, updated = k.updated, operation_id = k.operation_id, attempt = k.attempt,
 			status = case when held then 'assigning' else k.status end,
 			lease_until = case when held then k.now else k.lease_until end, deadline = k.deadline,
@@ -59,20 +68,20 @@ const (
 		from seen k
 		where k.other is not true and r.ctid = k.tid and r.operation_id = k.previous and r.attempt = k.previous_attempt
 		returning 1
-	), claimed as (
-		insert into hub_claim (hub_key, device_id, scope_key, reg_key)
-		select want_hub, want_device, scope_key, reg_key from seen where want_hub <> '' and claim is null
-		on conflict (hub_key, device_id) do nothing returning 1
 	), kept as materialized (
 		select 1 from seen k join hub_claim c on c.ctid = k.claim where not k.other for key share of c
 	), cancelled as (
 		delete from removal p using (select unnest(lapsed) as tid, now from seen where lapsed is not null and other is not true) k
 		where p.ctid = k.tid and p.lease_until <= k.now
 		returning 1
-	)
+	)`
+	beginResult = `
 	select n, other is true, held, coalesce(old_scope, scope), coalesce(old_id, id), coalesce(old_created, created) from seen
-	where case when (select count(*) from inserted) + (select count(*) from updated) + (select count(*) from claimed)
-			+ (select count(*) from kept) + (select count(*) from cancelled)
+	where case when (select count(*) from inserted) + (select count(*) from claimed)`
+	beginTail = beginResult + ` + (select count(*) from updated)
+			+ (select count(*) from kept) + (select count(*) from cancelled)` + beginExpected
+	beginNewTail  = beginResult + beginExpected
+	beginExpected = `
 		<> (select coalesce(sum(1 + (want_hub <> '')::int + coalesce(cardinality(lapsed), 0)), 0) from seen where other is not true)
 		then dps_lost_race() else true end`
 
@@ -138,9 +147,10 @@ const (
 
 	// admitRows leaves out what does not exist as NULLs.
 	admitRows = `select k.n, s.config_version,
-			k.leaf <> '' and exists (select 1 from blocked_leaf b where b.scope_key = k.scope_key and b.thumbprint = k.leaf),
-			(select ` + query.CandidateList + ` from group_anchor a
-				where k.anchors <> '' and a.scope_key = k.scope_key and a.anchor = any (string_to_array(k.anchors, chr(31)))),
+			(select true from blocked_leaf b where k.leaf <> '' and b.scope_key = k.scope_key and b.thumbprint = k.leaf limit 1),
+			(select ` + query.CandidateList + ` from unnest(string_to_array(k.anchors, chr(31))) x(anchor)
+				cross join lateral (select g.group_key, g.etag, g.created from group_anchor g
+					where g.scope_key = k.scope_key and g.anchor = x.anchor offset 0) a),
 			i.id, i.etag, i.enabled, i.mechanism, i.sealed, i.settings, i.device_info, i.tags, i.desired, i.lot, i.uploader,
 			i.created, i.updated,
 			r.scope, r.id, r.etag, r.created, r.updated, r.operation_id, r.attempt, r.status, r.lease_until, r.deadline,

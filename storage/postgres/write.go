@@ -16,6 +16,7 @@ type kind int
 
 const (
 	begin kind = iota
+	beginFirst // a begin of a device without a row; becomes a begin should that lose a race
 	finish
 	claim
 	deferred
@@ -52,7 +53,7 @@ func newWrite(k kind, row *query.RegistrationRow) *write {
 // keys are the row, and the identity that a begin claims: no batch names one twice.
 func (w *write) keys() []string {
 	row := w.scopeKey + "/" + w.regKey
-	if w.kind != begin || w.row.WantHub == "" {
+	if w.row.WantHub == "" {
 		return []string{row}
 	}
 	return []string{row, "\x00" + w.row.WantHub + "/" + w.row.WantDevice}
@@ -83,6 +84,11 @@ func (s *registrations) send(ctx context.Context, batch []*write) error {
 	for range maxTries {
 		if err = s.sendOnce(ctx, batch); !raced(err) {
 			return err
+		}
+		for _, w := range batch {
+			if w.kind == beginFirst {
+				w.kind = begin
+			}
 		}
 	}
 	return err
@@ -123,6 +129,8 @@ func queue(pipeline *pgx.Batch, k kind, batch []*write) {
 	switch k {
 	case begin:
 		text, scan = beginRows, scanBegun
+	case beginFirst:
+		text, scan = beginNew, scanBegun
 	case finish:
 		text = finishRows
 	case claim:

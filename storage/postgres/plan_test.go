@@ -1,0 +1,86 @@
+package postgres_test
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/zerotouch-dps/dps/storage/postgres"
+)
+
+// TestPlansOfEmptyTables holds that every lookup goes by index, and by the whole of
+// its key, even when it was planned before there was a row: the plan is kept.
+func TestPlansOfEmptyTables(t *testing.T) {
+	t.Parallel()
+	url := cluster.Database(t)
+	for _, analysed := range []bool{false, true} {
+		cfg, err := postgres.ConnConfig(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := pgx.ConnectConfig(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close(t.Context()) })
+		if analysed {
+			if _, err := conn.Exec(t.Context(), "vacuum analyze"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for name, text := range postgres.Statements() {
+			checkPlan(t, fmt.Sprintf("%s, analysed %v", name, analysed), plan(t, conn, name, text))
+		}
+	}
+}
+
+// plan returns the generic plan of a statement.
+func plan(t *testing.T, conn *pgx.Conn, name, text string) []string {
+	t.Helper()
+	nulls := make([]string, strings.Count(text, "[]"))
+	for i := range nulls {
+		nulls[i] = "null"
+	}
+	if _, err := conn.Exec(t.Context(), "prepare "+name+" as "+text); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	rows, err := conn.Query(t.Context(), "explain execute "+name+"("+strings.Join(nulls, ", ")+")", pgx.QueryExecModeSimpleProtocol)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return lines
+}
+
+// keyColumns is how many columns of its index each scan must be given.
+func keyColumns() map[string]int {
+	return map[string]int{
+		"registration_pkey": 2, "hub_claim_pkey": 2, "removal_pkey": 2, "group_anchor_pkey": 2, "blocked_leaf_pkey": 2,
+		"individual_pkey": 2, "scope_pkey": 1,
+	}
+}
+
+func checkPlan(t *testing.T, name string, lines []string) {
+	t.Helper()
+	scan := regexp.MustCompile(`Index (?:Only )?Scan using (\w+)`)
+	for i, line := range lines {
+		if strings.Contains(line, "Seq Scan") || strings.Contains(line, "Bitmap") {
+			t.Errorf("%s scans a table:\n%s", name, strings.Join(lines, "\n"))
+			return
+		}
+		match := scan.FindStringSubmatch(line)
+		if match == nil {
+			continue
+		}
+		if i+1 == len(lines) || strings.Count(lines[i+1], " = ") != keyColumns()[match[1]] || !strings.Contains(lines[i+1], "Index Cond") {
+			t.Errorf("%s does not give %s its whole key:\n%s", name, match[1], strings.Join(lines, "\n"))
+			return
+		}
+	}
+}
