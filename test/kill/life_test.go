@@ -88,6 +88,9 @@ func (d *life) play(t *testing.T) error {
 		if err := d.episode(t); err != nil {
 			return err
 		}
+		if d.disabled {
+			break
+		}
 	}
 	return nil
 }
@@ -224,9 +227,6 @@ func (d *life) suspend() error {
 
 // register registers until the service says what is wanted.
 func (d *life) register(want string) error {
-	if d.disabled { // for good
-		want = "disabled"
-	}
 	d.world.counts.registrations.Add(1)
 	var last error
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); sleep(time.Duration(100+d.rng.IntN(300)) * time.Millisecond) {
@@ -236,7 +236,9 @@ func (d *life) register(want string) error {
 		var refused *device.Error
 		switch {
 		case err == nil && result.Status == want:
-			d.hub = result.Registration.AssignedHub
+			if want == "assigned" {
+				d.hub = result.Registration.AssignedHub
+			}
 			return nil
 		case err == nil && result.Status == "failed":
 			return fmt.Errorf("registration failed: %d %s", result.Registration.ErrorCode, result.Registration.ErrorMessage)
