@@ -133,6 +133,9 @@ func sameFor(calls []*call, err error) []outcome {
 }
 
 func (g *Gate) sendOnce(ctx context.Context, calls []*call) []outcome {
+	if Late(ctx) {
+		return sameFor(calls, unavailable(context.DeadlineExceeded, 0))
+	}
 	if len(calls) == 1 {
 		outcomes := []outcome{calls[0].do(ctx)}
 		g.note(outcomes)
@@ -148,6 +151,14 @@ func (g *Gate) sendOnce(ctx context.Context, calls []*call) []outcome {
 	}
 	g.note(outcomes)
 	return outcomes
+}
+
+// Late reports whether the deadline has passed. A process that was stopped and goes on
+// may find a context that has not noticed yet; a write sent then could overtake that of
+// whoever took the work over. Ask right before each write.
+func Late(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && time.Until(deadline) <= 0
 }
 
 // wholeFailure returns an error when no caller got anything for good.

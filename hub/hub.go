@@ -60,17 +60,21 @@ type Twin struct{ Tags, Desired json.RawMessage }
 // Mode says what a Put may do to an identity that exists already.
 type Mode int
 
-// The modes. Each creates a missing identity with credential, twin and capabilities
-// in one step. Capabilities are written whenever the credential is; the status of an
+// The modes; they are stored, so the numbers stay. Each creates a missing identity with
+// credential, twin and capabilities in one step. Capabilities are written whenever the credential is; the status of an
 // identity that exists is its operator's and stays.
 const (
-	// Create is a first assignment: an identity that exists gets the credential,
-	// conditionally on the etag read; its twin and status stay.
+	// Create is a first assignment: an identity that exists is written with the
+	// credential, conditionally on the etag read, even if it has it: so that a removal
+	// of that very identity, still on its way, finds it changed. Twin and status stay.
 	Create Mode = iota
 	// Ensure is a further registration: only a credential that differs is written.
 	Ensure
-	// Reset writes credential and twin.
+	// Reset writes twin and, where it differs, credential.
 	Reset
+	// Move is an assignment in another hub than before: as Create, but an identity that
+	// exists there is what the device left behind once, and gets the twin too.
+	Move
 )
 
 // Want is the identity that a registration needs.
@@ -80,7 +84,7 @@ type Want struct {
 	Twin     Twin
 	IoTEdge  bool
 	Mode     Mode
-	// OnlyOwn refuses, in mode Create, an identity that exists with another credential
+	// OnlyOwn refuses, in modes Create and Move, an identity that exists with another credential
 	// ([dps.DeviceIDTaken]).
 	OnlyOwn bool
 }
@@ -149,6 +153,12 @@ type Registry interface {
 	// Close releases connections.
 	Close() error
 }
+
+// Fresh reports whether the mode expects no identity: creating is tried first.
+func (m Mode) Fresh() bool { return m == Create || m == Move }
+
+// WritesTwin reports whether the twin of an identity that exists is replaced.
+func (m Mode) WritesTwin() bool { return m == Reset || m == Move }
 
 // BulkPutter is a Registry that takes several first assignments in one call.
 type BulkPutter interface {

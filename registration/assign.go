@@ -21,7 +21,7 @@ type flight struct {
 // assignAndWait starts the operation's flight and waits for it, unless its hub would
 // keep the device waiting for longer than a request may take.
 func (r *Registrar) assignAndWait(ctx context.Context, reg Registration, a admission) (Result, error) {
-	f := r.launch(ctx, reg)
+	f := r.launch(ctx, reg, a.config)
 	if f == nil || r.hubIsSlow(reg, a) {
 		return r.result(reg, a), nil
 	}
@@ -71,8 +71,9 @@ func (r *Registrar) await(ctx context.Context, f *flight, reg Registration, a ad
 }
 
 // launch carries an operation out in the background; nil when this process has its
-// hands full, and then the sweep of whichever replica has not takes it up.
-func (r *Registrar) launch(ctx context.Context, reg Registration) *flight {
+// hands full, and then the sweep of whichever replica has not takes it up. cfg is the
+// scope's configuration when the store has just confirmed it, else nil.
+func (r *Registrar) launch(ctx context.Context, reg Registration, cfg *config) *flight {
 	select {
 	case r.slots <- struct{}{}:
 	default:
@@ -88,7 +89,7 @@ func (r *Registrar) launch(ctx context.Context, reg Registration) *flight {
 	// The work belongs to the stored operation, not to the request that began it.
 	ctx = context.WithoutCancel(ctx)
 	r.working.Go(func() {
-		f.result = r.carryOut(ctx, reg)
+		f.result = r.carryOut(ctx, &work{r: r, reg: reg, config: cfg})
 		r.mu.Lock()
 		delete(r.flights, reg.Operation.ID)
 		r.mu.Unlock()
@@ -98,27 +99,50 @@ func (r *Registrar) launch(ctx context.Context, reg Registration) *flight {
 	return f
 }
 
+// inHand reports whether this process is carrying the operation out.
+func (r *Registrar) inHand(id dps.OperationID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.flights[id] != nil
+}
+
 // carryOut makes the device in its hub and commits the outcome. It returns the row as
 // far as it is known here.
-func (r *Registrar) carryOut(ctx context.Context, reg Registration) Registration {
+func (r *Registrar) carryOut(ctx context.Context, w *work) Registration {
 	began := r.now()
-	w := &work{r: r, reg: reg}
 	placed, err := w.place(ctx)
 	took := r.now().Sub(began)
-	if dps.Is(err, dps.HubFull) {
-		return r.chooseAgain(ctx, w.reg)
-	}
-	if err != nil && retryable(err) && r.now().Before(w.reg.Operation.Deadline) {
+	switch {
+	case errors.Is(err, errLeaseLost):
+		return r.stored(ctx, w.reg)
+	case dps.Is(err, dps.HubFull):
+		return r.chooseAgain(ctx, w)
+	case err != nil && retryable(err) && r.now().Before(r.deadline(ctx, w.reg)):
 		return r.putOff(ctx, w.reg, err)
 	}
 	end, removals := w.ended(placed, err, took)
 	return r.finish(ctx, end, removals, err)
 }
 
+// deadline returns until when an operation may go on. Polls move it while an attempt is
+// under way, so past the one that is known the store is asked.
+func (r *Registrar) deadline(ctx context.Context, reg Registration) time.Time {
+	if known := reg.Operation.Deadline; r.now().Before(known) {
+		return known
+	}
+	now, err := r.store.Registration(ctx, reg.Scope, reg.ID)
+	if err != nil || now.Operation.ID != reg.Operation.ID {
+		return reg.Operation.Deadline
+	}
+	return now.Operation.Deadline
+}
+
 // work is one attempt at an operation; reg follows the lease.
 type work struct {
-	r   *Registrar
-	reg Registration
+	r         *Registrar
+	reg       Registration
+	config    *config   // as the request saw it; nil: to be loaded
+	substatus Substatus // that the attempt turned out to deserve; empty: as begun
 }
 
 var errLeaseLost = errors.New("another replica took the operation over")
@@ -133,6 +157,9 @@ func retryable(err error) bool {
 func (w *work) place(ctx context.Context) (hub.Placed, error) {
 	gate, err := w.gate(ctx, w.reg.Operation.Hub)
 	if err != nil {
+		return hub.Placed{}, err
+	}
+	if err := w.turn(gate); err != nil {
 		return hub.Placed{}, err
 	}
 	want := w.reg.Operation.Want
@@ -150,13 +177,27 @@ func (w *work) place(ctx context.Context) (hub.Placed, error) {
 	return placed, nil
 }
 
-// gate returns the gate of a hub as it is linked now.
-func (w *work) gate(ctx context.Context, host string) (*hub.Gate, error) {
-	cfg, err := w.r.configs.load(ctx, w.reg.Scope)
-	if err != nil {
-		return nil, err
+// turn refuses to queue where the turn would come when the lease is over: other
+// replicas would take the operation up and queue it again, and nobody would get on.
+func (w *work) turn(gate *hub.Gate) error {
+	delay := gate.Health().ExpectedDelay
+	if delay <= w.r.settings.Lease/2 {
+		return nil
 	}
-	link, ok := cfg.linked(host)
+	return &dps.Error{Code: dps.HubUnavailable, Message: "the linked hub has many devices waiting", RetryAfter: delay}
+}
+
+// gate returns the gate of a hub as it is linked now: as the request's admission saw it
+// a moment ago, or as the store says.
+func (w *work) gate(ctx context.Context, host string) (*hub.Gate, error) {
+	if w.config == nil {
+		cfg, err := w.r.configs.load(ctx, w.reg.Scope)
+		if err != nil {
+			return nil, err
+		}
+		w.config = cfg
+	}
+	link, ok := w.config.linked(host)
 	if !ok {
 		return nil, dps.Errorf(dps.NoHub, "no linked hub can take this device: %q is not linked any more", host)
 	}
@@ -187,7 +228,7 @@ func (w *work) carryData(ctx context.Context, want *hub.Want) error {
 	was := w.reg.Assignment
 	gate, err := w.gate(ctx, was.Hub)
 	if dps.Is(err, dps.NoHub) {
-		w.reg.Operation.Substatus = DataReset
+		w.substatus = DataReset
 		return nil
 	}
 	if err != nil {
@@ -195,7 +236,7 @@ func (w *work) carryData(ctx context.Context, want *hub.Want) error {
 	}
 	old, err := gate.Get(ctx, was.DeviceID)
 	if dps.Is(err, dps.HubDeviceNotFound) {
-		w.reg.Operation.Substatus = DataReset
+		w.substatus = DataReset
 		return nil
 	}
 	if err != nil {

@@ -18,6 +18,9 @@ func (w *work) ended(placed hub.Placed, err error, took time.Duration) (Registra
 	was, reg := w.reg, w.reg
 	op := &reg.Operation
 	reg.Updated = w.r.now()
+	if w.substatus != "" {
+		op.Substatus = w.substatus
+	}
 	if err == nil {
 		reg.Assignment = Assignment{
 			Hub: op.Hub, DeviceID: op.Want.DeviceID, GenerationID: placed.GenerationID,
@@ -28,6 +31,7 @@ func (w *work) ended(placed hub.Placed, err error, took time.Duration) (Registra
 	} else {
 		op.Status = Failed
 		op.setError(err)
+		reg.doubtCredential(was.Operation)
 		op.Decision = withOutcome(op.Decision, op.ErrorMessage, took.Milliseconds(), op.Attempt)
 	}
 	op.LeaseUntil, op.Deadline = time.Time{}, time.Time{}
@@ -52,6 +56,16 @@ func leftBehind(before, after Registration) []Removal {
 	return out
 }
 
+// doubtCredential forgets which credential the hub holds when an operation on the very
+// identity was given up in the middle: the next registration then writes it. Without a
+// generation ID the credential is all by which the identity can be told, and stays.
+func (r *Registration) doubtCredential(given Operation) {
+	a := &r.Assignment
+	if given.Hub != "" && a.GenerationID != "" && a.DeviceID == given.Want.DeviceID && dps.FoldASCII(a.Hub) == dps.FoldASCII(given.Hub) {
+		a.CredentialDigest = ""
+	}
+}
+
 func pointsTo(r Registration, host, deviceID string) bool {
 	same := func(h, d string) bool { return d == deviceID && dps.FoldASCII(h) == dps.FoldASCII(host) }
 	op := r.Operation
@@ -72,9 +86,6 @@ const finishTries = 5
 
 // finish commits the outcome; a loser discards its own and takes what is stored.
 func (r *Registrar) finish(ctx context.Context, reg Registration, removals []Removal, cause error) Registration {
-	if errors.Is(cause, errLeaseLost) {
-		return r.stored(ctx, reg)
-	}
 	for try := range finishTries {
 		etag, won, err := r.store.Finish(ctx, reg, removals)
 		if err == nil && won {
@@ -133,13 +144,10 @@ func (r *Registrar) report(reg Registration, cause error) {
 	r.log.Info("assigned", fields...)
 }
 
-// putOff gives the operation back to be tried again later, by any replica.
+// putOff gives the operation back to be tried again later, by any replica: as late
+// again as it is already, since attempts are counted over the row's whole life.
 func (r *Registrar) putOff(ctx context.Context, reg Registration, cause error) Registration {
-	wait := backoff(reg.Operation.Attempt)
-	var e *dps.Error
-	if errors.As(cause, &e) && e.RetryAfter > 0 {
-		wait = min(e.RetryAfter, maxBackoff)
-	}
+	wait := r.pauseAfter(r.now().Sub(reg.Operation.Started), cause)
 	won, err := r.store.Defer(ctx, reg, r.now().Add(wait))
 	r.log.Warn("assignment put off", zap.String(logfield.RegistrationID, string(reg.ID)),
 		zap.String(logfield.Hub, reg.Operation.Hub), zap.Int64(logfield.Attempt, reg.Operation.Attempt),
@@ -147,12 +155,17 @@ func (r *Registrar) putOff(ctx context.Context, reg Registration, cause error) R
 	return reg
 }
 
-// maxBackoff bounds the pause between attempts at a hub that does not answer.
-const maxBackoff = time.Minute
+// minBackoff is the first pause after a hub did not answer; the longest is a lease, for
+// an operation of a killed replica waits as long.
+const minBackoff = time.Second
 
-func backoff(attempt int64) time.Duration {
-	if attempt > 6 {
-		return maxBackoff
+// pauseAfter sizes the pause before the next try of what has taken so long already, and
+// is no shorter than what the hub asked for.
+func (r *Registrar) pauseAfter(taken time.Duration, cause error) time.Duration {
+	wait := max(minBackoff, taken)
+	var e *dps.Error
+	if errors.As(cause, &e) {
+		wait = max(wait, e.RetryAfter)
 	}
-	return min(maxBackoff, time.Second<<max(0, attempt-1))
+	return min(wait, max(minBackoff, r.settings.Lease))
 }

@@ -24,6 +24,10 @@ func (r *Registrar) plan(ctx context.Context, req Request, a admission) (Start, 
 	}
 	if a.match.Disabled {
 		s.end(Disabled)
+		if inFlight(a.current) {
+			s.Registration.doubtCredential(a.current.Operation)
+			s.Removals = leftBehind(*a.current, s.Registration)
+		}
 		return s, nil
 	}
 	why := decision{Entry: a.match.Ref, Proof: a.proof.Kind, Reprovision: reprovisionText(a, req)}
@@ -94,7 +98,7 @@ func choose(ctx context.Context, row *Registration, req Request, a admission, wh
 		if _, linked := a.config.linked(was.Hub); how == migrate && linked {
 			op.Substatus = DataMigrated
 		}
-		return want(row, a, link, deviceID, hub.Create)
+		return want(row, a, link, deviceID, hub.Move)
 	case how == reset:
 		op.Substatus = DataReset
 		return want(row, a, link, deviceID, hub.Reset)
@@ -123,6 +127,10 @@ func keep(row *Registration, a admission, link hub.Linked, deviceID string) erro
 	row.Operation.Substatus = Reprovisioned
 	if err := want(row, a, link, deviceID, hub.Ensure); err != nil {
 		return err
+	}
+	if was.CredentialDigest == "" { // in doubt: an earlier write may still arrive, and finds this one
+		row.Operation.Want.Mode, row.Operation.Want.OnlyOwn = hub.Create, false
+		return nil
 	}
 	if link.IdentityRate > 0 && was.CredentialDigest == hub.CredentialDigest(row.Operation.Want.Auth) {
 		finishAs(row, was, Reprovisioned)

@@ -5,28 +5,41 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/hub"
 )
 
 // chooseAgain takes the device to another hub because its own has no room; only that
 // moves a device in mid-operation.
-func (r *Registrar) chooseAgain(ctx context.Context, reg Registration) Registration {
+func (r *Registrar) chooseAgain(ctx context.Context, w *work) Registration {
+	reg := w.reg
 	next, err := r.nextHub(ctx, reg)
 	if err != nil {
-		w := &work{r: r, reg: reg}
-		end, removals := w.ended(hub.Placed{}, err, 0)
-		return r.finish(ctx, end, removals, err)
+		return r.giveUp(ctx, w, err)
 	}
 	start := Start{
 		Registration: next, Previous: reg.Operation.ID, PreviousAttempt: reg.Operation.Attempt,
 		Removals: leftBehind(reg, next),
 	}
 	begun, err := r.store.Begin(ctx, start, r.now())
-	if err != nil || !begun.Won || begun.Held {
+	switch {
+	case err != nil:
+		return r.giveUp(ctx, w, fmt.Errorf("begin at another hub: %w", err))
+	case !begun.Won || begun.Held:
 		return r.stored(ctx, reg)
 	}
-	return r.carryOut(ctx, begun.Registration)
+	return r.carryOut(ctx, &work{r: r, reg: begun.Registration})
+}
+
+// giveUp ends an operation that found no other hub; for now, when that is the store's
+// fault.
+func (r *Registrar) giveUp(ctx context.Context, w *work, err error) Registration {
+	if retryable(err) && r.now().Before(r.deadline(ctx, w.reg)) {
+		return r.putOff(ctx, w.reg, err)
+	}
+	end, removals := w.ended(hub.Placed{}, err, 0)
+	return r.finish(ctx, end, removals, err)
 }
 
 // nextHub returns the row with the next choice among hubs that are not known full.
@@ -48,13 +61,32 @@ func (r *Registrar) nextHub(ctx context.Context, reg Registration) (Registration
 	}
 	now, op := r.now(), &reg.Operation
 	op.Attempt++
-	op.Hub, op.Want.Mode, op.Decision = link.HostName, hub.Create, why.encode()
+	op.Hub, op.Decision = link.HostName, why.encode()
+	if op.Decision == nil { // else the full ones would be tried round and round
+		return Registration{}, dps.Errorf(dps.HubFull, "more hubs are full or suspended than can be tried")
+	}
 	op.LeaseUntil, reg.Updated = now.Add(r.settings.Lease), now
 	op.Want.OnlyOwn = link.RefuseUnclaimed
+	op.Want.Mode, op.Substatus = modeAt(reg)
 	if op.Proof.Signer != nil {
 		op.Want.Auth = signedAuth(op.Proof, link)
 	}
 	return reg, nil
+}
+
+// modeAt returns how the device comes to the operation's hub, its own being full: that
+// may be the very one where it is, which then keeps it.
+func modeAt(reg Registration) (hub.Mode, Substatus) {
+	was, op := reg.Assignment, reg.Operation
+	switch {
+	case was.Hub == "":
+		return hub.Create, InitialAssignment
+	case dps.FoldASCII(was.Hub) == dps.FoldASCII(op.Hub) && was.DeviceID == op.Want.DeviceID:
+		return hub.Ensure, Reprovisioned
+	case op.Substatus == DataMigrated:
+		return hub.Move, DataMigrated
+	}
+	return hub.Move, DataReset
 }
 
 // settingsOf reads the entry that admitted the device.

@@ -139,9 +139,6 @@ func (r *Registrar) Register(ctx context.Context, req Request) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if inFlight(a.current) {
-		start.Removals = leftBehind(*a.current, start.Registration)
-	}
 	return r.begin(ctx, start, a)
 }
 
@@ -169,6 +166,9 @@ func (r *Registrar) begin(ctx context.Context, start Start, a admission) (Result
 // lost answers a request whose row changed between read and Begin: another request of
 // the same device came first. An equal one is joined.
 func (r *Registrar) lost(ctx context.Context, start Start, now Registration, a admission) (Result, error) {
+	if a.match.Disabled { // told so whatever the record says; the device's next request records it
+		return r.result(start.Registration, a), nil
+	}
 	if now.Operation.RequestDigest != start.Registration.Operation.RequestDigest {
 		return Result{}, concurrent()
 	}

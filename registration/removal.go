@@ -21,7 +21,7 @@ func (r *Registrar) remove(ctx context.Context, rm Removal) {
 	done, err := r.removeOnce(ctx, rm)
 	switch {
 	case err != nil:
-		rm.Due = r.now().Add(backoff(rm.Attempt))
+		rm.Due = r.now().Add(r.pauseAfter(doubling(rm.Attempt), err))
 		r.log.Warn("removal put off", append(removalFields(rm), zap.Error(err))...)
 	case done:
 		rm.Looks++
@@ -35,6 +35,12 @@ func (r *Registrar) remove(ctx context.Context, rm Removal) {
 	if err != nil { // its lease ends, and it is claimed again
 		r.log.Warn("commit removal", append(removalFields(rm), zap.Error(err))...)
 	}
+}
+
+// doubling is what attempts, each twice as late as the last, have taken.
+func doubling(attempts int64) time.Duration {
+	const most = 10 // attempts: longer than any pause
+	return minBackoff << min(most, max(0, attempts-1))
 }
 
 func removalFields(rm Removal) []zap.Field {
@@ -59,6 +65,9 @@ func (r *Registrar) removeOnce(ctx context.Context, rm Removal) (done bool, err 
 	if err != nil {
 		return false, err
 	}
+	if err := r.removalTurn(rm, gate); err != nil {
+		return false, err
+	}
 	device, err := gate.Get(ctx, rm.DeviceID)
 	if dps.Is(err, dps.HubDeviceNotFound) {
 		return true, nil
@@ -75,6 +84,19 @@ func (r *Registrar) removeOnce(ctx context.Context, rm Removal) (done bool, err 
 		return false, fmt.Errorf("remove device: %w", err)
 	}
 	return true, nil
+}
+
+// removalTurn refuses to queue where the deed could not be done within the lease any
+// more.
+func (r *Registrar) removalTurn(rm Removal, gate *hub.Gate) error {
+	health := gate.Health()
+	switch {
+	case health.Open:
+		return &dps.Error{Code: dps.HubUnavailable, Message: "the linked hub fails", RetryAfter: health.RetryAfter}
+	case health.ExpectedDelay > r.settings.Lease/4:
+		return &dps.Error{Code: dps.HubUnavailable, Message: "the linked hub has many devices waiting", RetryAfter: health.ExpectedDelay}
+	}
+	return r.removalFenced(rm)
 }
 
 // ours reports whether the identity found is the one that was made: by generation, or
@@ -105,8 +127,9 @@ func (r *Registrar) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			err := r.gates.close() // who waits for its turn is put off, for another replica
 			r.working.Wait()
-			return r.gates.close()
+			return err
 		case <-ticker.C:
 			r.sweep(ctx)
 		}
@@ -123,7 +146,8 @@ func (r *Registrar) sweep(ctx context.Context) {
 }
 
 // sweepOperations claims operations whose lease is over, as many as there are free
-// slots, and carries them out.
+// slots, and carries them out. One that is in hand here waits for its hub, and renews
+// its lease when its turn comes.
 func (r *Registrar) sweepOperations(ctx context.Context) error {
 	limit := min(sweepBatch, cap(r.slots)-len(r.slots))
 	if limit == 0 {
@@ -134,13 +158,16 @@ func (r *Registrar) sweepOperations(ctx context.Context) error {
 		return fmt.Errorf("find expired operations: %w", err)
 	}
 	for _, reg := range expired {
+		if r.inHand(reg.Operation.ID) {
+			continue
+		}
 		now := r.now()
 		claimed, won, err := r.store.Claim(ctx, reg, now, now.Add(r.settings.Lease))
 		if err != nil {
 			return fmt.Errorf("claim operation: %w", err)
 		}
 		if won {
-			r.launch(ctx, claimed)
+			r.launch(ctx, claimed, nil)
 		}
 	}
 	return nil

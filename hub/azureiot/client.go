@@ -150,6 +150,9 @@ func (c *client) do(ctx context.Context, r request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	if hub.Late(ctx) {
+		return answer{}, unreachable(context.DeadlineExceeded)
+	}
 	res, err := c.http.Do(req)
 	if err != nil {
 		return answer{}, unreachable(err)

@@ -14,7 +14,7 @@ var errStale = errors.New("the device changed between read and write")
 
 // Put makes the identity that w wants.
 func (r *Registry) Put(ctx context.Context, w hub.Want) (hub.Placed, error) {
-	if w.Mode == hub.Create {
+	if w.Mode.Fresh() {
 		if p, err := r.create(ctx, w); !errors.Is(err, errExists) {
 			return p, err
 		}
@@ -47,15 +47,15 @@ func (r *Registry) settleOnce(ctx context.Context, w hub.Want) (hub.Placed, erro
 		return hub.Placed{}, err
 	}
 	same := hub.SameCredential(d.Authentication.toHub(), w.Auth)
-	if !same && w.Mode == hub.Create && w.OnlyOwn {
+	if !same && w.Mode.Fresh() && w.OnlyOwn {
 		return hub.Placed{}, dps.Errorf(dps.DeviceIDTaken, "the device exists in the hub with another credential")
 	}
-	if !same {
+	if !same || w.Mode.Fresh() {
 		if d, err = r.update(ctx, d, w); err != nil {
 			return hub.Placed{}, err
 		}
 	}
-	if w.Mode == hub.Reset {
+	if w.Mode.WritesTwin() {
 		if err := r.replaceTwin(ctx, w); err != nil {
 			return hub.Placed{}, err
 		}

@@ -1,9 +1,11 @@
 package azureiot_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -131,7 +133,7 @@ func TestBulkResults(t *testing.T) {
 		},
 		"one exists": {
 			200, `{"isSuccessful":false,"errors":[{"deviceId":"a","errorCode":"DeviceAlreadyExists"}]}`,
-			[]step{{want: "PUT /devices/a", status: 409, body: existsBody}, {want: "GET /devices/a", status: 200, body: deviceJSON("e", 1)}},
+			[]step{{want: "PUT /devices/a", status: 409, body: existsBody}, {want: "GET /devices/a", status: 200, body: deviceJSON("e", 1)}, {want: "PUT /devices/a", match: `"e"`, status: 200, body: deviceJSON("f", 1)}},
 			[]dps.Code{0, 0, 0},
 		},
 		"refused as a whole": {
@@ -163,6 +165,20 @@ func TestBulkResults(t *testing.T) {
 				t.Errorf("codes (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// stopped is the context of a call in a process that was stopped: its deadline passed,
+// but its timer has not run yet.
+type stopped struct{ context.Context }
+
+func (stopped) Deadline() (time.Time, bool) { return time.Now().Add(-time.Second), true }
+
+func TestNothingIsSentPastTheDeadline(t *testing.T) {
+	t.Parallel()
+	r, _ := play(t) // nothing is expected
+	if _, err := r.Put(stopped{t.Context()}, hub.Want{DeviceID: "a", Auth: sas(1)}); !dps.Is(err, dps.HubUnavailable) {
+		t.Errorf("Put: %v; want the hub unavailable", err)
 	}
 }
 

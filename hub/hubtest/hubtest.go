@@ -29,10 +29,12 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 		"create":                            testCreate,
 		"create without a twin":             testCreateBare,
 		"create again is no second device":  testCreateAgain,
+		"a stale removal finds it changed":  testStaleRemoval,
 		"create adopts":                     testCreateAdopts,
 		"create refuses another's":          testCreateOnlyOwn,
 		"ensure":                            testEnsure,
 		"reset":                             testReset,
+		"move":                              testMove,
 		"disabled stays disabled":           testDisabled,
 		"get of a missing device":           testGetMissing,
 		"delete":                            testDelete,
@@ -113,10 +115,35 @@ func testCreateAgain(t *testing.T, s Subject) {
 		if placed.Created || placed.GenerationID != before.GenerationID {
 			t.Errorf("second Put = %+v; want the same generation %q, not Created", placed, before.GenerationID)
 		}
-		if after := get(t, s, want.DeviceID); after.ETag != before.ETag {
-			t.Errorf("second Put wrote: etag %q became %q", before.ETag, after.ETag)
-		}
 	}
+}
+
+// testStaleRemoval is a removal that was sent before the device came back, and arrives
+// after.
+func testStaleRemoval(t *testing.T, s Subject) {
+	for _, mode := range []hub.Mode{hub.Create, hub.Move} {
+		want := hub.Want{DeviceID: fmt.Sprint("back-", int(mode)), Auth: sas(1), Mode: mode}
+		put(t, s, want)
+		stale := get(t, s, want.DeviceID).ETag
+		put(t, s, want)
+		checkCode(t, s.Delete(t.Context(), want.DeviceID, stale), dps.PreconditionFailed)
+	}
+}
+
+// testMove is a device that comes to a hub where it was once.
+func testMove(t *testing.T, s Subject) {
+	want := hub.Want{DeviceID: "moved", Auth: sas(1), Twin: hub.Twin{Tags: json.RawMessage(`{"v":1}`)}, Mode: hub.Move}
+	if placed := put(t, s, want); !placed.Created {
+		t.Error("a missing device was not created")
+	}
+	want.Twin = hub.Twin{Desired: json.RawMessage(`{"v":2}`)}
+	if placed := put(t, s, want); placed.Created {
+		t.Error("the device was created twice")
+	}
+	checkDevice(t, get(t, s, "moved"), hub.Device{DeviceID: "moved", Enabled: true, Auth: sas(1), Twin: want.Twin})
+	want.Auth, want.OnlyOwn = sas(2), true
+	_, err := s.Put(t.Context(), want)
+	checkCode(t, err, dps.DeviceIDTaken)
 }
 
 func testCreateAdopts(t *testing.T, s Subject) {
@@ -179,7 +206,7 @@ func testReset(t *testing.T, s Subject) {
 }
 
 func testDisabled(t *testing.T, s Subject) {
-	for _, mode := range []hub.Mode{hub.Create, hub.Ensure, hub.Reset} {
+	for _, mode := range []hub.Mode{hub.Create, hub.Ensure, hub.Reset, hub.Move} {
 		id := fmt.Sprint("disabled-", int(mode))
 		put(t, s, hub.Want{DeviceID: id, Auth: sas(1)})
 		if err := s.SetEnabled(id, false); err != nil {
@@ -243,7 +270,7 @@ func testDeviceIDs(t *testing.T, s Subject) {
 }
 
 func testRejected(t *testing.T, s Subject) {
-	for _, mode := range []hub.Mode{hub.Create, hub.Ensure, hub.Reset} {
+	for _, mode := range []hub.Mode{hub.Create, hub.Ensure, hub.Reset, hub.Move} {
 		_, err := s.Put(t.Context(), hub.Want{DeviceID: "blank is not taken", Auth: sas(1), Mode: mode})
 		checkCode(t, err, dps.HubRejected)
 	}

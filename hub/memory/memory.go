@@ -181,16 +181,16 @@ func (r *Registry) put(w hub.Want) (hub.Placed, error) {
 		return r.create(w), nil
 	}
 	same := hub.SameCredential(d.Auth, w.Auth)
-	if !same && w.Mode == hub.Create && w.OnlyOwn {
+	if !same && w.Mode.Fresh() && w.OnlyOwn {
 		return hub.Placed{}, dps.Errorf(dps.DeviceIDTaken, "the device exists in the hub with another credential")
 	}
 	if !same {
 		d.Auth, d.IoTEdge = w.Auth, w.IoTEdge
 	}
-	if w.Mode == hub.Reset {
+	if w.Mode.WritesTwin() {
 		d.Twin = w.Twin
 	}
-	if !same || w.Mode == hub.Reset {
+	if !same || w.Mode != hub.Ensure {
 		d.ETag = r.next()
 		r.devices[w.DeviceID] = d
 	}
