@@ -43,6 +43,7 @@ type options struct {
 	rounds  int
 	devices int
 	keep    bool
+	only    string
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -58,6 +59,7 @@ func run(args []string, out, errs io.Writer) int {
 	flags.IntVar(&o.rounds, "rounds", 0, "interleaved rounds; default 7, with -quick 3")
 	flags.IntVar(&o.devices, "devices", 0, "devices per round and variant of registration; default 1500, with -quick 400")
 	flags.BoolVar(&o.keep, "keep", false, "keep the temporary folder, with the logs")
+	flags.StringVar(&o.only, "only", "", "of registration, the variants whose name begins so, and their base (to profile): postgres-x509, sqlite-key")
 	flags.Usage = func() { usage(flags) }
 	if err := flags.Parse(args); err != nil {
 		return 2

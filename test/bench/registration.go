@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/zerotouch-dps/dps/internal/testpg"
@@ -113,8 +115,12 @@ type boots struct {
 	base, baseSAS, pgX509, pgSAS, liteX509, liteSAS *variant
 }
 
+// variants are those to run, each kind of device with its base.
 func (b *boots) variants() []*variant {
-	return []*variant{b.base, b.pgX509, b.liteX509, b.baseSAS, b.pgSAS, b.liteSAS}
+	all := []*variant{b.base, b.pgX509, b.liteX509, b.baseSAS, b.pgSAS, b.liteSAS}
+	return slices.DeleteFunc(all, func(v *variant) bool {
+		return !strings.HasPrefix(v.name, "base") && !strings.HasPrefix(v.name, b.lab.only)
+	})
 }
 
 func (b *boots) run(ctx context.Context) error {
