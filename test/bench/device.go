@@ -1,0 +1,186 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/attestation"
+	"github.com/zerotouch-dps/dps/internal/testpki"
+)
+
+// device is one first boot, with everything that can be made beforehand. It is
+// leaner than an SDK, so that the load takes little from the servers.
+type device struct {
+	request []byte
+	cert    *tls.Certificate // nil: a key signs the request
+}
+
+const registerBody = `{"registrationId":"%s"}`
+
+func newDevice(name, authorization string, cert *tls.Certificate) device {
+	var b bytes.Buffer
+	body := fmt.Sprintf(registerBody, name)
+	fmt.Fprintf(&b, "PUT /%s/registrations/%s/register?api-version=2021-06-01 HTTP/1.1\r\nHost: %s\r\n", scopeID, name, serverHost)
+	fmt.Fprintf(&b, "Content-Type: application/json; charset=utf-8\r\nContent-Length: %d\r\n", len(body))
+	if authorization != "" {
+		fmt.Fprintf(&b, "Authorization: %s\r\n", authorization)
+	}
+	fmt.Fprintf(&b, "\r\n%s", body)
+	return device{request: b.Bytes(), cert: cert}
+}
+
+// x509Devices makes n devices signed in turn by the factories.
+func (p *pki) x509Devices(prefix string, n int, factories ...*testpki.Entity) ([]device, error) {
+	out := make([]device, n)
+	for i := range out {
+		name := fmt.Sprintf("%s-%06d", prefix, i)
+		cert, err := p.device(name, factories[i%len(factories)])
+		if err != nil {
+			return nil, err
+		}
+		out[i] = newDevice(name, "", &cert)
+	}
+	return out, nil
+}
+
+// groupDevices makes n devices with keys derived from a group's.
+func groupDevices(prefix string, n int, group dps.Secret) ([]device, error) {
+	out := make([]device, n)
+	for i := range out {
+		name := fmt.Sprintf("%s-%06d", prefix, i)
+		key, err := attestation.DeriveDeviceKey(group, name)
+		if err != nil {
+			return nil, err
+		}
+		if out[i], err = keyDevice(name, key); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func keyDevice(name string, key dps.Secret) (device, error) {
+	raw, err := base64.StdEncoding.DecodeString(key.Reveal())
+	if err != nil {
+		return device{}, fmt.Errorf("device key: %w", err)
+	}
+	token := attestation.SignToken(string(scopeID)+"/registrations/"+name, "registration", raw, time.Now().Add(time.Hour))
+	return newDevice(name, token, nil), nil
+}
+
+// fleetTarget is where devices connect and what they expect.
+type fleetTarget struct {
+	address string
+	roots   *x509.CertPool
+	expect  []byte // in the answer's body
+}
+
+// bootTime bounds one device's boot.
+const bootTime = 40 * time.Second
+
+// connections counts, for all benchmarks of the process, to spread source addresses.
+type connections struct{ n atomic.Int64 }
+
+// perAddress is how many connections one source address is given at a time: it has
+// about 28,000 ephemeral ports, and each stays taken for a minute after its end.
+const perAddress = 4096
+
+func (c *connections) source() net.Addr {
+	block := c.n.Add(1) / perAddress
+	return &net.TCPAddr{IP: net.IPv4(127, 7, byte(block>>6&0xff), byte(block&0x3f)+1)}
+}
+
+// connect does the handshake on a new connection.
+func (d device) connect(ctx context.Context, t fleetTarget, from *connections) (*tls.Conn, error) {
+	dialer := &net.Dialer{LocalAddr: from.source(), Timeout: bootTime}
+	raw, err := dialer.DialContext(ctx, "tcp", t.address)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	c := &tls.Config{
+		MinVersion: tls.VersionTLS13, RootCAs: t.roots, ServerName: serverHost,
+		CurvePreferences: []tls.CurveID{tls.X25519},
+	}
+	if d.cert != nil {
+		c.Certificates = []tls.Certificate{*d.cert}
+	}
+	conn := tls.Client(raw, c)
+	if err := conn.HandshakeContext(ctx); err != nil {
+		_ = raw.Close() // the handshake's error tells more
+		return nil, fmt.Errorf("handshake: %w", err)
+	}
+	return conn, nil
+}
+
+// boot connects, registers and closes.
+func (d device) boot(ctx context.Context, t fleetTarget, from *connections) error {
+	ctx, cancel := context.WithTimeout(ctx, bootTime)
+	defer cancel()
+	conn, err := d.connect(ctx, t, from)
+	if err != nil {
+		return err
+	}
+	defer conn.Close() //nolint:errcheck // answered or given up
+	return d.ask(ctx, conn, t.expect)
+}
+
+// ask sends the request and checks the answer.
+func (d device) ask(ctx context.Context, conn *tls.Conn, expect []byte) error {
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := conn.SetDeadline(deadline); err != nil {
+			return fmt.Errorf("set deadline: %w", err)
+		}
+	}
+	if _, err := conn.Write(d.request); err != nil {
+		return fmt.Errorf("send request: %w", err)
+	}
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		return fmt.Errorf("read answer: %w", err)
+	}
+	defer answer.Body.Close() //nolint:errcheck // read to its end
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return fmt.Errorf("read answer: %w", err)
+	}
+	if answer.StatusCode >= 300 || !bytes.Contains(body, expect) {
+		return fmt.Errorf("unexpected answer: %s: %s", answer.Status, body)
+	}
+	return nil
+}
+
+// bootAll boots devices, so many at a time, and returns how long each took, in
+// milliseconds. The first error ends it.
+func bootAll(ctx context.Context, devices []device, waiting int, t fleetTarget, from *connections) ([]float64, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	took := make([]float64, len(devices))
+	var next atomic.Int64
+	var group sync.WaitGroup
+	for range waiting {
+		group.Go(func() {
+			for i := next.Add(1) - 1; int(i) < len(devices) && ctx.Err() == nil; i = next.Add(1) - 1 {
+				began := time.Now()
+				if err := devices[i].boot(ctx, t, from); err != nil {
+					cancel(err)
+					return
+				}
+				took[i] = float64(time.Since(began).Microseconds()) / 1000
+			}
+		})
+	}
+	group.Wait()
+	return took, context.Cause(ctx)
+}
