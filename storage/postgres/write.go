@@ -60,7 +60,8 @@ func (w *write) keys() []string {
 }
 
 // commit writes a batch in one transaction and one round trip. Should the statement
-// fail, each call is written alone, so that a bad row fails alone.
+// fail, or lose race after race, each call is written alone, so that a bad row fails
+// alone. When the server can't be reached, nobody tries again.
 func (s *registrations) commit(batch []*write) {
 	ctx, cancel := context.WithTimeout(context.Background(), batchTimeout)
 	defer cancel()
@@ -68,7 +69,7 @@ func (s *registrations) commit(batch []*write) {
 	if err == nil {
 		return
 	}
-	alone := len(batch) > 1 && !transient(err)
+	alone := len(batch) > 1 && (raced(err) || !transient(err))
 	for _, w := range batch {
 		if alone {
 			err = s.send(ctx, []*write{w})
@@ -77,8 +78,7 @@ func (s *registrations) commit(batch []*write) {
 	}
 }
 
-// send writes a batch, again when it lost a race. After a few times its calls are
-// written alone, so that races of some don't hold up all.
+// send writes a batch, again when it lost a race.
 func (s *registrations) send(ctx context.Context, batch []*write) error {
 	var err error
 	for range maxTries {
