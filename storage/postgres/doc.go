@@ -1,5 +1,6 @@
 // Package postgres is the production store: a pgx pool, waiting registration writes
 // committed together by set-based statements in one round trip, waiting admissions
-// read by one query. Any engine that speaks Postgres will do; nothing but the
-// migrations asks for more than single-row compare-and-set.
+// read by one query. The
+// statements use ctid and a PL/pgSQL function, so they are for Postgres itself; see
+// docs/adr/0010-postgres-batches.md.
 package postgres
