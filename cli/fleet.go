@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"slices"
 	"sync"
 	"time"
@@ -186,7 +188,7 @@ func (f *fleet) note(r device.Result, err error) {
 	defer f.mu.Unlock()
 	switch {
 	case err != nil:
-		f.errors[err.Error()]++
+		f.errors[cause(err)]++
 	case r.Status != "assigned":
 		f.errors[fmt.Sprintf("%s: %s (code %d)", r.Status, r.Registration.ErrorMessage, r.Registration.ErrorCode)]++
 	default:
@@ -194,6 +196,24 @@ func (f *fleet) note(r device.Result, err error) {
 		f.took = append(f.took, r.Took)
 	}
 }
+
+// cause is what errors of many devices have in common: without their names, addresses
+// and tracking IDs.
+func cause(err error) string {
+	if refused, ok := errors.AsType[*device.Error](err); ok {
+		return fmt.Sprintf("%s (HTTP %d, code %d)", refused.Message, refused.HTTPStatus, refused.Code)
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		return op.Op + ": " + op.Err.Error()
+	}
+	if call, ok := errors.AsType[*url.Error](err); ok {
+		return call.Err.Error()
+	}
+	return err.Error()
+}
+
+// maxCauses bounds the kinds of errors that are printed.
+const maxCauses = 10
 
 func (f *fleet) report(took time.Duration) FleetReport {
 	slices.Sort(f.took)
@@ -226,7 +246,11 @@ func (c deviceFleetCmd) print(env *Env, r FleetReport) error {
 	for _, h := range sortedKeys(r.Hubs) {
 		say(env.Stdout, "  %s: %d devices (%.1f %%)", h, r.Hubs[h], 100*float64(r.Hubs[h])/float64(max(1, r.Assigned)))
 	}
-	for _, e := range sortedKeys(r.Errors) {
+	for i, e := range sortedKeys(r.Errors) {
+		if i == maxCauses {
+			say(env.Stdout, "  and %d other causes; --output json has all", len(r.Errors)-maxCauses)
+			break
+		}
 		say(env.Stdout, "  %d x %s", r.Errors[e], e)
 	}
 	return nil

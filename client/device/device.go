@@ -105,7 +105,8 @@ func New(e Endpoint, id Identity) *Device {
 func (d *Device) Close() { d.http.CloseIdleConnections() }
 
 // Register registers and polls until the operation ends. payload may be nil. A refusal
-// is an *[Error]; throttling and overload are waited out until ctx ends.
+// is an *[Error]; throttling, overload and a service that can't be reached are waited
+// out until ctx ends.
 func (d *Device) Register(ctx context.Context, payload json.RawMessage) (Result, error) {
 	began := d.endpoint.Now()
 	body, err := json.Marshal(struct {
@@ -127,18 +128,32 @@ func (d *Device) Register(ctx context.Context, payload json.RawMessage) (Result,
 	return result, err
 }
 
-// persist repeats a call while the service asks to come back later.
+// persist repeats a call while the service asks to come back later or can't be reached.
 func (d *Device) persist(ctx context.Context, method, path string, body []byte) (Result, time.Duration, error) {
 	for {
 		result, wait, err := d.call(ctx, method, path, body)
-		var refused *Error
-		if !errors.As(err, &refused) || refused.HTTPStatus != http.StatusTooManyRequests && refused.HTTPStatus < 500 {
-			return result, wait, err
-		}
-		if perr := pause(ctx, max(refused.RetryAfter, time.Second)); perr != nil {
+		again, worthIt := retryIn(err)
+		if !worthIt || pause(ctx, again) != nil {
 			return result, wait, err
 		}
 	}
+}
+
+// retryIn says whether and when to try again after an error. A certificate that does
+// not verify will not get better.
+func retryIn(err error) (time.Duration, bool) {
+	if err == nil {
+		return 0, false
+	}
+	if refused, ok := errors.AsType[*Error](err); ok {
+		busy := refused.HTTPStatus == http.StatusTooManyRequests || refused.HTTPStatus >= 500
+		return max(refused.RetryAfter, time.Second), busy
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return 0, false
+	}
+	_, unreachable := errors.AsType[*url.Error](err)
+	return time.Second, unreachable
 }
 
 func pause(ctx context.Context, d time.Duration) error {

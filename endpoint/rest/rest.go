@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -52,10 +53,23 @@ func New(c Config) http.Handler {
 	r.NotFound(h.serve("none", func(*call) error {
 		return dps.Errorf(dps.NotFound, "no such path; devices register at PUT /{idScope}/registrations/{registrationId}/register")
 	}))
-	r.MethodNotAllowed(h.serve("none", func(*call) error {
-		return dps.Errorf(dps.MethodNotAllowed, "the path does not take this method")
+	r.MethodNotAllowed(h.serve("none", func(c *call) error {
+		allowed := allowedMethod(c.r.URL.Path)
+		c.w.Header().Set("Allow", allowed)
+		return dps.Errorf(dps.MethodNotAllowed, "the path takes %s only", allowed)
 	}))
 	return r
+}
+
+// allowedMethod returns the one method that a known path takes (RFC 9110, 15.5.6).
+func allowedMethod(path string) string {
+	switch strings.Count(path, "/") {
+	case 3:
+		return http.MethodPost
+	case 4:
+		return http.MethodPut
+	}
+	return http.MethodGet
 }
 
 type handler struct{ Config }

@@ -130,7 +130,15 @@ func (d *Dev) place(c Config) (Config, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return c, fmt.Errorf("make data folder: %w", err)
 	}
-	return c, nil
+	return c, removeReady(c.ReadyFile)
+}
+
+// removeReady makes sure that who waits for the file sees this run's.
+func removeReady(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("remove old ready file: %w", err)
+	}
+	return nil
 }
 
 func orDefault(text, fallback string) string {
@@ -365,7 +373,7 @@ func (d *Dev) Run(ctx context.Context, ready func(Ready)) error {
 		return err
 	}
 	ready(d.Ready)
-	return errors.Join(g.Wait(), d.tidy())
+	return errors.Join(g.Wait(), removeReady(d.config.ReadyFile), d.tidy())
 }
 
 // abandon undoes an Open that failed half-way.
