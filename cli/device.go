@@ -136,6 +136,7 @@ func (c deviceRegisterCmd) Run(ctx context.Context, env *Env) error {
 			return err
 		}
 	}
+	endpoint.Retrying = sayOnce(env)
 	d := device.New(endpoint, identity)
 	defer d.Close()
 	result, err := d.Register(ctx, json.RawMessage(c.Payload))
@@ -143,6 +144,17 @@ func (c deviceRegisterCmd) Run(ctx context.Context, env *Env) error {
 		return err
 	}
 	return c.print(env, result)
+}
+
+// sayOnce tells each different cause of waiting once.
+func sayOnce(env *Env) func(error, time.Duration) {
+	told := map[string]bool{}
+	return func(err error, after time.Duration) {
+		if why := cause(err); !told[why] {
+			told[why] = true
+			say(env.Stderr, "Trying again every %s: %s", after, why)
+		}
+	}
 }
 
 func (c deviceRegisterCmd) print(env *Env, r device.Result) error {

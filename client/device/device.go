@@ -38,6 +38,8 @@ type Endpoint struct {
 	// LocalAddr is the address to connect from; nil: any.
 	LocalAddr net.Addr
 	Now       func() time.Time
+	// Retrying, when set, is told of each error that is waited out.
+	Retrying func(err error, after time.Duration)
 }
 
 // Identity is who the device is and how it proves it: a certificate or a key.
@@ -133,7 +135,13 @@ func (d *Device) persist(ctx context.Context, method, path string, body []byte) 
 	for {
 		result, wait, err := d.call(ctx, method, path, body)
 		again, worthIt := retryIn(err)
-		if !worthIt || pause(ctx, again) != nil {
+		if !worthIt {
+			return result, wait, err
+		}
+		if d.endpoint.Retrying != nil {
+			d.endpoint.Retrying(err, again)
+		}
+		if pause(ctx, again) != nil {
 			return result, wait, err
 		}
 	}
