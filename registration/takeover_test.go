@@ -1,0 +1,170 @@
+package registration_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/hub"
+	"github.com/zerotouch-dps/dps/registration"
+)
+
+const (
+	east = "h-east.example"
+	west = "h-west.example"
+)
+
+// sweeping are the settings of a replica that takes up what others left.
+var sweeping = registration.Settings{Sweep: time.Millisecond}
+
+// TestEveryBorder lets a replica die, or stop and wake up, at every border between two
+// steps of a device's way through two hubs. Whatever the border, another replica brings
+// the device home, and nothing is left behind.
+func TestEveryBorder(t *testing.T) {
+	t.Parallel()
+	for _, halt := range []bool{false, true} {
+		for _, migrate := range []bool{false, true} {
+			t.Run(fmt.Sprintf("halt %t migrate %t", halt, migrate), func(t *testing.T) {
+				t.Parallel()
+				for n, more := 1, true; more; n++ {
+					more = crossBorder(t, n, halt, migrate)
+					if n > 200 {
+						t.Fatal("the replica never got through")
+					}
+				}
+			})
+		}
+	}
+}
+
+// crossBorder strikes a replica at its n-th border; false: there is no such border.
+func crossBorder(t *testing.T, n int, halt, migrate bool) (struck bool) {
+	t.Helper()
+	w := newWorld(t, options{hubs: []string{east, west}})
+	j := &journey{world: w, first: w.mortal(n, halt)}
+	e := keyed("dev-1", key("a"))
+	e.Settings.Reprovision.MigrateDeviceData = migrate
+	e.Settings.InitialTwin = &enrollment.InitialTwin{Desired: object(`{"rate":1}`)}
+	for _, host := range []string{east, west, east} {
+		e.Settings.Hubs = []string{host}
+		w.individual(e)
+		if got := j.home("dev-1", key("a")); got.Hub != host {
+			t.Fatalf("%s: assigned to %s, want %s", j, got.Hub, host)
+		}
+	}
+	j.check()
+	if j.first.isDown() && halt {
+		j.first.goOn()
+		j.check()
+	}
+	return j.first.isDown()
+}
+
+// journey is a device's way, on a replica that may fall and on one that takes over.
+type journey struct {
+	*world
+	first  *mortal
+	second *registration.Registrar // once it is needed
+	polls  int
+}
+
+func (j *journey) String() string { return fmt.Sprintf("border %d (%s)", j.first.n, j.first.where) }
+
+// wait polls; when the first replica is down, another sweeps. Time flies, but leaves
+// the workers some real time for each lease.
+func (j *journey) wait(what string, done func() bool) {
+	j.t.Helper()
+	j.eventually(j.String()+": "+what, func() bool {
+		if j.first.isDown() && j.second == nil {
+			j.second = j.replica(sweeping)
+		}
+		if j.polls++; j.polls%10 == 0 {
+			j.advance(65 * time.Second)
+		}
+		return done()
+	})
+}
+
+// home registers a device until it is assigned.
+func (j *journey) home(id string, k dps.Secret) (at registration.Assignment) {
+	j.t.Helper()
+	j.wait(id+" is assigned", func() bool {
+		res, err := j.try(j.signed(id, k))
+		at = res.Registration.Assignment
+		return err == nil && res.Registration.Operation.Status == registration.Assigned
+	})
+	return at
+}
+
+var errFell = errors.New("the replica fell")
+
+// try registers once; a replica that falls never answers.
+func (j *journey) try(r registration.Request) (registration.Result, error) {
+	if j.first.isDown() {
+		if j.second == nil {
+			return registration.Result{}, errFell
+		}
+		return j.second.Register(j.ctx, r)
+	}
+	type answer struct {
+		res registration.Result
+		err error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		res, err := j.first.Register(j.ctx, r)
+		answers <- answer{res, err}
+	}()
+	select {
+	case a := <-answers:
+		return a.res, a.err
+	case <-j.first.struck:
+		return registration.Result{}, errFell
+	}
+}
+
+// check holds the hubs to the device's record, and lets another device have the
+// identity in the hub that it left: it belongs to nobody once the outbox is empty.
+func (j *journey) check() {
+	j.t.Helper()
+	other := keyed("other", key("o"))
+	other.DeviceID, other.Settings.Hubs = "dev-1", []string{west}
+	j.individual(other)
+	if got := j.home("other", key("o")); got.Hub != west {
+		j.t.Errorf("%s: the other device is in %s", j, got.Hub)
+	}
+	if d := j.device(west, "dev-1"); !d.Auth.Primary.Equal(key("o")) {
+		j.t.Errorf("%s: the other device can't connect", j)
+	}
+	d := j.device(east, "dev-1")
+	if !hub.SameCredential(d.Auth, hub.Auth{Type: hub.AuthSAS, Primary: key("a"), Secondary: key("z")}) {
+		j.t.Errorf("%s: the device can't connect", j)
+	}
+	if string(d.Twin.Desired) != `{"rate":1}` {
+		j.t.Errorf("%s: twin %s", j, d.Twin.Desired)
+	}
+	j.forget("other")
+	j.wait("nothing is left to do", func() bool { return j.unfinished() == 0 })
+}
+
+// forget takes a device out of the service and its hub, as operators do by hand.
+func (j *journey) forget(id string) {
+	j.t.Helper()
+	j.need(j.store.Registrations().Delete(j.ctx, scopeID, dps.RegistrationID(id), enrollment.Precondition{}))
+	j.need(j.hubs[west].Delete(j.ctx, "dev-1", "*"))
+}
+
+// unfinished counts assigning operations and outbox entries, those of the future too.
+// Entries are claimed for no time by it: ask when there should be none.
+func (w *world) unfinished() int {
+	w.t.Helper()
+	far := w.clock().Add(24 * time.Hour)
+	operations, err := w.store.Registrations().Expired(w.ctx, far, 100)
+	w.need(err)
+	removals, err := w.store.Registrations().ClaimRemovals(w.ctx, far, w.clock(), 100)
+	w.need(err)
+	return len(operations) + len(removals)
+}
