@@ -85,6 +85,7 @@ type fleetTarget struct {
 	address string
 	roots   *x509.CertPool
 	expect  []byte // in the answer's body
+	refused bool   // the answer is to be a refusal
 }
 
 // bootTime bounds one device's boot.
@@ -133,11 +134,11 @@ func (d device) boot(ctx context.Context, t fleetTarget, from *connections) erro
 		return err
 	}
 	defer conn.Close() //nolint:errcheck // answered or given up
-	return d.ask(ctx, conn, t.expect)
+	return d.ask(ctx, conn, t)
 }
 
 // ask sends the request and checks the answer.
-func (d device) ask(ctx context.Context, conn *tls.Conn, expect []byte) error {
+func (d device) ask(ctx context.Context, conn *tls.Conn, t fleetTarget) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		if err := conn.SetDeadline(deadline); err != nil {
 			return fmt.Errorf("set deadline: %w", err)
@@ -155,7 +156,7 @@ func (d device) ask(ctx context.Context, conn *tls.Conn, expect []byte) error {
 	if err != nil {
 		return fmt.Errorf("read answer: %w", err)
 	}
-	if answer.StatusCode >= 300 || !bytes.Contains(body, expect) {
+	if (answer.StatusCode >= 300) != t.refused || !bytes.Contains(body, t.expect) {
 		return fmt.Errorf("unexpected answer: %s: %s", answer.Status, body)
 	}
 	return nil
