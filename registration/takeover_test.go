@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	east = "h-east.example"
-	west = "h-west.example"
+	east  = "h-east.example"
+	west  = "h-west.example"
+	north = "h-north.example"
 )
 
 // sweeping are the settings of a replica that takes up what others left.
