@@ -97,6 +97,13 @@ func (m *mortal) pass(where string) bool {
 	return m.halt
 }
 
+// fell tells at which border the replica went down.
+func (m *mortal) fell() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.where
+}
+
 func (m *mortal) isDown() bool {
 	select {
 	case <-m.struck:

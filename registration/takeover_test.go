@@ -76,7 +76,7 @@ type journey struct {
 	polls  int
 }
 
-func (j *journey) String() string { return fmt.Sprintf("border %d (%s)", j.first.n, j.first.where) }
+func (j *journey) String() string { return fmt.Sprintf("border %d (%s)", j.first.n, j.first.fell()) }
 
 // wait polls; when the first replica is down, another sweeps. Time flies, but leaves
 // the workers some real time for each lease.
