@@ -48,7 +48,7 @@ func (w *world) mortal(n int, halt bool) *mortal {
 	w.t.Helper()
 	m := &mortal{n: n, halt: halt, struck: make(chan struct{}), wake: make(chan struct{})}
 	s := w.settings
-	s.Sweep = time.Millisecond
+	s.Sweep = sweeping.Sweep
 	m.Registrar = registration.New(registration.Deps{
 		Store: mortalStore{w.store.Registrations(), m}, Scopes: w.store.Scopes(), Entries: w.store.Enrollments(),
 		Resolver: enrollment.NewResolver(attestation.NewVerifier(w.clock)), Observer: silent{}, Log: zap.NewNop(),
@@ -95,6 +95,13 @@ func (m *mortal) pass(where string) bool {
 	}
 	<-m.wake
 	return m.halt
+}
+
+// fell tells at which border the replica went down.
+func (m *mortal) fell() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.where
 }
 
 func (m *mortal) isDown() bool {

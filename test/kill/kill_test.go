@@ -135,7 +135,7 @@ func dice(kind, n int) *mathrand.Rand {
 // reap kills and halts one replica again and again, and leaves it running.
 func (w *world) reap(ctx context.Context, t *testing.T, r *replica, rng *mathrand.Rand) {
 	for ctx.Err() == nil {
-		sleep(time.Duration(100+rng.IntN(1200)) * time.Millisecond)
+		sleep(time.Duration(50+rng.IntN(800)) * time.Millisecond)
 		if rng.IntN(6) == 0 {
 			w.counts.halts.Add(1)
 			r.halt(lease + time.Duration(rng.IntN(1500))*time.Millisecond)
