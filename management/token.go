@@ -14,6 +14,9 @@ import (
 const (
 	adminTokenSetting = "admin-token"
 	adminTokenSize    = 32 // bytes, random
+	// adminTokenPrefix lets scanners for leaked secrets know a token, and keeps it from
+	// beginning with a dash, which command lines take for a flag.
+	adminTokenPrefix = "dps_"
 )
 
 // EnsureAdminToken makes the admin token at the first start and returns its text; of
@@ -63,7 +66,7 @@ func (s *Service) newToken() (token string, digest []byte, err error) {
 	if _, err := io.ReadFull(s.d.Rand, raw); err != nil {
 		return "", nil, fmt.Errorf("make admin token: %w", err)
 	}
-	token = base64.RawURLEncoding.EncodeToString(raw)
+	token = adminTokenPrefix + base64.RawURLEncoding.EncodeToString(raw)
 	sum := sha256.Sum256([]byte(token))
 	return token, sum[:], nil
 }
