@@ -59,8 +59,13 @@ func crossBorder(t *testing.T, n int, halt bool) (struck bool) {
 	}
 	j.check()
 	if j.first.isDown() && halt {
+		before := j.row("dev-1")
 		j.first.goOn()
 		j.check()
+		if after := j.row("dev-1"); after.ETag != before.ETag {
+			t.Errorf("%s: the stale replica wrote %s in %q over %s in %q", j,
+				after.Operation.Status, after.Assignment.Hub, before.Operation.Status, before.Assignment.Hub)
+		}
 	}
 	return j.first.isDown()
 }
@@ -141,7 +146,10 @@ func (j *journey) check() {
 	if d := j.device(west, "dev-1"); !d.Auth.Primary.Equal(key("o")) {
 		j.t.Errorf("%s: the other device can't connect", j)
 	}
-	d := j.device(east, "dev-1")
+	d, row := j.device(east, "dev-1"), j.row("dev-1")
+	if row.Operation.Status != registration.Assigned || row.Assignment.Hub != east || row.Assignment.GenerationID != d.GenerationID {
+		j.t.Errorf("%s: the record does not point to the device: %+v", j, row.Assignment)
+	}
 	if !hub.SameCredential(d.Auth, hub.Auth{Type: hub.AuthSAS, Primary: key("a"), Secondary: key("z")}) {
 		j.t.Errorf("%s: the device can't connect", j)
 	}
