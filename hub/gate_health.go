@@ -62,7 +62,7 @@ func (g *Gate) shut() (bool, time.Duration) {
 // expectedDelay estimates a newcomer's wait: for the hub to stop throttling, for
 // tokens, and for a place among the calls in flight. mu is held.
 func (g *Gate) expectedDelay() time.Duration {
-	calls := len(g.waiting)/g.maxBulk + 1 // until the newcomer's
+	calls := g.callsWaiting() + 1 // until the newcomer's
 	delay := max(0, g.throttledUntil.Sub(g.now()))
 	if g.bucket != nil {
 		delay = max(delay, g.untilTokens(float64(calls)))
@@ -71,6 +71,20 @@ func (g *Gate) expectedDelay() time.Duration {
 		return delay
 	}
 	return max(delay, g.usual*time.Duration(calls)/time.Duration(g.concurrency), g.longest())
+}
+
+// callsWaiting returns in how many calls the queue will go out. mu is held.
+func (g *Gate) callsWaiting() int {
+	if g.maxBulk == 1 {
+		return len(g.waiting)
+	}
+	shared := 0
+	for _, c := range g.waiting {
+		if c.shared {
+			shared++
+		}
+	}
+	return len(g.waiting) - shared + shared/g.maxBulk
 }
 
 // longest returns the age of the oldest call in flight: when all places are taken by

@@ -262,27 +262,54 @@ func TestUnlinkedInMidOperation(t *testing.T) {
 	}
 }
 
-// TestNobodyQueuesPastTheLease: a metered hub with more devices than it takes within a
-// lease serves them all, each in one attempt that reaches it.
+// TestNobodyQueuesPastTheLease: of more devices than a metered hub takes within a lease
+// those that would come too late are put off. In the queue they would be taken up by
+// every sweep past the lease, and queued again behind the others.
 func TestNobodyQueuesPastTheLease(t *testing.T) {
 	t.Parallel()
-	settings := atOnce
-	w := newWorld(t, options{hubs: []string{east}, settings: settings, link: func(l *hub.Linked) { l.IdentityRate = 60 }})
-	const devices = 120
+	const devices, burst, half = 60, 6, 30 // identity operations within half a lease
+	w := newWorld(t, options{hubs: []string{east}, settings: atOnce, link: func(l *hub.Linked) { l.IdentityRate = 60 }})
 	for i := range devices {
-		id := deviceName(i)
-		e := keyed(id, key("a"))
-		e.Settings.InitialTwin = nil
-		w.individual(e)
-		w.register(w.signed(id, key("a")))
+		w.individual(keyed(deviceName(i), key("a")))
+		w.register(w.signed(deviceName(i), key("a")))
 	}
-	w.replica(registration.Settings{Sweep: 2 * time.Millisecond})
-	w.flies("all are assigned", func() bool { return len(w.hubs[east].DeviceIDs()) == devices })
 	for i := range devices {
-		w.ended(deviceName(i))
+		w.flies("the first registration", func() bool { return w.row(deviceName(i)).Operation.Status == registration.Assigned })
 	}
-	if stats := w.hubs[east].Stats(); stats.Created != devices {
-		t.Errorf("%+v", stats)
+	for i := range devices { // a credential that differs is no bulk call
+		w.individual(keyed(deviceName(i), key("b")))
+		w.register(w.signed(deviceName(i), key("b")))
+	}
+	w.eventually("the late ones are put off", func() bool {
+		soon, err := w.store.Registrations().Expired(w.ctx, w.clock().Add(50*time.Second), devices)
+		w.need(err)
+		return len(soon) >= devices-burst-half-2
+	})
+}
+
+// TestWorkInHandIsNotSwept: a replica does not take over from itself.
+func TestWorkInHandIsNotSwept(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{hubs: []string{east, west}})
+	r := w.replica(registration.Settings{Sweep: 2 * time.Millisecond, AssignWait: -1})
+	w.individual(onto(east))
+	other := keyed("other", key("o"))
+	other.Settings.Hubs = []string{west}
+	w.individual(other)
+	release := w.hubs[east].Block()
+	defer release()
+	if _, err := r.Register(w.ctx, w.signed("dev-1", key("a"))); err != nil {
+		t.Fatal(err)
+	}
+	w.calling(east, 1)
+	w.hubs[west].FailNext(3, dps.HubUnavailable)
+	if _, err := r.Register(w.ctx, w.signed("other", key("o"))); err != nil {
+		t.Fatal(err)
+	}
+	w.calling(west, 3)
+	w.flies("the sweep has been here", func() bool { return w.row("other").Operation.Status == registration.Assigned })
+	if got := w.row("dev-1").Operation.Attempt; got != 1 {
+		t.Errorf("attempt %d of what is in hand", got)
 	}
 }
 

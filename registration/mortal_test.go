@@ -27,11 +27,12 @@ type mortal struct {
 	mu     sync.Mutex
 	passed int
 	where  string
+	woke   time.Time
 	struck chan struct{} // closed at the n-th step
 	wake   chan struct{} // closed when all may go on, or be cleaned up
 }
 
-// steps are what a dying or stopped replica can do no more.
+// mortalStore and mortalHub are what a replica works with, with borders.
 type mortalStore struct {
 	registration.Store
 	m *mortal
@@ -75,6 +76,7 @@ func (m *mortal) goOn() {
 	select {
 	case <-m.wake:
 	default:
+		m.woke = time.Now()
 		close(m.wake)
 	}
 }
@@ -189,11 +191,12 @@ func (s mortalStore) CompleteRemoval(ctx context.Context, r registration.Removal
 	return write(s.m, "CompleteRemoval", func() (bool, error) { return s.Store.CompleteRemoval(ctx, r) })
 }
 
-// call is a step at a hub. A process that was stopped before it sends nothing when it
-// wakes up: the call's deadline has passed, and adapters hold to it.
-func call[T any](h mortalHub, what string, do func() (T, error)) (T, error) {
+// call is a step at a hub. A call under way when the process was stopped sends nothing
+// more when it wakes up: its deadline has passed, and adapters hold to it. One that
+// begins afterwards has a deadline of its own.
+func call[T any](ctx context.Context, h mortalHub, what string, do func() (T, error)) (T, error) {
 	return step(h.m, what+" at "+h.name, func() (T, error) {
-		if h.m.isDown() {
+		if h.m.overslept(ctx) {
 			var none T
 			return none, dps.Errorf(dps.HubUnavailable, "the deadline has passed")
 		}
@@ -201,15 +204,26 @@ func call[T any](h mortalHub, what string, do func() (T, error)) (T, error) {
 	})
 }
 
+// overslept reports whether a call began before the replica woke up.
+func (m *mortal) overslept(ctx context.Context) bool {
+	if !m.isDown() {
+		return false
+	}
+	deadline, _ := ctx.Deadline()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return deadline.Add(-hub.DefaultCallTimeout).Before(m.woke)
+}
+
 func (h mortalHub) Get(ctx context.Context, id string) (hub.Device, error) {
-	return call(h, "Get", func() (hub.Device, error) { return h.Registry.Get(ctx, id) })
+	return call(ctx, h, "Get", func() (hub.Device, error) { return h.Registry.Get(ctx, id) })
 }
 
 func (h mortalHub) Put(ctx context.Context, want hub.Want) (hub.Placed, error) {
-	return call(h, "Put", func() (hub.Placed, error) { return h.Registry.Put(ctx, want) })
+	return call(ctx, h, "Put", func() (hub.Placed, error) { return h.Registry.Put(ctx, want) })
 }
 
 func (h mortalHub) Delete(ctx context.Context, id, ifMatch string) error {
-	_, err := call(h, "Delete", func() (struct{}, error) { return struct{}{}, h.Registry.Delete(ctx, id, ifMatch) })
+	_, err := call(ctx, h, "Delete", func() (struct{}, error) { return struct{}{}, h.Registry.Delete(ctx, id, ifMatch) })
 	return err
 }
