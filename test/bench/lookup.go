@@ -39,8 +39,8 @@ type population struct {
 	admit, register []float64
 }
 
-// lookup measures bar 6.
-func lookup(ctx context.Context, l *lab) (err error) {
+// measureLookup measures bar 6.
+func measureLookup(ctx context.Context, l *lab) (err error) {
 	pg, err := startPostgres(ctx)
 	if err != nil {
 		return err
