@@ -23,24 +23,24 @@ const maxConfigReloads = 3
 
 // admit reads what decides about the device and holds it to that. Without a proof the
 // error is [dps.Unauthorized], also for an unknown scope.
-func (r *Registrar) admit(ctx context.Context, req Request) (admission, error) {
+func (r *Registrar) admit(ctx context.Context, req Request) (*admission, error) {
 	cfg, err := r.configs.get(ctx, req.Scope)
 	if err != nil {
-		return admission{}, unknownScope(err)
+		return nil, unknownScope(err)
 	}
 	for range maxConfigReloads {
 		snapshot, err := r.store.Admit(ctx, admitQuery(req, cfg))
 		if err != nil {
-			return admission{}, unknownScope(err)
+			return nil, unknownScope(err)
 		}
 		if snapshot.ConfigVersion == cfg.Version {
 			return r.resolve(req, cfg, snapshot)
 		}
 		if cfg, err = r.configs.load(ctx, req.Scope); err != nil {
-			return admission{}, unknownScope(err)
+			return nil, unknownScope(err)
 		}
 	}
-	return admission{}, dps.Errorf(dps.Unavailable, "the scope's configuration is changing; try again")
+	return nil, dps.Errorf(dps.Unavailable, "the scope's configuration is changing; try again")
 }
 
 func admitQuery(req Request, cfg *config) AdmitQuery {
@@ -52,16 +52,16 @@ func admitQuery(req Request, cfg *config) AdmitQuery {
 	return q
 }
 
-func (r *Registrar) resolve(req Request, cfg *config, s Snapshot) (admission, error) {
+func (r *Registrar) resolve(req Request, cfg *config, s Snapshot) (*admission, error) {
 	match, proof, err := r.resolver.Resolve(enrollment.Question{
 		Candidates: s.Candidates, Evidence: req.Evidence, Trust: cfg.trust,
 		Subject:            attestation.Subject{Scope: cfg.Scope.ID, ID: req.ID},
 		TrustInlineSigning: cfg.Scope.TrustInlineSigning,
 	})
 	if err != nil {
-		return admission{}, err
+		return nil, err
 	}
-	return admission{config: cfg, match: match, proof: proof, current: s.Current}, nil
+	return &admission{config: cfg, match: match, proof: proof, current: s.Current}, nil
 }
 
 // unknownScope hides whether a scope exists: a stranger sees what a wrong key sees.

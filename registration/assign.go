@@ -15,22 +15,22 @@ import (
 // flight is an operation that this process is carrying out.
 type flight struct {
 	done   chan struct{} // closed at the end
-	result Registration  // valid when done is closed
+	result *Registration // valid when done is closed
 }
 
-// assignAndWait starts the operation's flight and waits for it, unless its hub would
-// keep the device waiting for longer than a request may take.
-func (r *Registrar) assignAndWait(ctx context.Context, reg Registration, a admission) (Result, error) {
-	f := r.launch(ctx, reg, a.config)
-	if f == nil || r.hubIsSlow(reg, a) {
-		return r.result(reg, a), nil
+// assign starts the operation's flight and returns it, or nil when its hub would keep
+// the device waiting for longer than a request may take.
+func (r *Registrar) assign(ctx context.Context, p *pending) *flight {
+	f := r.launch(ctx, p.registration, p.admission.config)
+	if f == nil || r.hubIsSlow(p.registration, p.admission) {
+		return nil
 	}
-	return r.await(ctx, f, reg, a), nil
+	return f
 }
 
 // hubIsSlow reports whether waiting makes no sense: an open breaker, or a queue that
 // takes longer than AssignWait.
-func (r *Registrar) hubIsSlow(reg Registration, a admission) bool {
+func (r *Registrar) hubIsSlow(reg *Registration, a *admission) bool {
 	link, ok := a.config.linked(reg.Operation.Hub)
 	if !ok {
 		return false
@@ -43,41 +43,38 @@ func (r *Registrar) hubIsSlow(reg Registration, a admission) bool {
 	return health.Open || health.ExpectedDelay > r.settings.AssignWait
 }
 
-// waitFor answers from an operation in flight: in this process it waits, from another
-// replica's it takes what is stored.
-func (r *Registrar) waitFor(ctx context.Context, reg Registration, a admission) Result {
+// inHand returns the operation's flight in this process; nil when another replica
+// carries it out, and what is stored is all that is known.
+func (r *Registrar) inHand(reg *Registration) *flight {
 	r.mu.Lock()
-	f := r.flights[reg.Operation.ID]
-	r.mu.Unlock()
-	if f == nil {
-		return r.result(reg, a)
-	}
-	return r.await(ctx, f, reg, a)
+	defer r.mu.Unlock()
+	return r.flights[reg.Operation.ID]
 }
 
-func (r *Registrar) await(ctx context.Context, f *flight, reg Registration, a admission) Result {
-	if r.settings.AssignWait < 0 {
-		return r.result(reg, a)
+// await returns when the flight has ended and its result is known, at the latest after
+// AssignWait.
+func (r *Registrar) await(ctx context.Context, p *pending) {
+	if p.flight == nil || r.settings.AssignWait < 0 {
+		return
 	}
 	timer := time.NewTimer(r.settings.AssignWait)
 	defer timer.Stop()
 	select {
-	case <-f.done:
-		return r.result(f.result, a)
+	case <-p.flight.done:
+		p.registration = p.flight.result
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	return r.result(reg, a)
 }
 
 // launch carries an operation out in the background; nil when this process has its
 // hands full, and then the sweep of whichever replica has not takes it up. cfg is the
 // scope's configuration when the store has just confirmed it, else nil.
-func (r *Registrar) launch(ctx context.Context, reg Registration, cfg *config) *flight {
+func (r *Registrar) launch(ctx context.Context, reg *Registration, cfg *config) *flight {
 	select {
 	case r.slots <- struct{}{}:
 	default:
-		if _, err := r.store.Defer(ctx, reg, r.now()); err != nil { // its lease ends by itself
+		if _, err := r.store.Defer(ctx, *reg, r.now()); err != nil { // its lease ends by itself
 			r.log.Warn("give operation back", zap.Error(err))
 		}
 		return nil
@@ -88,10 +85,11 @@ func (r *Registrar) launch(ctx context.Context, reg Registration, cfg *config) *
 	r.mu.Unlock()
 	// The work belongs to the stored operation, not to the request that began it.
 	ctx = context.WithoutCancel(ctx)
+	id, w := reg.Operation.ID, &work{r: r, reg: *reg, config: cfg}
 	r.working.Go(func() {
-		f.result = r.carryOut(ctx, &work{r: r, reg: reg, config: cfg})
+		f.result = r.carryOut(ctx, w)
 		r.mu.Lock()
-		delete(r.flights, reg.Operation.ID)
+		delete(r.flights, id)
 		r.mu.Unlock()
 		close(f.done)
 		<-r.slots
@@ -99,29 +97,37 @@ func (r *Registrar) launch(ctx context.Context, reg Registration, cfg *config) *
 	return f
 }
 
-// inHand reports whether this process is carrying the operation out.
-func (r *Registrar) inHand(id dps.OperationID) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.flights[id] != nil
-}
-
 // carryOut makes the device in its hub and commits the outcome. It returns the row as
 // far as it is known here.
-func (r *Registrar) carryOut(ctx context.Context, w *work) Registration {
+func (r *Registrar) carryOut(ctx context.Context, w *work) *Registration {
 	began := r.now()
 	placed, err := w.place(ctx)
-	took := r.now().Sub(began)
+	return r.conclude(ctx, w, outcome{placed: placed, err: err, took: r.now().Sub(began)})
+}
+
+// outcome is what came of a hub write.
+type outcome struct {
+	placed hub.Placed
+	err    error
+	took   time.Duration
+}
+
+// conclude commits what an attempt came to. It is no part of carryOut, on whose stack
+// thousands of operations wait for their hub.
+func (r *Registrar) conclude(ctx context.Context, w *work, out outcome) *Registration {
+	var now Registration
 	switch {
-	case errors.Is(err, errLeaseLost):
-		return r.stored(ctx, w.reg)
-	case dps.Is(err, dps.HubFull):
-		return r.chooseAgain(ctx, w)
-	case err != nil && retryable(err) && r.now().Before(r.deadline(ctx, w.reg)):
-		return r.putOff(ctx, w.reg, err)
+	case errors.Is(out.err, errLeaseLost):
+		now = r.stored(ctx, w.reg)
+	case dps.Is(out.err, dps.HubFull):
+		now = r.chooseAgain(ctx, w)
+	case out.err != nil && retryable(out.err) && r.now().Before(r.deadline(ctx, w.reg)):
+		now = r.putOff(ctx, w.reg, out.err)
+	default:
+		end, removals := w.ended(out.placed, out.err, out.took)
+		now = r.finish(ctx, end, removals, out.err)
 	}
-	end, removals := w.ended(placed, err, took)
-	return r.finish(ctx, end, removals, err)
+	return &now
 }
 
 // deadline returns until when an operation may go on. Polls move it while an attempt is

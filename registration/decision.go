@@ -46,7 +46,7 @@ func withOutcome(stored json.RawMessage, outcome string, hubCallMS, attempts int
 	return d.encode()
 }
 
-func reprovisionText(a admission, req Request) string {
+func reprovisionText(a *admission, req Request) string {
 	if a.current == nil || a.current.Assignment.Hub == "" {
 		return "first assignment"
 	}

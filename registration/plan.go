@@ -13,12 +13,11 @@ import (
 )
 
 // plan makes the row that begins (or at once ends) a device's operation.
-func (r *Registrar) plan(ctx context.Context, req Request, a admission) (Start, error) {
-	row, err := r.newRow(req, a)
-	if err != nil {
-		return Start{}, err
+func (r *Registrar) plan(ctx context.Context, req Request, a *admission) (*Start, error) {
+	s := &Start{}
+	if err := r.newRow(&s.Registration, req, a); err != nil {
+		return nil, err
 	}
-	s := Start{Registration: row}
 	if a.current != nil {
 		s.Previous, s.PreviousAttempt = a.current.Operation.ID, a.current.Operation.Attempt
 	}
@@ -33,7 +32,7 @@ func (r *Registrar) plan(ctx context.Context, req Request, a admission) (Start, 
 	why := decision{Entry: a.match.Ref, Proof: a.proof.Kind, Reprovision: reprovisionText(a, req)}
 	if err := choose(ctx, &s.Registration, req, a, &why); err != nil {
 		if dps.CodeOf(err) == dps.Internal {
-			return Start{}, err
+			return nil, err
 		}
 		s.fail(err)
 	}
@@ -41,15 +40,15 @@ func (r *Registrar) plan(ctx context.Context, req Request, a admission) (Start, 
 	return s, nil
 }
 
-// newRow returns the row with a new operation that has no hub yet. The spelling of
+// newRow fills in the row with a new operation that has no hub yet. The spelling of
 // the ID, the creation time and the last assignment are kept from the current row.
-func (r *Registrar) newRow(req Request, a admission) (Registration, error) {
+func (r *Registrar) newRow(row *Registration, req Request, a *admission) error {
 	now := r.now()
 	id, err := r.newOperationID()
 	if err != nil {
-		return Registration{}, err
+		return err
 	}
-	row := Registration{Scope: a.config.Scope.ID, ID: req.ID, Created: now, Updated: now}
+	row.Scope, row.ID, row.Created, row.Updated = a.config.Scope.ID, req.ID, now, now
 	row.Operation = Operation{
 		ID: id, Attempt: 1, Status: Assigning, Started: now, APIVersion: req.APIVersion,
 		LeaseUntil: now.Add(r.settings.Lease), Deadline: now.Add(r.settings.OperationTTL),
@@ -60,7 +59,7 @@ func (r *Registrar) newRow(req Request, a admission) (Registration, error) {
 		row.ID, row.Created, row.Assignment = cur.ID, cur.Created, cur.Assignment
 		row.Operation.Attempt = cur.Operation.Attempt + 1
 	}
-	return row, nil
+	return nil
 }
 
 // end makes the start's operation final.
@@ -76,7 +75,7 @@ func (s *Start) fail(err error) {
 }
 
 // choose settles hub, device ID, credential, twin and what the hub write may do.
-func choose(ctx context.Context, row *Registration, req Request, a admission, why *decision) error {
+func choose(ctx context.Context, row *Registration, req Request, a *admission, why *decision) error {
 	was := row.Assignment
 	how := reprovisionOf(a.match.Settings.Reprovision, req.APIVersion)
 	if was.Hub != "" && how == never {
@@ -108,7 +107,7 @@ func choose(ctx context.Context, row *Registration, req Request, a admission, wh
 
 // stay keeps a device where it was first put. When that hub is not linked any more the
 // stored assignment is returned as it is, for nothing can be verified.
-func stay(row *Registration, a admission, was Assignment, why *decision) error {
+func stay(row *Registration, a *admission, was Assignment, why *decision) error {
 	link, ok := a.config.linked(was.Hub)
 	if !ok {
 		why.Reason = "stays on its hub, which is not linked any more"
@@ -122,7 +121,7 @@ func stay(row *Registration, a admission, was Assignment, why *decision) error {
 // keep is a further registration on the same hub: with an unchanged credential no hub
 // call is made, unless the hub takes calls freely and can be asked whether the
 // identity still exists.
-func keep(row *Registration, a admission, link hub.Linked, deviceID string) error {
+func keep(row *Registration, a *admission, link hub.Linked, deviceID string) error {
 	was := row.Assignment
 	row.Operation.Substatus = Reprovisioned
 	if err := want(row, a, link, deviceID, hub.Ensure); err != nil {
@@ -209,7 +208,7 @@ func holds(names []string, name string) bool {
 }
 
 // want fills in the identity that the hub shall hold.
-func want(row *Registration, a admission, link hub.Linked, deviceID string, mode hub.Mode) error {
+func want(row *Registration, a *admission, link hub.Linked, deviceID string, mode hub.Mode) error {
 	auth, err := authOf(a, link)
 	if err != nil {
 		return err
@@ -224,7 +223,7 @@ func want(row *Registration, a admission, link hub.Linked, deviceID string, mode
 
 // authOf turns what the device proved into what the hub shall accept: the same keys,
 // or the presented certificate ("after provisioning", hub credentials).
-func authOf(a admission, link hub.Linked) (hub.Auth, error) {
+func authOf(a *admission, link hub.Linked) (hub.Auth, error) {
 	switch m := a.match.Mechanism.(type) {
 	case attestation.SymmetricKey:
 		return hub.Auth{Type: hub.AuthSAS, Primary: m.Primary, Secondary: m.Secondary}, nil

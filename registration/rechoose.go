@@ -29,7 +29,7 @@ func (r *Registrar) chooseAgain(ctx context.Context, w *work) Registration {
 	case !begun.Won || begun.Held:
 		return r.stored(ctx, reg)
 	}
-	return r.carryOut(ctx, &work{r: r, reg: begun.Registration})
+	return *r.carryOut(ctx, &work{r: r, reg: begun.Registration})
 }
 
 // giveUp ends an operation that found no other hub; for now, when that is the store's

@@ -128,16 +128,35 @@ func New(d Deps) *Registrar {
 // (no proof), [dps.ConcurrentChange] (a different request of the same device is in
 // flight), [dps.Unavailable].
 func (r *Registrar) Register(ctx context.Context, req Request) (Result, error) {
-	a, err := r.admit(ctx, req)
+	p, err := r.start(ctx, req)
 	if err != nil {
 		return Result{}, err
+	}
+	r.await(ctx, p)
+	return r.result(p.registration, p.admission), nil
+}
+
+// pending is a record and a request that wants to hear what becomes of it. Requests
+// wait with it, and with little else on their stacks: thousands do at once.
+type pending struct {
+	registration *Registration // as far as the request knows
+	admission    *admission
+	flight       *flight // nil: there is nothing to wait for here
+}
+
+// start admits the device and commits the beginning of its operation, or finds the one
+// in flight.
+func (r *Registrar) start(ctx context.Context, req Request) (*pending, error) {
+	a, err := r.admit(ctx, req)
+	if err != nil {
+		return nil, err
 	}
 	if inFlight(a.current) && !a.match.Disabled {
 		return r.join(ctx, req, a)
 	}
 	start, err := r.plan(ctx, req, a)
 	if err != nil {
-		return Result{}, err
+		return nil, err
 	}
 	return r.begin(ctx, start, a)
 }
@@ -145,47 +164,49 @@ func (r *Registrar) Register(ctx context.Context, req Request) (Result, error) {
 func inFlight(cur *Registration) bool { return cur != nil && cur.Operation.Status == Assigning }
 
 // begin commits the start and, if it is not final already, carries it out.
-func (r *Registrar) begin(ctx context.Context, start Start, a admission) (Result, error) {
-	begun, err := r.store.Begin(ctx, start, r.now())
+func (r *Registrar) begin(ctx context.Context, start *Start, a *admission) (*pending, error) {
+	begun, err := r.commit(ctx, start)
 	if dps.Is(err, dps.DeviceIDTaken) {
 		start.fail(err)
-		begun, err = r.store.Begin(ctx, start, r.now())
+		begun, err = r.commit(ctx, start)
 	}
 	if err != nil {
-		return Result{}, fmt.Errorf("begin operation: %w", err)
+		return nil, fmt.Errorf("begin operation: %w", err)
 	}
 	if !begun.Won {
-		return r.lost(ctx, start, begun.Registration, a)
+		return r.lost(start, &begun.Registration, a)
 	}
-	if begun.Registration.Operation.Status != Assigning || begun.Held {
-		return r.result(begun.Registration, a), nil
+	p := &pending{registration: &begun.Registration, admission: a}
+	if begun.Registration.Operation.Status == Assigning && !begun.Held {
+		p.flight = r.assign(ctx, p)
 	}
-	return r.assignAndWait(ctx, begun.Registration, a)
+	return p, nil
+}
+
+func (r *Registrar) commit(ctx context.Context, start *Start) (*Begun, error) {
+	begun, err := r.store.Begin(ctx, *start, r.now())
+	return &begun, err
 }
 
 // lost answers a request whose row changed between read and Begin: another request of
 // the same device came first. An equal one is joined.
-func (r *Registrar) lost(ctx context.Context, start Start, now Registration, a admission) (Result, error) {
+func (r *Registrar) lost(start *Start, now *Registration, a *admission) (*pending, error) {
 	if a.match.Disabled { // told so whatever the record says; the device's next request records it
-		return r.result(start.Registration, a), nil
+		return &pending{registration: &start.Registration, admission: a}, nil
 	}
 	if now.Operation.RequestDigest != start.Registration.Operation.RequestDigest {
-		return Result{}, concurrent()
+		return nil, concurrent()
 	}
-	if now.Operation.Status != Assigning {
-		return r.result(now, a), nil
-	}
-	return r.waitFor(ctx, now, a), nil
+	return &pending{registration: now, admission: a, flight: r.inHand(now)}, nil
 }
 
 // join answers a request while an operation of the device is in flight.
-func (r *Registrar) join(ctx context.Context, req Request, a admission) (Result, error) {
-	cur := *a.current
-	if cur.Operation.RequestDigest != digest(req, a.proof, a.match.Settings.ETag) {
-		return Result{}, concurrent()
+func (r *Registrar) join(ctx context.Context, req Request, a *admission) (*pending, error) {
+	if a.current.Operation.RequestDigest != digest(req, a.proof, a.match.Settings.ETag) {
+		return nil, concurrent()
 	}
-	r.extend(ctx, cur)
-	return r.waitFor(ctx, cur, a), nil
+	r.extend(ctx, a.current)
+	return &pending{registration: a.current, admission: a, flight: r.inHand(a.current)}, nil
 }
 
 func concurrent() error {
@@ -202,11 +223,13 @@ func (r *Registrar) Operation(ctx context.Context, req Request, id dps.Operation
 	if a.current == nil || a.current.Operation.ID != id {
 		return Result{}, dps.Errorf(dps.OperationNotFound, "the registration has no such operation")
 	}
-	if !inFlight(a.current) {
-		return r.result(*a.current, a), nil
+	p := &pending{registration: a.current, admission: a}
+	if inFlight(a.current) {
+		r.extend(ctx, a.current)
+		p.flight = r.inHand(a.current)
 	}
-	r.extend(ctx, *a.current)
-	return r.waitFor(ctx, *a.current, a), nil
+	r.await(ctx, p)
+	return r.result(p.registration, p.admission), nil
 }
 
 // Lookup answers a device that asks for its registration. Errors: as Register, and
@@ -219,29 +242,29 @@ func (r *Registrar) Lookup(ctx context.Context, req Request) (Result, error) {
 	if a.current == nil {
 		return Result{}, dps.Errorf(dps.RegistrationNotFound, "the device has not registered")
 	}
-	return r.result(*a.current, a), nil
+	return r.result(a.current, a), nil
 }
 
 // extend moves the deadline of an operation whose device still asks, at most once in
 // half its life. Failing is harmless: the next poll tries again.
-func (r *Registrar) extend(ctx context.Context, reg Registration) {
+func (r *Registrar) extend(ctx context.Context, reg *Registration) {
 	deadline := r.now().Add(r.settings.OperationTTL)
 	if deadline.Sub(reg.Operation.Deadline) < r.settings.OperationTTL/2 {
 		return
 	}
-	if err := r.store.Extend(ctx, reg, deadline); err != nil {
+	if err := r.store.Extend(ctx, *reg, deadline); err != nil {
 		r.log.Debug("extend operation", zap.Error(err))
 	}
 }
 
 // result shows a record to its device: a disabled entry is told at once, whatever the
 // record says.
-func (r *Registrar) result(reg Registration, a admission) Result {
+func (r *Registrar) result(reg *Registration, a *admission) Result {
+	res := Result{Registration: *reg, Enrollment: entryText(a.match.Ref)}
 	if a.match.Disabled {
-		reg.Operation.Status = Disabled
+		res.Registration.Operation.Status = Disabled
 	}
-	res := Result{Registration: reg, Enrollment: entryText(a.match.Ref)}
-	if reg.Operation.Status == Assigning {
+	if res.Registration.Operation.Status == Assigning {
 		res.RetryAfter = r.retryAfter(reg, a)
 	}
 	return res
@@ -261,7 +284,7 @@ const (
 )
 
 // retryAfter sizes the device's pause by what its hub's queue needs.
-func (r *Registrar) retryAfter(reg Registration, a admission) time.Duration {
+func (r *Registrar) retryAfter(reg *Registration, a *admission) time.Duration {
 	wait := minRetryAfter
 	if link, ok := a.config.linked(reg.Operation.Hub); ok {
 		if gate, err := r.gates.get(link); err == nil {

@@ -158,7 +158,7 @@ func (r *Registrar) sweepOperations(ctx context.Context) error {
 		return fmt.Errorf("find expired operations: %w", err)
 	}
 	for _, reg := range expired {
-		if r.inHand(reg.Operation.ID) {
+		if r.inHand(&reg) != nil {
 			continue
 		}
 		now := r.now()
@@ -167,7 +167,7 @@ func (r *Registrar) sweepOperations(ctx context.Context) error {
 			return fmt.Errorf("claim operation: %w", err)
 		}
 		if won {
-			r.launch(ctx, claimed, nil)
+			r.launch(ctx, &claimed, nil)
 		}
 	}
 	return nil

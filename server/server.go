@@ -161,7 +161,7 @@ func (s *Server) AdminAddr() net.Addr { return s.admin.Addr() }
 // Run serves until ctx ends, then drains: it stops taking connections, lets requests
 // and assignments in flight finish within Config.Drain, and closes the store.
 func (s *Server) Run(ctx context.Context) error {
-	defer holdHeapFloor(os.Getenv)()
+	defer tuneHeap(os.Getenv)()
 	device := newHTTPServer(s.public, s.tls.deviceConfig, s.env.Log)
 	admin := newHTTPServer(s.operators, s.tls.adminConfig, s.env.Log)
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))

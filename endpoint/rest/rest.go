@@ -114,13 +114,19 @@ func (h *handler) register(c *call) error {
 	if err := c.parse(); err != nil {
 		return err
 	}
-	result, err := h.Registrar.Register(c.r.Context(), c.req)
-	if err != nil {
+	var err error
+	if c.result, err = h.Registrar.Register(c.r.Context(), c.req); err != nil {
 		return err
 	}
 	// 202 whatever the status: C# and Edge take nothing else (device HTTPS API, 4).
-	c.status, c.result, c.answer = http.StatusAccepted, result, endpoint.NewOperationStatus(result.Registration)
+	c.answerOperation(http.StatusAccepted)
 	return nil
+}
+
+// answerOperation settles the answer. It is no part of its callers, on whose stacks
+// thousands of devices wait.
+func (c *call) answerOperation(status int) {
+	c.status, c.answer = status, endpoint.NewOperationStatus(c.result.Registration)
 }
 
 func (h *handler) operation(c *call) error {
@@ -131,12 +137,11 @@ func (h *handler) operation(c *call) error {
 	if err != nil {
 		return err
 	}
-	result, err := h.Registrar.Operation(c.r.Context(), c.req, dps.OperationID(id))
-	if err != nil {
+	if c.result, err = h.Registrar.Operation(c.r.Context(), c.req, dps.OperationID(id)); err != nil {
 		return err
 	}
-	c.status, c.result, c.answer = http.StatusOK, result, endpoint.NewOperationStatus(result.Registration)
-	if result.Registration.Operation.Status == registration.Assigning {
+	c.answerOperation(http.StatusOK)
+	if c.result.Registration.Operation.Status == registration.Assigning {
 		c.status = http.StatusAccepted
 	}
 	return nil

@@ -13,9 +13,9 @@ import (
 // metrics are the figures of one Go benchmark by unit.
 type metrics map[string]float64
 
-// commit measures bars 3 and 4 with the stores' own Go benchmarks, which run group
+// measureCommit measures bars 3 and 4 with the stores' own Go benchmarks, which run group
 // commit and one commit each in turn: a pair is Begin and Finish of one device.
-func commit(ctx context.Context, l *lab) error {
+func measureCommit(ctx context.Context, l *lab) error {
 	rounds := make([]map[string]metrics, 0, l.rounds)
 	for range l.rounds {
 		round := map[string]metrics{}

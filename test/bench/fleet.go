@@ -17,8 +17,8 @@ const (
 	fleetShare = 3.0
 )
 
-// fleet boots ten thousand devices against dps dev with the command that its users have.
-func fleet(ctx context.Context, l *lab) error {
+// measureFleet boots ten thousand devices against dps dev with the command that its users have.
+func measureFleet(ctx context.Context, l *lab) error {
 	d, err := l.startDev(ctx)
 	if err != nil {
 		return err

@@ -109,9 +109,9 @@ func (d *development) enroll(ctx context.Context, key dps.Secret, factory string
 // latencyDevices is how many devices of each kind boot one after another.
 const latencyDevices = 1000
 
-// latency measures bar 5, from the first packet to the read answer: connecting and the
+// measureLatency measures bar 5, from the first packet to the read answer: connecting and the
 // device's own cryptography are in it.
-func latency(ctx context.Context, l *lab) error {
+func measureLatency(ctx context.Context, l *lab) error {
 	d, err := l.startDev(ctx)
 	if err != nil {
 		return err

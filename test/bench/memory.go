@@ -28,9 +28,9 @@ const (
 	settleRSS  = time.Second
 )
 
-// memory measures bar 7: what a device occupies in dps while it waits for a hub that
+// measureMemory measures bar 7: what a device occupies in dps while it waits for a hub that
 // hangs.
-func memory(ctx context.Context, l *lab) (err error) {
+func measureMemory(ctx context.Context, l *lab) (err error) {
 	pg, err := startPostgres(ctx)
 	if err != nil {
 		return err

@@ -30,9 +30,9 @@ type variant struct {
 	cpu, pgCPU []float64
 }
 
-// registration measures bars 1 and 2: one first boot each on a new connection, with
+// measureRegistration measures bars 1 and 2: one first boot each on a new connection, with
 // base servers and both stores in turn.
-func registration(ctx context.Context, l *lab) (err error) {
+func measureRegistration(ctx context.Context, l *lab) (err error) {
 	pg, err := startPostgres(ctx)
 	if err != nil {
 		return err

@@ -76,7 +76,7 @@ func (r *rows) Next() bool {
 	}
 	e := enrollment.Individual{
 		ID: ID(r.next), Settings: enrollment.Settings{Enabled: true, Lot: "2026-47", ETag: "0123456789abcdef0123456789abcdef", Created: written(), Updated: written()},
-		Mechanism: attestation.SymmetricKey{Primary: key(2 * r.next), Secondary: key(2*r.next + 1)},
+		Mechanism: attestation.SymmetricKey{Primary: Key(r.next), Secondary: key(2*r.next + 1)},
 	}
 	r.next++
 	r.value, r.err = r.codec.IndividualValues(r.scope, &e)
@@ -88,6 +88,9 @@ func (r *rows) Values() ([]any, error) { return r.value, r.err }
 
 // Err implements [pgx.CopyFromSource].
 func (r *rows) Err() error { return r.err }
+
+// Key is the primary key of the i-th loaded enrollment.
+func Key(i int) dps.Secret { return key(2 * i) }
 
 func key(n int) dps.Secret {
 	var raw [64]byte

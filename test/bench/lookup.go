@@ -1,0 +1,256 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	mathrand "math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/attestation"
+	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/internal/keyring"
+	"github.com/zerotouch-dps/dps/internal/testpg"
+	"github.com/zerotouch-dps/dps/internal/testpki"
+	"github.com/zerotouch-dps/dps/registration"
+	"github.com/zerotouch-dps/dps/storage"
+	"github.com/zerotouch-dps/dps/storage/query"
+	"github.com/zerotouch-dps/dps/storage/storagetest/load"
+)
+
+// admissions is how many lookups a round does at the store's interface.
+const admissions = 20_000
+
+// population is one store among whose enrollments devices are looked up, with a dps on
+// it. Each has a database of its own on one Postgres, so that all are measured in turn.
+type population struct {
+	name  string
+	plant *plant
+	store storage.Store
+	// ask is what the i-th admission of a round asks, and devices boot at dps.
+	ask     func(i int) registration.AdmitQuery
+	devices func(prefix string, n int) ([]device, error)
+	// milliseconds a call, a value per round: processor time of Postgres for an
+	// admission, of both for a registration
+	admit, register []float64
+}
+
+// measureLookup measures bar 6.
+func measureLookup(ctx context.Context, l *lab) (err error) {
+	pg, err := startPostgres(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, pg.Stop()) }()
+	h, err := l.startHubs(ctx)
+	if err != nil {
+		return err
+	}
+	defer h.stop()
+	c := &census{lab: l, pg: pg, hubs: h}
+	defer func() { err = errors.Join(err, c.close()) }()
+	sizes := []int{10_000, 1_000_000, 10_000_000}
+	if l.quick {
+		sizes = sizes[:2]
+	}
+	for _, n := range sizes {
+		if err := c.addEnrollments(ctx, n); err != nil {
+			return fmt.Errorf("%d enrollments: %w", n, err)
+		}
+	}
+	for _, n := range []int{1, 100, 10_000} {
+		if err := c.addGroups(ctx, n); err != nil {
+			return fmt.Errorf("%d groups: %w", n, err)
+		}
+	}
+	if err := c.run(ctx); err != nil {
+		return err
+	}
+	return c.report(len(sizes))
+}
+
+// census is all populations.
+type census struct {
+	lab  *lab
+	pg   *testpg.Server
+	hubs *hubs
+	from connections
+	all  []*population
+}
+
+func (c *census) close() error {
+	var errs []error
+	for _, p := range c.all {
+		p.plant.stop()
+		errs = append(errs, p.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// add starts a dps on a database that fill has filled.
+func (c *census) add(ctx context.Context, name string, fill func(ctx context.Context, s storage.Store, url string, ring *keyring.Ring) error) (*population, error) {
+	url, err := c.pg.Database(ctx, "p"+name, "")
+	if err != nil {
+		return nil, err
+	}
+	p := &population{name: name}
+	var ring *keyring.Ring
+	began := time.Now()
+	p.plant, err = c.lab.startPlant(ctx, plan{pg: c.pg, url: url, links: c.hubs.links, fill: func(ctx context.Context, s storage.Store, r *keyring.Ring) error {
+		ring = r
+		return fill(ctx, s, url, r)
+	}})
+	if err != nil {
+		return nil, err
+	}
+	if p.store, err = openStore(ctx, url, ring); err != nil {
+		p.plant.stop()
+		return nil, err
+	}
+	c.all = append(c.all, p)
+	c.lab.say("  filled %s in %.0f s", name, time.Since(began).Seconds())
+	return p, nil
+}
+
+// addEnrollments makes a population of n individual enrollments with symmetric keys.
+func (c *census) addEnrollments(ctx context.Context, n int) error {
+	p, err := c.add(ctx, fmt.Sprintf("%d_enrollments", n), func(ctx context.Context, _ storage.Store, url string, ring *keyring.Ring) error {
+		return load.Postgres(ctx, url, query.Codec{Ring: ring, Rand: rand.Reader}, scopeID, 0, n)
+	})
+	if err != nil {
+		return err
+	}
+	p.ask = func(int) registration.AdmitQuery {
+		return registration.AdmitQuery{Scope: scopeID, ID: load.ID(mathrand.IntN(n)), Anchors: []enrollment.Anchor{enrollment.PrefixAnchor("")}}
+	}
+	// Each device registers once: they are taken in the order of a permutation.
+	next := 0
+	p.devices = func(_ string, many int) ([]device, error) {
+		out := make([]device, many)
+		for i := range out {
+			at := next * 7919 % n
+			next++
+			var err error
+			if out[i], err = keyDevice(string(load.ID(at)), load.Key(at)); err != nil {
+				return nil, err
+			}
+		}
+		return out, nil
+	}
+	return nil
+}
+
+// addGroups makes a population of n groups, each bound to a factory's own certificate;
+// devices come from all of them in turn.
+func (c *census) addGroups(ctx context.Context, n int) error {
+	factories := make([]*testpki.Entity, n)
+	for i := range factories {
+		var err error
+		if factories[i], err = c.lab.pki.deviceRoot.CA(fmt.Sprintf("line %d", i), time.Now()); err != nil {
+			return err
+		}
+	}
+	p, err := c.add(ctx, fmt.Sprintf("%d_groups", n), func(ctx context.Context, s storage.Store, _ string, _ *keyring.Ring) error {
+		return each(n, func(i int) error {
+			cert := &attestation.Certificate{DER: factories[i].Cert.Raw, Info: attestation.Describe(factories[i].Cert)}
+			return putGroup(ctx, s, fmt.Sprintf("line-%d", i), attestation.X509CA{Primary: cert})
+		})
+	})
+	if err != nil {
+		return err
+	}
+	p.ask = func(i int) registration.AdmitQuery {
+		at := i % n
+		return registration.AdmitQuery{
+			Scope: scopeID, ID: dps.RegistrationID(fmt.Sprintf("ask-%d", i)), Leaf: "none",
+			Anchors: []enrollment.Anchor{enrollment.CertificateAnchor(attestation.Thumbprint(factories[at].Cert))},
+		}
+	}
+	p.devices = func(prefix string, many int) ([]device, error) {
+		return c.lab.pki.x509Devices(prefix, many, factories...)
+	}
+	return nil
+}
+
+// each calls f for 0 to n-1 from several goroutines.
+func each(n int, f func(i int) error) error {
+	var next atomic.Int64
+	var group sync.WaitGroup
+	var mu sync.Mutex
+	var failed error
+	for range waitingDevices {
+		group.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				if err := f(i); err != nil {
+					mu.Lock()
+					failed = errors.Join(failed, err)
+					mu.Unlock()
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	return failed
+}
+
+func (c *census) run(ctx context.Context) error {
+	for round := -1; round < c.lab.rounds; round++ {
+		for _, p := range c.all {
+			if err := c.round(ctx, p, round); err != nil {
+				return fmt.Errorf("%s: %w", p.name, err)
+			}
+		}
+	}
+	for _, p := range c.all { // the first round warms caches and plans
+		p.admit, p.register = p.admit[1:], p.register[1:]
+	}
+	return nil
+}
+
+func (c *census) round(ctx context.Context, p *population, round int) error {
+	before, err := c.pg.CPUSeconds()
+	if err != nil {
+		return err
+	}
+	err = each(admissions, func(i int) error {
+		got, err := p.store.Registrations().Admit(ctx, p.ask(i))
+		if err == nil && got.Individual == nil && len(got.Groups) == 0 {
+			err = errors.New("an enrollment was not found")
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	after, err := c.pg.CPUSeconds()
+	if err != nil {
+		return err
+	}
+	p.admit = append(p.admit, (after-before)*1000/admissions)
+	v := &variant{name: p.name, server: p.plant.dps, pg: c.pg, target: p.plant.fleetTarget, devices: p.devices}
+	if err := v.round(ctx, fmt.Sprintf("r%d", round+1), c.lab.devices, &c.from); err != nil {
+		return err
+	}
+	p.register = append(p.register, sums(v.cpu, v.pgCPU)[0])
+	return nil
+}
+
+// report compares each population with the smallest of its kind; the first n have
+// enrollments, the others groups.
+func (c *census) report(n int) error {
+	r := newReport(c.lab.out)
+	for _, kind := range [][]*population{c.all[:n], c.all[n:]} {
+		least := kind[0]
+		r.figure(least.name, fmt.Sprintf("admission %.4f ms of Postgres, registration %.3f ms of both", median(least.admit), median(least.register)))
+		for _, p := range kind[1:] {
+			r.atMost(p.name+": admission", ratios(p.admit, least.admit), 1.3, fmt.Sprintf("%.4f ms", median(p.admit)))
+			r.atMost(p.name+": registration", ratios(p.register, least.register), 1.3, fmt.Sprintf("%.3f ms", median(p.register)))
+		}
+	}
+	return r.flush()
+}
