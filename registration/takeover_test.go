@@ -61,6 +61,7 @@ func crossBorder(t *testing.T, n int, halt bool) (struck bool) {
 	if j.first.isDown() && halt {
 		before := j.row("dev-1")
 		j.first.goOn()
+		j.linger()
 		j.check()
 		if after := j.row("dev-1"); after.ETag != before.ETag {
 			t.Errorf("%s: the stale replica wrote %s in %q over %s in %q", j,
@@ -104,6 +105,21 @@ func (j *journey) home(id string, k dps.Secret) (at registration.Assignment) {
 		return err == nil && res.Registration.Operation.Status == registration.Assigned
 	})
 	return at
+}
+
+// linger gives a replica that woke up the time to do what it had in mind, and wants it
+// not to make the device where it has no business.
+func (j *journey) linger() {
+	j.t.Helper()
+	polls := 0
+	j.eventually("some polls have passed", func() bool {
+		polls++
+		return polls == 15
+	})
+	// The other device's request may have been halted as well: what it makes is its own.
+	if d, err := j.hubs[west].Get(j.ctx, "dev-1"); err == nil && d.Auth.Primary.Equal(key("a")) {
+		j.t.Errorf("%s: the stale replica made the device in the hub that it had left", j)
+	}
 }
 
 var errFell = errors.New("the replica fell")
