@@ -49,9 +49,9 @@ func crossBorder(t *testing.T, n int, halt bool) (struck bool) {
 	w := newWorld(t, options{hubs: []string{east, west}})
 	j := &journey{world: w, first: w.mortal(n, halt)}
 	e := keyed("dev-1", key("a"))
-	e.Settings.InitialTwin = &enrollment.InitialTwin{Desired: object(`{"rate":1}`)}
+	e.InitialTwin = &enrollment.InitialTwin{Desired: object(`{"rate":1}`)}
 	for _, host := range []string{east, west, east} {
-		e.Settings.Hubs = []string{host}
+		e.Hubs = []string{host}
 		w.individual(e)
 		if got := j.home("dev-1", key("a")); got.Hub != host {
 			t.Fatalf("%s: assigned to %s, want %s", j, got.Hub, host)
@@ -154,7 +154,7 @@ func (j *journey) try(r registration.Request) (registration.Result, error) {
 func (j *journey) check() {
 	j.t.Helper()
 	other := keyed("other", key("o"))
-	other.DeviceID, other.Settings.Hubs = "dev-1", []string{west}
+	other.DeviceID, other.Hubs = "dev-1", []string{west}
 	j.individual(other)
 	if got := j.home("other", key("o")); got.Hub != west {
 		j.t.Errorf("%s: the other device is in %s", j, got.Hub)
