@@ -163,8 +163,7 @@ const minBackoff = time.Second
 // is no shorter than what the hub asked for.
 func (r *Registrar) pauseAfter(taken time.Duration, cause error) time.Duration {
 	wait := max(minBackoff, taken)
-	var e *dps.Error
-	if errors.As(cause, &e) {
+	if e, ok := errors.AsType[*dps.Error](cause); ok {
 		wait = max(wait, e.RetryAfter)
 	}
 	return min(wait, max(minBackoff, r.settings.Lease))

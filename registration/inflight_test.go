@@ -96,7 +96,7 @@ func TestPollSeesTheOperation(t *testing.T) {
 		t.Errorf("an unknown operation: %v", err)
 	}
 	e := keyed("dev-1", key("a"))
-	e.Settings.Enabled = false
+	e.Enabled = false
 	w.individual(e)
 	if got := poll(); got != registration.Disabled {
 		t.Errorf("disabled since: %s", got)
@@ -215,10 +215,10 @@ func TestFullHubLeavesTheDeviceAtHome(t *testing.T) {
 	w.hubs[west].FailNext(1000, dps.HubFull)
 	for i := range 8 {
 		e := keyed(deviceName(i), key("a"))
-		e.Settings.Hubs = []string{east}
+		e.Hubs = []string{east}
 		w.individual(e)
 		was := w.assigned(w.signed(deviceName(i), key("a")))
-		e.Settings.Hubs = nil
+		e.Hubs = nil
 		w.individual(e)
 		if now := w.assigned(w.signed(deviceName(i), key("a"))); now.Hub != east || now.GenerationID != was.GenerationID {
 			t.Errorf("%s is in %s now", deviceName(i), now.Hub)
@@ -231,7 +231,7 @@ func TestNextHubHasTheNameTaken(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, options{hubs: []string{east, west}})
 	owner := keyed("owner", key("o"))
-	owner.DeviceID, owner.Settings.Hubs = "dev-1", []string{west}
+	owner.DeviceID, owner.Hubs = "dev-1", []string{west}
 	w.individual(owner)
 	w.assigned(w.signed("owner", key("o")))
 	w.individual(keyed("dev-1", key("a")))
@@ -245,11 +245,11 @@ func TestUnlinkedInMidOperation(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, options{hubs: []string{east, west}})
 	e := keyed("dev-1", key("a"))
-	e.Settings.Hubs = []string{east}
+	e.Hubs = []string{east}
 	w.individual(e)
 	w.hubs[east].FailNext(3, dps.HubUnavailable)
 	w.register(w.signed("dev-1", key("a")))
-	e.Settings.Hubs = nil
+	e.Hubs = nil
 	w.individual(e)
 	w.need(w.store.Scopes().DeleteHub(w.ctx, scopeID, east, enrollment.Precondition{}))
 	w.replica(sweeping)
@@ -294,7 +294,7 @@ func TestWorkInHandIsNotSwept(t *testing.T) {
 	r := w.replica(registration.Settings{Sweep: 2 * time.Millisecond, AssignWait: -1})
 	w.individual(onto(east))
 	other := keyed("other", key("o"))
-	other.Settings.Hubs = []string{west}
+	other.Hubs = []string{west}
 	w.individual(other)
 	release := w.hubs[east].Block()
 	defer release()

@@ -18,8 +18,8 @@ import (
 // onto returns dev-1's enrollment for one hub.
 func onto(host string) enrollment.Individual {
 	e := keyed("dev-1", key("a"))
-	e.Settings.Hubs = []string{host}
-	e.Settings.InitialTwin = &enrollment.InitialTwin{Desired: object(`{"rate":1}`)}
+	e.Hubs = []string{host}
+	e.InitialTwin = &enrollment.InitialTwin{Desired: object(`{"rate":1}`)}
 	return e
 }
 
@@ -60,7 +60,7 @@ func TestLateCreateIsFound(t *testing.T) {
 	w.register(w.signed("dev-1", key("a")))
 	late := w.row("dev-1").Operation.Want
 	e := onto(east)
-	e.Settings.Enabled = false
+	e.Enabled = false
 	w.individual(e)
 	if got := w.outcome(w.signed("dev-1", key("a"))); got != "disabled" {
 		t.Fatalf("status %s", got)
@@ -146,7 +146,7 @@ func TestDisabledInMidOperation(t *testing.T) {
 	w.register(w.signed("dev-1", key("a")))
 	w.calling(west, calls+1)
 	e := onto(west)
-	e.Settings.Enabled = false
+	e.Enabled = false
 	w.individual(e)
 	if got := w.outcome(w.signed("dev-1", key("a"))); got != "disabled" {
 		t.Fatalf("status %s", got)
@@ -181,7 +181,7 @@ func TestCredentialInDoubtIsWritten(t *testing.T) {
 		t.Fatal("the new key is not in the hub")
 	}
 	w.hubs[east].LoseAnswers(0)
-	off.Settings.Enabled = false
+	off.Enabled = false
 	w.individual(off)
 	w.outcome(w.signed("dev-1", key("a")))
 	w.individual(onto(east))

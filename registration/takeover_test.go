@@ -49,9 +49,9 @@ func crossBorder(t *testing.T, n int, halt bool) (struck bool) {
 	w := newWorld(t, options{hubs: []string{east, west}})
 	j := &journey{world: w, first: w.mortal(n, halt)}
 	e := keyed("dev-1", key("a"))
-	e.Settings.InitialTwin = &enrollment.InitialTwin{Desired: object(`{"rate":1}`)}
+	e.InitialTwin = &enrollment.InitialTwin{Desired: object(`{"rate":1}`)}
 	for _, host := range []string{east, west, east} {
-		e.Settings.Hubs = []string{host}
+		e.Hubs = []string{host}
 		w.individual(e)
 		if got := j.home("dev-1", key("a")); got.Hub != host {
 			t.Fatalf("%s: assigned to %s, want %s", j, got.Hub, host)
@@ -61,6 +61,7 @@ func crossBorder(t *testing.T, n int, halt bool) (struck bool) {
 	if j.first.isDown() && halt {
 		before := j.row("dev-1")
 		j.first.goOn()
+		j.linger()
 		j.check()
 		if after := j.row("dev-1"); after.ETag != before.ETag {
 			t.Errorf("%s: the stale replica wrote %s in %q over %s in %q", j,
@@ -106,6 +107,21 @@ func (j *journey) home(id string, k dps.Secret) (at registration.Assignment) {
 	return at
 }
 
+// linger gives a replica that woke up the time to do what it had in mind, and wants it
+// not to make the device where it has no business.
+func (j *journey) linger() {
+	j.t.Helper()
+	polls := 0
+	j.eventually("some polls have passed", func() bool {
+		polls++
+		return polls == 15
+	})
+	// The other device's request may have been halted as well: what it makes is its own.
+	if d, err := j.hubs[west].Get(j.ctx, "dev-1"); err == nil && d.Auth.Primary.Equal(key("a")) {
+		j.t.Errorf("%s: the stale replica made the device in the hub that it had left", j)
+	}
+}
+
 var errFell = errors.New("the replica fell")
 
 // try registers once; a replica that falls never answers.
@@ -138,7 +154,7 @@ func (j *journey) try(r registration.Request) (registration.Result, error) {
 func (j *journey) check() {
 	j.t.Helper()
 	other := keyed("other", key("o"))
-	other.DeviceID, other.Settings.Hubs = "dev-1", []string{west}
+	other.DeviceID, other.Hubs = "dev-1", []string{west}
 	j.individual(other)
 	if got := j.home("other", key("o")); got.Hub != west {
 		j.t.Errorf("%s: the other device is in %s", j, got.Hub)

@@ -33,7 +33,7 @@ func (db *database) strings(t *testing.T, query string) []string {
 	t.Helper()
 	rows, err := db.QueryContext(t.Context(), query)
 	need(t, err)
-	defer rows.Close() //nolint:errcheck // read to its end
+	defer rows.Close()
 	columns, err := rows.Columns()
 	need(t, err)
 	var out []string

@@ -63,7 +63,7 @@ func openHub(t *testing.T, name string, root *testpki.Entity, seed uint64) *badH
 		Now: time.Now, Rand: rand.Reader,
 	})
 	need(t, err)
-	h := &badHub{name: name, key: key, emulator: emulator, rng: mathrand.New(mathrand.NewPCG(seed, uint64(len(name))))} //nolint:gosec // a test's dice
+	h := &badHub{name: name, key: key, emulator: emulator, rng: mathrand.New(mathrand.NewPCG(seed, uint64(len(name))))}
 	cert := must(root.Leaf(name, time.Now(), testpki.DNSNames(name), serverUse))(t).TLS(0)
 	h.link = emulator.Link()
 	h.link.TrustedCAs, h.link.Updated = root.PEM(), time.Now()

@@ -62,7 +62,7 @@ func newWorld(t *testing.T, store string, replicas int) *world {
 	t.Helper()
 	w := &world{root: must(testpki.Root("kill root", time.Now()))(t)}
 	for i, name := range []string{"hub-a.kill.example", "hub-b.kill.example", "hub-cc.kill.example"} {
-		w.hubs = append(w.hubs, openHub(t, name, w.root, *seed+uint64(i))) //nolint:gosec // small
+		w.hubs = append(w.hubs, openHub(t, name, w.root, *seed+uint64(i)))
 	}
 	f, binary := makeFiles(t, w.root), build(t)
 	for n := range replicas {
@@ -129,7 +129,7 @@ func (w *world) boot(t *testing.T) []*life {
 
 // dice returns a generator for one actor.
 func dice(kind, n int) *mathrand.Rand {
-	return mathrand.New(mathrand.NewPCG(*seed, uint64(kind)<<32|uint64(n))) //nolint:gosec // a test's dice
+	return mathrand.New(mathrand.NewPCG(*seed, uint64(kind)<<32|uint64(n)))
 }
 
 // reap kills and halts one replica again and again, and leaves it running.

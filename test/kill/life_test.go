@@ -124,7 +124,7 @@ func (d *life) twice() error {
 	var both sync.WaitGroup
 	for i := range errs {
 		one := *d
-		one.rng = mathrand.New(mathrand.NewPCG(d.rng.Uint64(), d.rng.Uint64())) //nolint:gosec // a test's dice
+		one.rng = mathrand.New(mathrand.NewPCG(d.rng.Uint64(), d.rng.Uint64()))
 		both.Go(func() { errs[i] = one.register("assigned") })
 	}
 	both.Wait()

@@ -87,7 +87,7 @@ func (r *replica) keepLog(t *testing.T) {
 	if err != nil {
 		return
 	}
-	defer kept.Close() //nolint:errcheck // as good as it gets
+	defer kept.Close()
 	_, _ = kept.Write(text)
 	t.Logf("log of %s: %s", r.address, kept.Name())
 }
@@ -107,8 +107,8 @@ func (r *replica) start() error {
 	if err != nil {
 		return err
 	}
-	defer out.Close()                                          //nolint:errcheck // the child has its own handle
-	c := exec.Command(r.binary, "serve", "--config", r.config) //nolint:gosec,noctx // the binary under test; it is killed
+	defer out.Close()
+	c := exec.Command(r.binary, "serve", "--config", r.config)
 	c.Stdout, c.Stderr = out, out
 	if err := c.Start(); err != nil {
 		return err
