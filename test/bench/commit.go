@@ -63,7 +63,7 @@ func (l *lab) pairs(ctx context.Context, store, waiting string) (map[string]metr
 	if l.quick {
 		length = "500ms"
 	}
-	command := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-benchtime", length, //nolint:gosec // our own words
+	command := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-benchtime", length,
 		"-bench", "BenchmarkPairs/(group|each)/waiting="+waiting+"$", "./storage/"+store)
 	text, err := command.CombinedOutput()
 	if err != nil {

@@ -162,26 +162,22 @@ func (d device) ask(ctx context.Context, conn *tls.Conn, t fleetTarget) error {
 	return nil
 }
 
-// bootAll boots devices, so many at a time, and returns how long each took, in
-// milliseconds. The first error ends it.
-func bootAll(ctx context.Context, devices []device, waiting int, t fleetTarget, from *connections) ([]float64, error) {
+// bootAll boots devices, so many at a time. The first error ends it.
+func bootAll(ctx context.Context, devices []device, waiting int, t fleetTarget, from *connections) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	took := make([]float64, len(devices))
 	var next atomic.Int64
 	var group sync.WaitGroup
 	for range waiting {
 		group.Go(func() {
 			for i := next.Add(1) - 1; int(i) < len(devices) && ctx.Err() == nil; i = next.Add(1) - 1 {
-				began := time.Now()
 				if err := devices[i].boot(ctx, t, from); err != nil {
 					cancel(err)
 					return
 				}
-				took[i] = float64(time.Since(began).Microseconds()) / 1000
 			}
 		})
 	}
 	group.Wait()
-	return took, context.Cause(ctx)
+	return context.Cause(ctx)
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -74,15 +73,4 @@ func (l *lab) link(host, address string, connection dps.Secret) hub.Linked {
 		HostName: host, Kind: hub.KindAzureIoT, DialAddress: address, ConnectionString: connection,
 		TrustedCAs: l.pki.serverRoot.PEM(), AllocationWeight: 1, ApplyAllocation: true, Updated: time.Now(),
 	}
-}
-
-// cpu is the processor time of all.
-func (h *hubs) cpu() (float64, error) {
-	total := 0.0
-	var errs []error
-	for _, p := range h.processes {
-		used, err := p.cpu()
-		total, errs = total+used, append(errs, err)
-	}
-	return total, errors.Join(errs...)
 }

@@ -29,14 +29,26 @@ func openLab(ctx context.Context, o options, out io.Writer) (*lab, error) {
 		return nil, fmt.Errorf("make folder: %w", err)
 	}
 	l := &lab{options: o.withDefaults(), out: out, dir: dir, binary: filepath.Join(dir, "dps")}
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", l.binary, "./cmd/dps")
-	if text, berr := build.CombinedOutput(); berr != nil {
-		return nil, errors.Join(fmt.Errorf("build dps: %w\n%s", berr, text), l.close())
+	if err := l.build(ctx); err != nil {
+		return nil, errors.Join(err, l.close())
 	}
 	if l.pki, err = newPKI(dir); err != nil {
 		return nil, errors.Join(err, l.close())
 	}
 	return l, nil
+}
+
+// build makes the binary, unless one is given.
+func (l *lab) build(ctx context.Context) error {
+	if l.options.binary != "" {
+		l.binary = l.options.binary
+		return nil
+	}
+	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", l.binary, "./cmd/dps")
+	if text, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("build dps: %w\n%s", err, text)
+	}
+	return nil
 }
 
 func (o options) withDefaults() options {

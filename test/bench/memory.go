@@ -47,7 +47,7 @@ func measureMemory(ctx context.Context, l *lab) (err error) {
 	}
 	defer p.stop()
 	var from connections
-	if err := p.refuseMany(ctx, l, &from); err != nil {
+	if err := p.refuseMany(ctx, &from); err != nil {
 		return err
 	}
 	devices, err := l.pki.x509Devices("memory", memoryStep*memorySteps, l.pki.factory)
@@ -91,7 +91,7 @@ func (l *lab) hungHubs() (links []hub.Linked, stop func(), err error) {
 }
 
 // refuseMany has devices with wrong keys come and go.
-func (p *plant) refuseMany(ctx context.Context, l *lab, from *connections) error {
+func (p *plant) refuseMany(ctx context.Context, from *connections) error {
 	wrong, err := newKey()
 	if err != nil {
 		return err
@@ -103,8 +103,7 @@ func (p *plant) refuseMany(ctx context.Context, l *lab, from *connections) error
 	strangers := p.fleetTarget
 	strangers.expect = []byte("Unauthorized")
 	strangers.refused = true
-	_, err = bootAll(ctx, devices, waitingDevices, strangers, from)
-	return err
+	return bootAll(ctx, devices, waitingDevices, strangers, from)
 }
 
 // fillUp lets more and more devices wait and notes the memory of dps at each step.

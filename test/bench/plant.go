@@ -49,8 +49,11 @@ type plan struct {
 	fill func(context.Context, storage.Store, *keyring.Ring) error
 }
 
-// pgSettings let checkpoints come rarely, so that they fall into no round by chance.
-func pgSettings() []string { return []string{"checkpoint_timeout=30min"} }
+// pgSettings let checkpoints come rarely, so that they fall into no round by chance, and
+// give Postgres the memory that a server of its own would have.
+func pgSettings() []string {
+	return []string{"checkpoint_timeout=30min", "max_wal_size=16GB", "shared_buffers=2GB"}
+}
 
 func startPostgres(ctx context.Context) (*testpg.Server, error) {
 	if os.Getenv(testpg.DSNVariable) != "" {

@@ -144,8 +144,7 @@ func (b *boots) warm(ctx context.Context, v *variant) error {
 	if err != nil {
 		return err
 	}
-	_, err = bootAll(ctx, devices, waitingDevices, v.target, &b.from)
-	return err
+	return bootAll(ctx, devices, waitingDevices, v.target, &b.from)
 }
 
 // settle is how long what a round left behind may still run on its account.
@@ -161,7 +160,7 @@ func (v *variant) round(ctx context.Context, prefix string, n int, from *connect
 	if err != nil {
 		return err
 	}
-	if _, err := bootAll(ctx, devices, waitingDevices, v.target, from); err != nil {
+	if err := bootAll(ctx, devices, waitingDevices, v.target, from); err != nil {
 		return err
 	}
 	time.Sleep(settle)
