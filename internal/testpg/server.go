@@ -73,7 +73,7 @@ func (s *Server) start(ctx context.Context, bin string, o Options) error {
 		return err
 	}
 	data := filepath.Join(s.dir, "data")
-	initdb := exec.CommandContext(ctx, filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "-A", "trust", //nolint:gosec // found by us
+	initdb := exec.CommandContext(ctx, filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "-A", "trust",
 		"--encoding=UTF8", "--locale=C", "--no-sync")
 	initdb.SysProcAttr, initdb.Dir = owner, s.dir
 	if out, err := initdb.CombinedOutput(); err != nil {
@@ -93,7 +93,7 @@ func (s *Server) start(ctx context.Context, bin string, o Options) error {
 		return fmt.Errorf("make log: %w", err)
 	}
 	defer log.Close()                                                 //nolint:errcheck // the child has its own handle
-	s.command = exec.Command(filepath.Join(bin, "postgres"), args...) //nolint:gosec,noctx // found by us; outlives ctx
+	s.command = exec.Command(filepath.Join(bin, "postgres"), args...)
 	s.command.SysProcAttr, s.command.Dir, s.command.Stdout, s.command.Stderr = owner, s.dir, log, log
 	if err := s.launch(); err != nil {
 		return err
@@ -262,12 +262,12 @@ func unprivileged(dir string) (*syscall.SysProcAttr, error) {
 	if err := errors.Join(uerr, gerr, os.Chown(dir, uid, gid)); err != nil {
 		return nil, fmt.Errorf("give %s to nobody: %w", dir, err)
 	}
-	attr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)} //nolint:gosec // IDs of a user
+	attr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 	return attr, nil
 }
 
 func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // returns at once
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, fmt.Errorf("find a free port: %w", err)
 	}
