@@ -92,7 +92,7 @@ func (s *Server) start(ctx context.Context, bin string, o Options) error {
 	if err != nil {
 		return fmt.Errorf("make log: %w", err)
 	}
-	defer log.Close()                                                 //nolint:errcheck // the child has its own handle
+	defer log.Close() //nolint:errcheck // the child has its own handle
 	s.command = exec.Command(filepath.Join(bin, "postgres"), args...)
 	s.command.SysProcAttr, s.command.Dir, s.command.Stdout, s.command.Stderr = owner, s.dir, log, log
 	if err := s.launch(); err != nil {
