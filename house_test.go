@@ -49,7 +49,7 @@ func mayImport() map[string][]string {
 		"storage/query":             append([]string{"storage"}, domain...),
 		"storage/postgres":          append([]string{"storage", "storage/query", "storage/migrations"}, domain...),
 		"storage/sqlite":            append([]string{"storage", "storage/query", "storage/migrations"}, domain...),
-		"storage/storagetest":       append([]string{"storage"}, domain...),
+		"storage/storagetest":       append([]string{"storage", "storage/query"}, domain...),
 		"storage/storagetest/load":  append([]string{"storage", "storage/query", "storage/postgres", "storage/sqlite", "storage/migrations"}, domain...),
 		"hubemulator":               {"hub", "attestation"},
 		"ca":                        {},

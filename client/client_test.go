@@ -9,10 +9,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/client"
+	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/management/managementtest"
 	"github.com/zerotouch-dps/dps/openapi/admin"
 	"github.com/zerotouch-dps/dps/openapi/service"
+	"github.com/zerotouch-dps/dps/registration"
 )
 
 func operator(t testing.TB, w *managementtest.World) *client.Admin {
@@ -146,5 +149,44 @@ func TestConnectionStrings(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "%%") {
 			t.Errorf("the error repeats the key: %v", err)
 		}
+	}
+}
+
+func TestRegistrationRecords(t *testing.T) {
+	t.Parallel()
+	w := managementtest.Start(t)
+	m, ctx := manufacturer(t, w, "HostName="+managementtest.Host+";SharedAccessKeyName="+managementtest.Owner+";SharedAccessKey="+managementtest.Key), t.Context()
+	for _, id := range []dps.RegistrationID{"sn:1", "sn:2", "sn:3"} {
+		r := registration.Registration{Scope: managementtest.Scope, ID: id, Created: w.Now(), Updated: w.Now()}
+		r.Operation = registration.Operation{ID: "4.op", Status: registration.Disabled, Entry: enrollment.Ref{Group: "line:3"}}
+		if _, err := w.Store.Registrations().Begin(ctx, registration.Start{Registration: r}, w.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var ids []string
+	for p := (client.Page{Size: 2}); ; {
+		records, next, err := m.GroupRegistrations(ctx, "line:3", p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range records {
+			ids = append(ids, *r.RegistrationID)
+		}
+		if p.Continuation = next; next == "" {
+			break
+		}
+	}
+	if diff := cmp.Diff([]string{"sn:1", "sn:2", "sn:3"}, ids); diff != "" {
+		t.Errorf("paged (-want +got):\n%s", diff)
+	}
+	read, err := m.Registration(ctx, "SN:1")
+	if err != nil || *read.Status != "disabled" {
+		t.Fatalf("read %+v, %v", read, err)
+	}
+	if err := m.DeleteRegistration(ctx, "sn:1", client.IfMatch(`"stale"`)); err == nil {
+		t.Error("deleted under a stale etag")
+	}
+	if err := m.DeleteRegistration(ctx, "sn:1", client.IfMatch(*read.Etag)); err != nil {
+		t.Error(err)
 	}
 }

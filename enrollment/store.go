@@ -19,6 +19,12 @@ type Precondition struct {
 	Absent bool
 }
 
+// Page asks for a part of a list that is ordered by folded ID.
+type Page struct {
+	After string // folded ID before the first of the page; empty: from the start
+	Limit int    // at least 1
+}
+
 // Store keeps enrollments. Methods are safe for concurrent use; IDs compare folded.
 // Writes set ETag (random), Created and Updated in the given time and return them.
 type Store interface {

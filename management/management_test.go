@@ -34,9 +34,15 @@ func useCases(s *management.Service, c management.Caller) map[string]func(contex
 			_, err := s.PutGroup(ctx, c, id, group, management.Write{})
 			return err
 		},
-		"DeleteGroup": func(ctx context.Context) error { return s.DeleteGroup(ctx, c, id, "line-3", "") },
-		"RevealGroup": func(ctx context.Context) error { _, err := s.RevealGroup(ctx, c, id, "line-3"); return err },
-		"Scope":       func(ctx context.Context) error { _, err := s.Scope(ctx, c, id); return err },
+		"DeleteGroup":        func(ctx context.Context) error { return s.DeleteGroup(ctx, c, id, "line-3", "") },
+		"RevealGroup":        func(ctx context.Context) error { _, err := s.RevealGroup(ctx, c, id, "line-3"); return err },
+		"Registration":       func(ctx context.Context) error { _, err := s.Registration(ctx, c, id, "sn-1"); return err },
+		"DeleteRegistration": func(ctx context.Context) error { return s.DeleteRegistration(ctx, c, id, "sn-1", "") },
+		"GroupRegistrations": func(ctx context.Context) error {
+			_, err := s.GroupRegistrations(ctx, c, id, "line-3", management.Query{})
+			return err
+		},
+		"Scope": func(ctx context.Context) error { _, err := s.Scope(ctx, c, id); return err },
 		"UpdateScope": func(ctx context.Context) error {
 			_, err := s.UpdateScope(ctx, c, id, management.ScopeChange{}, "")
 			return err

@@ -76,6 +76,19 @@ func (a answer) object(t testing.TB) map[string]any {
 	return out
 }
 
+// list reads a page, and the IDs under a member of its items.
+func (a answer) list(t testing.TB, id string) (items []map[string]any, ids []string) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(a.text), &items); err != nil || items == nil {
+		t.Fatalf("%d %q is no page: %v", a.status, a.text, err)
+	}
+	for _, item := range items {
+		text, _ := item[id].(string)
+		ids = append(ids, text)
+	}
+	return items, ids
+}
+
 // errorCode returns the six digits of an error answer, 0 of any other.
 func (a answer) errorCode(t testing.TB) int {
 	t.Helper()

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 
 	"github.com/go-chi/chi/v5"
@@ -180,6 +181,12 @@ type ProvisioningServiceErrorDetails struct {
 // ProvisioningStatus enabled (the default) or disabled.
 type ProvisioningStatus = string
 
+// QuerySpecification defines model for QuerySpecification.
+type QuerySpecification struct {
+	// Query Taken whatever it says, and not interpreted, as by the original; every query selects all.
+	Query *string `json:"query,omitempty"`
+}
+
 // ReprovisionPolicy defines model for ReprovisionPolicy.
 type ReprovisionPolicy struct {
 	MigrateDeviceData   *bool `json:"migrateDeviceData,omitempty"`
@@ -249,6 +256,9 @@ type X509Certificates struct {
 // APIVersion defines model for ApiVersion.
 type APIVersion = string
 
+// Continuation defines model for Continuation.
+type Continuation = string
+
 // EnrollmentID defines model for EnrollmentId.
 type EnrollmentID = string
 
@@ -258,8 +268,17 @@ type GroupID = string
 // IfMatch defines model for IfMatch.
 type IfMatch = string
 
+// MaxItemCount defines model for MaxItemCount.
+type MaxItemCount = int
+
+// DeviceRegistrationStates defines model for DeviceRegistrationStates.
+type DeviceRegistrationStates = []DeviceRegistrationState
+
 // Error defines model for Error.
 type Error = ProvisioningServiceErrorDetails
+
+// Query defines model for Query.
+type Query = QuerySpecification
 
 // DeleteEnrollmentGroupParams defines parameters for DeleteEnrollmentGroup.
 type DeleteEnrollmentGroupParams struct {
@@ -321,11 +340,41 @@ type GetIndividualEnrollmentAttestationMechanismParams struct {
 	APIVersion APIVersion `form:"api-version" json:"api-version"`
 }
 
+// DeleteDeviceRegistrationStateParams defines parameters for DeleteDeviceRegistrationState.
+type DeleteDeviceRegistrationStateParams struct {
+	// APIVersion A dated version of the original's API, such as 2021-10-01. Any date is taken.
+	APIVersion APIVersion `form:"api-version" json:"api-version"`
+
+	// IfMatch Etag of the record as it was read, or *.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetDeviceRegistrationStateParams defines parameters for GetDeviceRegistrationState.
+type GetDeviceRegistrationStateParams struct {
+	// APIVersion A dated version of the original's API, such as 2021-10-01. Any date is taken.
+	APIVersion APIVersion `form:"api-version" json:"api-version"`
+}
+
+// QueryDeviceRegistrationStatesParams defines parameters for QueryDeviceRegistrationStates.
+type QueryDeviceRegistrationStatesParams struct {
+	// APIVersion A dated version of the original's API, such as 2021-10-01. Any date is taken.
+	APIVersion APIVersion `form:"api-version" json:"api-version"`
+
+	// XMsMaxItemCount Greatest page wanted; 0 or absent, 100. More than 1000 gives 1000.
+	XMsMaxItemCount *MaxItemCount `json:"x-ms-max-item-count,omitempty"`
+
+	// XMsContinuation Token of the page before, with the same query; absent for the first page.
+	XMsContinuation *Continuation `json:"x-ms-continuation,omitempty"`
+}
+
 // CreateOrUpdateEnrollmentGroupJSONRequestBody defines body for CreateOrUpdateEnrollmentGroup for application/json ContentType.
 type CreateOrUpdateEnrollmentGroupJSONRequestBody = EnrollmentGroup
 
 // CreateOrUpdateIndividualEnrollmentJSONRequestBody defines body for CreateOrUpdateIndividualEnrollment for application/json ContentType.
 type CreateOrUpdateIndividualEnrollmentJSONRequestBody = IndividualEnrollment
+
+// QueryDeviceRegistrationStatesJSONRequestBody defines body for QueryDeviceRegistrationStates for application/json ContentType.
+type QueryDeviceRegistrationStatesJSONRequestBody = QuerySpecification
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -353,6 +402,15 @@ type ServerInterface interface {
 	// GetIndividualEnrollmentAttestationMechanism Reveal the attestation mechanism, keys included. Leaves an audit record.
 	// (POST /enrollments/{id}/attestationmechanism)
 	GetIndividualEnrollmentAttestationMechanism(w http.ResponseWriter, r *http.Request, id EnrollmentID, params GetIndividualEnrollmentAttestationMechanismParams)
+	// DeleteDeviceRegistrationState Forget a registration. The device stays in its hub; its next registration is a first one.
+	// (DELETE /registrations/{id})
+	DeleteDeviceRegistrationState(w http.ResponseWriter, r *http.Request, id EnrollmentID, params DeleteDeviceRegistrationStateParams)
+	// GetDeviceRegistrationState Read the registration record of a device.
+	// (GET /registrations/{id})
+	GetDeviceRegistrationState(w http.ResponseWriter, r *http.Request, id EnrollmentID, params GetDeviceRegistrationStateParams)
+	// QueryDeviceRegistrationStates List the records of the devices that last registered through a group, also of a deleted one.
+	// (POST /registrations/{id}/query)
+	QueryDeviceRegistrationStates(w http.ResponseWriter, r *http.Request, id GroupID, params QueryDeviceRegistrationStatesParams)
 }
 
 // Unimplemented server implementation that returns http.StatusNotImplemented for each endpoint.
@@ -404,6 +462,24 @@ func (_ Unimplemented) CreateOrUpdateIndividualEnrollment(w http.ResponseWriter,
 // GetIndividualEnrollmentAttestationMechanism Reveal the attestation mechanism, keys included. Leaves an audit record.
 // (POST /enrollments/{id}/attestationmechanism)
 func (_ Unimplemented) GetIndividualEnrollmentAttestationMechanism(w http.ResponseWriter, r *http.Request, id EnrollmentID, params GetIndividualEnrollmentAttestationMechanismParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// DeleteDeviceRegistrationState Forget a registration. The device stays in its hub; its next registration is a first one.
+// (DELETE /registrations/{id})
+func (_ Unimplemented) DeleteDeviceRegistrationState(w http.ResponseWriter, r *http.Request, id EnrollmentID, params DeleteDeviceRegistrationStateParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetDeviceRegistrationState Read the registration record of a device.
+// (GET /registrations/{id})
+func (_ Unimplemented) GetDeviceRegistrationState(w http.ResponseWriter, r *http.Request, id EnrollmentID, params GetDeviceRegistrationStateParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// QueryDeviceRegistrationStates List the records of the devices that last registered through a group, also of a deleted one.
+// (POST /registrations/{id}/query)
+func (_ Unimplemented) QueryDeviceRegistrationStates(w http.ResponseWriter, r *http.Request, id GroupID, params QueryDeviceRegistrationStatesParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -836,6 +912,193 @@ func (siw *ServerInterfaceWrapper) GetIndividualEnrollmentAttestationMechanism(w
 	handler.ServeHTTP(w, r)
 }
 
+// DeleteDeviceRegistrationState operation middleware
+func (siw *ServerInterfaceWrapper) DeleteDeviceRegistrationState(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id EnrollmentID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteDeviceRegistrationStateParams
+
+	// ------------- Required query parameter "api-version" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "api-version", r.URL.Query(), &params.APIVersion, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "api-version"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "api-version", Err: err})
+		}
+		return
+	}
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeleteDeviceRegistrationState(w, r, id, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetDeviceRegistrationState operation middleware
+func (siw *ServerInterfaceWrapper) GetDeviceRegistrationState(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id EnrollmentID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetDeviceRegistrationStateParams
+
+	// ------------- Required query parameter "api-version" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "api-version", r.URL.Query(), &params.APIVersion, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "api-version"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "api-version", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetDeviceRegistrationState(w, r, id, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// QueryDeviceRegistrationStates operation middleware
+func (siw *ServerInterfaceWrapper) QueryDeviceRegistrationStates(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id GroupID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params QueryDeviceRegistrationStatesParams
+
+	// ------------- Required query parameter "api-version" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "api-version", r.URL.Query(), &params.APIVersion, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "api-version"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "api-version", Err: err})
+		}
+		return
+	}
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "x-ms-max-item-count" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("x-ms-max-item-count")]; found {
+		var XMsMaxItemCount MaxItemCount
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "x-ms-max-item-count", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "x-ms-max-item-count", valueList[0], &XMsMaxItemCount, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "x-ms-max-item-count", Err: err})
+			return
+		}
+
+		params.XMsMaxItemCount = &XMsMaxItemCount
+
+	}
+
+	// ------------- Optional header parameter "x-ms-continuation" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("x-ms-continuation")]; found {
+		var XMsContinuation Continuation
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "x-ms-continuation", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "x-ms-continuation", valueList[0], &XMsContinuation, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "x-ms-continuation", Err: err})
+			return
+		}
+
+		params.XMsContinuation = &XMsContinuation
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.QueryDeviceRegistrationStates(w, r, id, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 type UnescapedCookieParamError struct {
 	ParamName string
 	Err       error
@@ -973,11 +1236,40 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/enrollmentGroups/{id}/attestationmechanism", wrapper.GetEnrollmentGroupAttestationMechanism)
 	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/registrations/{id}", wrapper.DeleteDeviceRegistrationState)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/registrations/{id}", wrapper.GetDeviceRegistrationState)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/registrations/{id}/query", wrapper.QueryDeviceRegistrationStates)
+	})
 
 	return r
 }
 
 type AttestationMechanismJSONResponse AttestationMechanism
+
+type DeviceRegistrationStateResponseHeaders struct {
+	ETag *string
+}
+type DeviceRegistrationStateJSONResponse struct {
+	Body DeviceRegistrationState
+
+	Headers DeviceRegistrationStateResponseHeaders
+}
+
+type DeviceRegistrationStatesResponseHeaders struct {
+	XMsContinuation *string
+	XMsItemType     string
+	XMsMaxItemCount int
+}
+type DeviceRegistrationStatesJSONResponse struct {
+	Body []DeviceRegistrationState
+
+	Headers DeviceRegistrationStatesResponseHeaders
+}
 
 type EnrollmentGroupResponseHeaders struct {
 	ETag *string
@@ -1329,6 +1621,133 @@ func (response GetIndividualEnrollmentAttestationMechanismdefaultJSONResponse) V
 	return err
 }
 
+type DeleteDeviceRegistrationStateRequestObject struct {
+	ID     EnrollmentID `json:"id"`
+	Params DeleteDeviceRegistrationStateParams
+}
+
+type DeleteDeviceRegistrationStateResponseObject interface {
+	VisitDeleteDeviceRegistrationStateResponse(w http.ResponseWriter) error
+}
+
+type DeleteDeviceRegistrationState204Response struct {
+}
+
+func (response DeleteDeviceRegistrationState204Response) VisitDeleteDeviceRegistrationStateResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteDeviceRegistrationStatedefaultJSONResponse struct {
+	Body       ProvisioningServiceErrorDetails
+	StatusCode int
+}
+
+func (response DeleteDeviceRegistrationStatedefaultJSONResponse) VisitDeleteDeviceRegistrationStateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDeviceRegistrationStateRequestObject struct {
+	ID     EnrollmentID `json:"id"`
+	Params GetDeviceRegistrationStateParams
+}
+
+type GetDeviceRegistrationStateResponseObject interface {
+	VisitGetDeviceRegistrationStateResponse(w http.ResponseWriter) error
+}
+
+type GetDeviceRegistrationState200JSONResponse struct {
+	DeviceRegistrationStateJSONResponse
+}
+
+func (response GetDeviceRegistrationState200JSONResponse) VisitGetDeviceRegistrationStateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDeviceRegistrationStatedefaultJSONResponse struct {
+	Body       ProvisioningServiceErrorDetails
+	StatusCode int
+}
+
+func (response GetDeviceRegistrationStatedefaultJSONResponse) VisitGetDeviceRegistrationStateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type QueryDeviceRegistrationStatesRequestObject struct {
+	ID     GroupID `json:"id"`
+	Params QueryDeviceRegistrationStatesParams
+	Body   *QueryDeviceRegistrationStatesJSONRequestBody
+}
+
+type QueryDeviceRegistrationStatesResponseObject interface {
+	VisitQueryDeviceRegistrationStatesResponse(w http.ResponseWriter) error
+}
+
+type QueryDeviceRegistrationStates200JSONResponse struct {
+	DeviceRegistrationStatesJSONResponse
+}
+
+func (response QueryDeviceRegistrationStates200JSONResponse) VisitQueryDeviceRegistrationStatesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.XMsContinuation != nil {
+		w.Header().Set("x-ms-continuation", fmt.Sprint(*response.Headers.XMsContinuation))
+	}
+	w.Header().Set("x-ms-item-type", fmt.Sprint(response.Headers.XMsItemType))
+	w.Header().Set("x-ms-max-item-count", fmt.Sprint(response.Headers.XMsMaxItemCount))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type QueryDeviceRegistrationStatesdefaultJSONResponse struct {
+	Body       ProvisioningServiceErrorDetails
+	StatusCode int
+}
+
+func (response QueryDeviceRegistrationStatesdefaultJSONResponse) VisitQueryDeviceRegistrationStatesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// DeleteEnrollmentGroup Delete an enrollment group. Registration records of its devices stay.
@@ -1355,6 +1774,15 @@ type StrictServerInterface interface {
 	// GetIndividualEnrollmentAttestationMechanism Reveal the attestation mechanism, keys included. Leaves an audit record.
 	// (POST /enrollments/{id}/attestationmechanism)
 	GetIndividualEnrollmentAttestationMechanism(ctx context.Context, request GetIndividualEnrollmentAttestationMechanismRequestObject) (GetIndividualEnrollmentAttestationMechanismResponseObject, error)
+	// DeleteDeviceRegistrationState Forget a registration. The device stays in its hub; its next registration is a first one.
+	// (DELETE /registrations/{id})
+	DeleteDeviceRegistrationState(ctx context.Context, request DeleteDeviceRegistrationStateRequestObject) (DeleteDeviceRegistrationStateResponseObject, error)
+	// GetDeviceRegistrationState Read the registration record of a device.
+	// (GET /registrations/{id})
+	GetDeviceRegistrationState(ctx context.Context, request GetDeviceRegistrationStateRequestObject) (GetDeviceRegistrationStateResponseObject, error)
+	// QueryDeviceRegistrationStates List the records of the devices that last registered through a group, also of a deleted one.
+	// (POST /registrations/{id}/query)
+	QueryDeviceRegistrationStates(ctx context.Context, request QueryDeviceRegistrationStatesRequestObject) (QueryDeviceRegistrationStatesResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error)
@@ -1619,6 +2047,97 @@ func (sh *strictHandler) GetIndividualEnrollmentAttestationMechanism(w http.Resp
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetIndividualEnrollmentAttestationMechanismResponseObject); ok {
 		if err := validResponse.VisitGetIndividualEnrollmentAttestationMechanismResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DeleteDeviceRegistrationState operation middleware
+func (sh *strictHandler) DeleteDeviceRegistrationState(w http.ResponseWriter, r *http.Request, id EnrollmentID, params DeleteDeviceRegistrationStateParams) {
+	var request DeleteDeviceRegistrationStateRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteDeviceRegistrationState(ctx, request.(DeleteDeviceRegistrationStateRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteDeviceRegistrationState")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DeleteDeviceRegistrationStateResponseObject); ok {
+		if err := validResponse.VisitDeleteDeviceRegistrationStateResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetDeviceRegistrationState operation middleware
+func (sh *strictHandler) GetDeviceRegistrationState(w http.ResponseWriter, r *http.Request, id EnrollmentID, params GetDeviceRegistrationStateParams) {
+	var request GetDeviceRegistrationStateRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDeviceRegistrationState(ctx, request.(GetDeviceRegistrationStateRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDeviceRegistrationState")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetDeviceRegistrationStateResponseObject); ok {
+		if err := validResponse.VisitGetDeviceRegistrationStateResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// QueryDeviceRegistrationStates operation middleware
+func (sh *strictHandler) QueryDeviceRegistrationStates(w http.ResponseWriter, r *http.Request, id GroupID, params QueryDeviceRegistrationStatesParams) {
+	var request QueryDeviceRegistrationStatesRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	var body QueryDeviceRegistrationStatesJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		if !errors.Is(err, io.EOF) {
+			sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+			return
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.QueryDeviceRegistrationStates(ctx, request.(QueryDeviceRegistrationStatesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "QueryDeviceRegistrationStates")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(QueryDeviceRegistrationStatesResponseObject); ok {
+		if err := validResponse.VisitQueryDeviceRegistrationStatesResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

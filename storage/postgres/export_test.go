@@ -33,6 +33,13 @@ func Statements() map[string]string {
 	}
 }
 
+// Lists are the statements of pages, by name.
+func Lists() map[string]string {
+	return map[string]string{
+		"of_group": dialect().SelectOfGroup(),
+	}
+}
+
 // ReadOnlySessions makes the sessions that are open now read-only.
 func (s *Store) ReadOnlySessions(ctx context.Context) error {
 	for _, c := range s.db.pool.AcquireAllIdle(ctx) {

@@ -36,6 +36,9 @@ type Dialect struct {
 	ForUpdate   string // appended to a select of rows that are to be written
 	ForKeyShare string // appended to a select of a row that must not be deleted meanwhile
 	SkipLocked  string // appended to ForUpdate
+	// OfGroup is the condition on a row of registration that its operation's group,
+	// folded, is $2; as the index registration_by_group has it.
+	OfGroup string
 }
 
 // ErrRace asks [DB.Write] to run the transaction again, on a new view of the rows.

@@ -15,6 +15,10 @@ const (
 	SelectRegistration = `select ` + RegistrationColumns + ` from registration where scope_key = $1 and reg_key = $2`
 	selectExpired      = `select ` + RegistrationColumns + ` from registration
 		where lease_until > 0 and lease_until <= $1 order by lease_until limit $2`
+	// The dialect's OfGroup stands between the two.
+	selectOfGroup = `select ` + RegistrationColumns + ` from registration where scope_key = $1 and `
+	pageOfGroup   = ` and reg_key > $3 order by reg_key limit $4`
+
 	selectRegistrationState = `select etag, status from registration where scope_key = $1 and reg_key = $2`
 	deleteRegistration      = `delete from registration where scope_key = $1 and reg_key = $2`
 	deleteClaims            = `delete from hub_claim where scope_key = $1 and reg_key = $2 and not exists (
@@ -63,16 +67,32 @@ func registrationNotFound(id dps.RegistrationID) error {
 func (s *Registrations) Expired(ctx context.Context, now time.Time, limit int) ([]registration.Registration, error) {
 	var out []registration.Registration
 	err := s.DB.Read(ctx, func(tx Tx) (err error) {
-		out, err = all(ctx, tx, selectExpired, []any{Micros(now), int64(limit)}, func(scan ScanFunc) (registration.Registration, error) {
-			var row RegistrationRow
-			if err := scan(row.Dest()...); err != nil {
-				return registration.Registration{}, err
-			}
-			return s.Codec.Registration(&row)
-		})
+		out, err = all(ctx, tx, selectExpired, []any{Micros(now), int64(limit)}, s.decode)
 		return err
 	})
 	return out, during("find expired leases", err)
+}
+
+func (s *Registrations) decode(scan ScanFunc) (registration.Registration, error) {
+	var row RegistrationRow
+	if err := scan(row.Dest()...); err != nil {
+		return registration.Registration{}, err
+	}
+	return s.Codec.Registration(&row)
+}
+
+// SelectOfGroup is the statement of [Registrations.ByGroup].
+func (d Dialect) SelectOfGroup() string { return selectOfGroup + d.OfGroup + pageOfGroup }
+
+// ByGroup implements [registration.Store].
+func (s *Registrations) ByGroup(ctx context.Context, scope dps.IDScope, group string, p enrollment.Page) ([]registration.Registration, error) {
+	var out []registration.Registration
+	err := s.DB.Read(ctx, func(tx Tx) (err error) {
+		args := []any{scope.Fold(), dps.FoldASCII(group), p.After, int64(p.Limit)}
+		out, err = all(ctx, tx, s.Dialect.SelectOfGroup(), args, s.decode)
+		return err
+	})
+	return out, during("list registrations of group", err)
 }
 
 // Delete implements [registration.Store].
