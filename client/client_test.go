@@ -155,7 +155,7 @@ func TestConnectionStrings(t *testing.T) {
 func TestRegistrationRecords(t *testing.T) {
 	t.Parallel()
 	w := managementtest.Start(t)
-	m, ctx := manufacturer(t, w, "HostName="+managementtest.Host+";SharedAccessKeyName="+managementtest.Owner+";SharedAccessKey="+managementtest.Key), t.Context()
+	m, ctx := manufacturer(t, w, ownerConnection()), t.Context()
 	for _, id := range []dps.RegistrationID{"sn:1", "sn:2", "sn:3"} {
 		r := registration.Registration{Scope: managementtest.Scope, ID: id, Created: w.Now(), Updated: w.Now()}
 		r.Operation = registration.Operation{ID: "4.op", Status: registration.Disabled, Entry: enrollment.Ref{Group: "line:3"}}
@@ -189,4 +189,39 @@ func TestRegistrationRecords(t *testing.T) {
 	if err := m.DeleteRegistration(ctx, "sn:1", client.IfMatch(*read.Etag)); err != nil {
 		t.Error(err)
 	}
+}
+
+func TestLists(t *testing.T) {
+	t.Parallel()
+	w := managementtest.Start(t)
+	m, ctx := manufacturer(t, w, ownerConnection()), t.Context()
+	kind := &service.AttestationMechanism{Type: new("symmetricKey")}
+	for _, id := range []string{"a", "b", "c"} {
+		if _, err := m.PutIndividualEnrollment(ctx, id, service.IndividualEnrollment{Attestation: kind}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.PutEnrollmentGroup(ctx, id, service.EnrollmentGroup{Attestation: kind}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, next, err := m.IndividualEnrollments(ctx, client.Page{Size: 2})
+	if err != nil || len(first) != 2 || next == "" {
+		t.Fatalf("%d enrollments, next %q, %v", len(first), next, err)
+	}
+	rest, next, err := m.IndividualEnrollments(ctx, client.Page{Size: 2, Continuation: next})
+	if err != nil || len(rest) != 1 || *rest[0].RegistrationID != "c" || next != "" {
+		t.Errorf("then %d enrollments, next %q, %v", len(rest), next, err)
+	}
+	groups, next, err := m.EnrollmentGroups(ctx, client.Page{})
+	if err != nil || len(groups) != 3 || next != "" {
+		t.Errorf("%d groups, next %q, %v", len(groups), next, err)
+	}
+	var refused *client.Error
+	if _, _, err := m.EnrollmentGroups(ctx, client.Page{Continuation: "junk"}); !errors.As(err, &refused) || refused.ErrorCode != 400000 {
+		t.Errorf("a junk continuation: %v", err)
+	}
+}
+
+func ownerConnection() string {
+	return "HostName=" + managementtest.Host + ";SharedAccessKeyName=" + managementtest.Owner + ";SharedAccessKey=" + managementtest.Key
 }

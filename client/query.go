@@ -54,3 +54,17 @@ func (s *Service) GroupRegistrations(ctx context.Context, group string, p Page) 
 	next, err = s.list(ctx, p, &records, "registrations", group, "query")
 	return records, next, err
 }
+
+// IndividualEnrollments reads a page of individual enrollments, keys masked, and
+// returns the continuation of the next page, "" after the last.
+func (s *Service) IndividualEnrollments(ctx context.Context, p Page) (entries []service.IndividualEnrollment, next string, err error) {
+	next, err = s.list(ctx, p, &entries, "enrollments", "query")
+	return entries, next, err
+}
+
+// EnrollmentGroups reads a page of enrollment groups, keys masked, and returns the
+// continuation of the next page, "" after the last.
+func (s *Service) EnrollmentGroups(ctx context.Context, p Page) (groups []service.EnrollmentGroup, next string, err error) {
+	next, err = s.list(ctx, p, &groups, "enrollmentGroups", "query")
+	return groups, next, err
+}

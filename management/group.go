@@ -17,6 +17,17 @@ func (s *Service) Group(ctx context.Context, c Caller, id dps.IDScope, group str
 	return s.group(ctx, id, group)
 }
 
+// Groups returns a page of enrollment groups. Errors: [dps.BadRequest]
+// (continuation), and those of a caller without [scope.EnrollmentRead].
+func (s *Service) Groups(ctx context.Context, c Caller, id dps.IDScope, q Query) (Page[enrollment.Group], error) {
+	if err := c.demand(id, scope.EnrollmentRead); err != nil {
+		return Page[enrollment.Group]{}, err
+	}
+	l := list{scope: id, collection: "enrollmentGroups"}
+	return page(s.d.Continuations, l, q, func(g enrollment.Group) string { return g.ID },
+		func(p enrollment.Page) ([]enrollment.Group, error) { return s.d.Enrollments.Groups(ctx, id, p) })
+}
+
 // PutGroup creates or replaces an enrollment group, as [Service.PutIndividual] does.
 // Errors: those of [enrollment.Group.Check], [dps.GroupExists],
 // [dps.PreconditionFailed], [dps.AlreadyExists] (another group has the certificate or

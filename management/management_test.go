@@ -36,6 +36,8 @@ func useCases(s *management.Service, c management.Caller) map[string]func(contex
 		},
 		"DeleteGroup":        func(ctx context.Context) error { return s.DeleteGroup(ctx, c, id, "line-3", "") },
 		"RevealGroup":        func(ctx context.Context) error { _, err := s.RevealGroup(ctx, c, id, "line-3"); return err },
+		"Individuals":        func(ctx context.Context) error { _, err := s.Individuals(ctx, c, id, management.Query{}); return err },
+		"Groups":             func(ctx context.Context) error { _, err := s.Groups(ctx, c, id, management.Query{}); return err },
 		"Registration":       func(ctx context.Context) error { _, err := s.Registration(ctx, c, id, "sn-1"); return err },
 		"DeleteRegistration": func(ctx context.Context) error { return s.DeleteRegistration(ctx, c, id, "sn-1", "") },
 		"GroupRegistrations": func(ctx context.Context) error {

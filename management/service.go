@@ -17,6 +17,9 @@ import (
 type Registrations interface {
 	// Registration returns a record. Errors: [dps.RegistrationNotFound].
 	Registration(ctx context.Context, s dps.IDScope, id dps.RegistrationID) (registration.Registration, error)
+	// Several returns the records that exist of these devices, in any order; folded, no
+	// two of the IDs are the same.
+	Several(ctx context.Context, s dps.IDScope, ids []dps.RegistrationID) ([]registration.Registration, error)
 	// ByGroup returns the records of the devices that last registered through a group.
 	ByGroup(ctx context.Context, s dps.IDScope, group string, p enrollment.Page) ([]registration.Registration, error)
 	// Delete forgets a record. Errors: [dps.RegistrationNotFound],

@@ -112,6 +112,7 @@ func TestRights(t *testing.T) {
 			{"POST", path + "/attestationmechanism", 401004, 0},
 			{"PUT", path + "-new", 401004, 0},
 			{"DELETE", path + "-new", 401004, 0},
+			{"POST", path[:strings.LastIndex(path, "/")] + "/query", 0, 401004},
 		} {
 			t.Run(tt.method+" "+tt.path, func(t *testing.T) {
 				body := ""

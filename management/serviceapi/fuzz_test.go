@@ -45,6 +45,28 @@ func FuzzPut(f *testing.F) {
 	})
 }
 
+// FuzzContinuation demands that no token but ours continues a query.
+func FuzzContinuation(f *testing.F) {
+	w := managementtest.Start(f)
+	for _, id := range []string{"sn-1", "sn-2"} {
+		put(f, w, "/enrollments/"+id, sym(""), "")
+	}
+	good := ask(f, w, "/enrollments/query", "", 1, "").continuation(f)
+	for _, token := range []string{good, good[:len(good)-1], good + "A", "Mw==", " ", "%", strings.Repeat("A", 2000)} {
+		f.Add(token)
+	}
+	f.Fuzz(func(t *testing.T, token string) {
+		a := do(t, w, call{method: "POST", path: "/enrollments/query", header: http.Header{"X-Ms-Continuation": {token}}})
+		want := http.StatusBadRequest
+		if token == "" || token == good {
+			want = http.StatusOK
+		}
+		if a.status != want || !json.Valid([]byte(a.text)) {
+			t.Errorf("%q: %d %s", token, a.status, a.text)
+		}
+	})
+}
+
 func printable(s string) bool {
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] > '~' {

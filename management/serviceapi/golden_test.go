@@ -65,6 +65,8 @@ func TestBodies(t *testing.T) {
 		{"registration-missing", "GET", "/registrations/none"},
 		{"registrations-of-group", "POST", "/registrations/Line-3/query"},
 		{"registrations-of-no-group", "POST", "/registrations/none/query"},
+		{"query-individuals", "POST", "/enrollments/query"},
+		{"query-groups", "POST", "/enrollmentGroups/query"},
 	} {
 		golden(t, tt.name, do(t, w, call{method: tt.method, path: tt.path}))
 	}

@@ -89,6 +89,17 @@ func (a answer) list(t testing.TB, id string) (items []map[string]any, ids []str
 	return items, ids
 }
 
+// continuation returns the token of the next page, "" on the last, where the header
+// must be absent.
+func (a answer) continuation(t testing.TB) string {
+	t.Helper()
+	values, there := a.header["X-Ms-Continuation"]
+	if there && (len(values) != 1 || values[0] == "") {
+		t.Fatalf("x-ms-continuation is %q", values)
+	}
+	return a.header.Get("X-Ms-Continuation")
+}
+
 // errorCode returns the six digits of an error answer, 0 of any other.
 func (a answer) errorCode(t testing.TB) int {
 	t.Helper()

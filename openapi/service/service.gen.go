@@ -274,11 +274,29 @@ type MaxItemCount = int
 // DeviceRegistrationStates defines model for DeviceRegistrationStates.
 type DeviceRegistrationStates = []DeviceRegistrationState
 
+// EnrollmentGroups defines model for EnrollmentGroups.
+type EnrollmentGroups = []EnrollmentGroup
+
 // Error defines model for Error.
 type Error = ProvisioningServiceErrorDetails
 
+// IndividualEnrollments defines model for IndividualEnrollments.
+type IndividualEnrollments = []IndividualEnrollment
+
 // Query defines model for Query.
 type Query = QuerySpecification
+
+// QueryEnrollmentGroupsParams defines parameters for QueryEnrollmentGroups.
+type QueryEnrollmentGroupsParams struct {
+	// APIVersion A dated version of the original's API, such as 2021-10-01. Any date is taken.
+	APIVersion APIVersion `form:"api-version" json:"api-version"`
+
+	// XMsMaxItemCount Greatest page wanted; 0 or absent, 100. More than 1000 gives 1000.
+	XMsMaxItemCount *MaxItemCount `json:"x-ms-max-item-count,omitempty"`
+
+	// XMsContinuation Token of the page before, with the same query; absent for the first page.
+	XMsContinuation *Continuation `json:"x-ms-continuation,omitempty"`
+}
 
 // DeleteEnrollmentGroupParams defines parameters for DeleteEnrollmentGroup.
 type DeleteEnrollmentGroupParams struct {
@@ -308,6 +326,18 @@ type CreateOrUpdateEnrollmentGroupParams struct {
 type GetEnrollmentGroupAttestationMechanismParams struct {
 	// APIVersion A dated version of the original's API, such as 2021-10-01. Any date is taken.
 	APIVersion APIVersion `form:"api-version" json:"api-version"`
+}
+
+// QueryIndividualEnrollmentsParams defines parameters for QueryIndividualEnrollments.
+type QueryIndividualEnrollmentsParams struct {
+	// APIVersion A dated version of the original's API, such as 2021-10-01. Any date is taken.
+	APIVersion APIVersion `form:"api-version" json:"api-version"`
+
+	// XMsMaxItemCount Greatest page wanted; 0 or absent, 100. More than 1000 gives 1000.
+	XMsMaxItemCount *MaxItemCount `json:"x-ms-max-item-count,omitempty"`
+
+	// XMsContinuation Token of the page before, with the same query; absent for the first page.
+	XMsContinuation *Continuation `json:"x-ms-continuation,omitempty"`
 }
 
 // DeleteIndividualEnrollmentParams defines parameters for DeleteIndividualEnrollment.
@@ -367,8 +397,14 @@ type QueryDeviceRegistrationStatesParams struct {
 	XMsContinuation *Continuation `json:"x-ms-continuation,omitempty"`
 }
 
+// QueryEnrollmentGroupsJSONRequestBody defines body for QueryEnrollmentGroups for application/json ContentType.
+type QueryEnrollmentGroupsJSONRequestBody = QuerySpecification
+
 // CreateOrUpdateEnrollmentGroupJSONRequestBody defines body for CreateOrUpdateEnrollmentGroup for application/json ContentType.
 type CreateOrUpdateEnrollmentGroupJSONRequestBody = EnrollmentGroup
+
+// QueryIndividualEnrollmentsJSONRequestBody defines body for QueryIndividualEnrollments for application/json ContentType.
+type QueryIndividualEnrollmentsJSONRequestBody = QuerySpecification
 
 // CreateOrUpdateIndividualEnrollmentJSONRequestBody defines body for CreateOrUpdateIndividualEnrollment for application/json ContentType.
 type CreateOrUpdateIndividualEnrollmentJSONRequestBody = IndividualEnrollment
@@ -378,6 +414,9 @@ type QueryDeviceRegistrationStatesJSONRequestBody = QuerySpecification
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// QueryEnrollmentGroups List enrollment groups. Symmetric keys are left out.
+	// (POST /enrollmentGroups/query)
+	QueryEnrollmentGroups(w http.ResponseWriter, r *http.Request, params QueryEnrollmentGroupsParams)
 	// DeleteEnrollmentGroup Delete an enrollment group. Registration records of its devices stay.
 	// (DELETE /enrollmentGroups/{id})
 	DeleteEnrollmentGroup(w http.ResponseWriter, r *http.Request, id GroupID, params DeleteEnrollmentGroupParams)
@@ -390,6 +429,9 @@ type ServerInterface interface {
 	// GetEnrollmentGroupAttestationMechanism Reveal the attestation mechanism, keys included. Leaves an audit record.
 	// (POST /enrollmentGroups/{id}/attestationmechanism)
 	GetEnrollmentGroupAttestationMechanism(w http.ResponseWriter, r *http.Request, id GroupID, params GetEnrollmentGroupAttestationMechanismParams)
+	// QueryIndividualEnrollments List individual enrollments. Symmetric keys are left out.
+	// (POST /enrollments/query)
+	QueryIndividualEnrollments(w http.ResponseWriter, r *http.Request, params QueryIndividualEnrollmentsParams)
 	// DeleteIndividualEnrollment Delete an individual enrollment. Its registration record stays.
 	// (DELETE /enrollments/{id})
 	DeleteIndividualEnrollment(w http.ResponseWriter, r *http.Request, id EnrollmentID, params DeleteIndividualEnrollmentParams)
@@ -417,6 +459,12 @@ type ServerInterface interface {
 
 type Unimplemented struct{}
 
+// QueryEnrollmentGroups List enrollment groups. Symmetric keys are left out.
+// (POST /enrollmentGroups/query)
+func (_ Unimplemented) QueryEnrollmentGroups(w http.ResponseWriter, r *http.Request, params QueryEnrollmentGroupsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // DeleteEnrollmentGroup Delete an enrollment group. Registration records of its devices stay.
 // (DELETE /enrollmentGroups/{id})
 func (_ Unimplemented) DeleteEnrollmentGroup(w http.ResponseWriter, r *http.Request, id GroupID, params DeleteEnrollmentGroupParams) {
@@ -438,6 +486,12 @@ func (_ Unimplemented) CreateOrUpdateEnrollmentGroup(w http.ResponseWriter, r *h
 // GetEnrollmentGroupAttestationMechanism Reveal the attestation mechanism, keys included. Leaves an audit record.
 // (POST /enrollmentGroups/{id}/attestationmechanism)
 func (_ Unimplemented) GetEnrollmentGroupAttestationMechanism(w http.ResponseWriter, r *http.Request, id GroupID, params GetEnrollmentGroupAttestationMechanismParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// QueryIndividualEnrollments List individual enrollments. Symmetric keys are left out.
+// (POST /enrollments/query)
+func (_ Unimplemented) QueryIndividualEnrollments(w http.ResponseWriter, r *http.Request, params QueryIndividualEnrollmentsParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -491,6 +545,79 @@ type ServerInterfaceWrapper struct {
 }
 
 type MiddlewareFunc func(http.Handler) http.Handler
+
+// QueryEnrollmentGroups operation middleware
+func (siw *ServerInterfaceWrapper) QueryEnrollmentGroups(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params QueryEnrollmentGroupsParams
+
+	// ------------- Required query parameter "api-version" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "api-version", r.URL.Query(), &params.APIVersion, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "api-version"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "api-version", Err: err})
+		}
+		return
+	}
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "x-ms-max-item-count" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("x-ms-max-item-count")]; found {
+		var XMsMaxItemCount MaxItemCount
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "x-ms-max-item-count", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "x-ms-max-item-count", valueList[0], &XMsMaxItemCount, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "x-ms-max-item-count", Err: err})
+			return
+		}
+
+		params.XMsMaxItemCount = &XMsMaxItemCount
+
+	}
+
+	// ------------- Optional header parameter "x-ms-continuation" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("x-ms-continuation")]; found {
+		var XMsContinuation Continuation
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "x-ms-continuation", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "x-ms-continuation", valueList[0], &XMsContinuation, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "x-ms-continuation", Err: err})
+			return
+		}
+
+		params.XMsContinuation = &XMsContinuation
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.QueryEnrollmentGroups(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
 
 // DeleteEnrollmentGroup operation middleware
 func (siw *ServerInterfaceWrapper) DeleteEnrollmentGroup(w http.ResponseWriter, r *http.Request) {
@@ -693,6 +820,79 @@ func (siw *ServerInterfaceWrapper) GetEnrollmentGroupAttestationMechanism(w http
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetEnrollmentGroupAttestationMechanism(w, r, id, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// QueryIndividualEnrollments operation middleware
+func (siw *ServerInterfaceWrapper) QueryIndividualEnrollments(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params QueryIndividualEnrollmentsParams
+
+	// ------------- Required query parameter "api-version" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "api-version", r.URL.Query(), &params.APIVersion, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "api-version"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "api-version", Err: err})
+		}
+		return
+	}
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "x-ms-max-item-count" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("x-ms-max-item-count")]; found {
+		var XMsMaxItemCount MaxItemCount
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "x-ms-max-item-count", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "x-ms-max-item-count", valueList[0], &XMsMaxItemCount, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "x-ms-max-item-count", Err: err})
+			return
+		}
+
+		params.XMsMaxItemCount = &XMsMaxItemCount
+
+	}
+
+	// ------------- Optional header parameter "x-ms-continuation" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("x-ms-continuation")]; found {
+		var XMsContinuation Continuation
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "x-ms-continuation", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "x-ms-continuation", valueList[0], &XMsContinuation, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "x-ms-continuation", Err: err})
+			return
+		}
+
+		params.XMsContinuation = &XMsContinuation
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.QueryIndividualEnrollments(w, r, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -1225,6 +1425,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Post(options.BaseURL+"/enrollments/{id}/attestationmechanism", wrapper.GetIndividualEnrollmentAttestationMechanism)
 	})
 	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/enrollments/query", wrapper.QueryIndividualEnrollments)
+	})
+	r.Group(func(r chi.Router) {
 		r.Delete(options.BaseURL+"/enrollmentGroups/{id}", wrapper.DeleteEnrollmentGroup)
 	})
 	r.Group(func(r chi.Router) {
@@ -1235,6 +1438,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/enrollmentGroups/{id}/attestationmechanism", wrapper.GetEnrollmentGroupAttestationMechanism)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/enrollmentGroups/query", wrapper.QueryEnrollmentGroups)
 	})
 	r.Group(func(r chi.Router) {
 		r.Delete(options.BaseURL+"/registrations/{id}", wrapper.DeleteDeviceRegistrationState)
@@ -1280,6 +1486,17 @@ type EnrollmentGroupJSONResponse struct {
 	Headers EnrollmentGroupResponseHeaders
 }
 
+type EnrollmentGroupsResponseHeaders struct {
+	XMsContinuation *string
+	XMsItemType     string
+	XMsMaxItemCount int
+}
+type EnrollmentGroupsJSONResponse struct {
+	Body []EnrollmentGroup
+
+	Headers EnrollmentGroupsResponseHeaders
+}
+
 type ErrorJSONResponse ProvisioningServiceErrorDetails
 
 type IndividualEnrollmentResponseHeaders struct {
@@ -1289,6 +1506,62 @@ type IndividualEnrollmentJSONResponse struct {
 	Body IndividualEnrollment
 
 	Headers IndividualEnrollmentResponseHeaders
+}
+
+type IndividualEnrollmentsResponseHeaders struct {
+	XMsContinuation *string
+	XMsItemType     string
+	XMsMaxItemCount int
+}
+type IndividualEnrollmentsJSONResponse struct {
+	Body []IndividualEnrollment
+
+	Headers IndividualEnrollmentsResponseHeaders
+}
+
+type QueryEnrollmentGroupsRequestObject struct {
+	Params QueryEnrollmentGroupsParams
+	Body   *QueryEnrollmentGroupsJSONRequestBody
+}
+
+type QueryEnrollmentGroupsResponseObject interface {
+	VisitQueryEnrollmentGroupsResponse(w http.ResponseWriter) error
+}
+
+type QueryEnrollmentGroups200JSONResponse struct{ EnrollmentGroupsJSONResponse }
+
+func (response QueryEnrollmentGroups200JSONResponse) VisitQueryEnrollmentGroupsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.XMsContinuation != nil {
+		w.Header().Set("x-ms-continuation", fmt.Sprint(*response.Headers.XMsContinuation))
+	}
+	w.Header().Set("x-ms-item-type", fmt.Sprint(response.Headers.XMsItemType))
+	w.Header().Set("x-ms-max-item-count", fmt.Sprint(response.Headers.XMsMaxItemCount))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type QueryEnrollmentGroupsdefaultJSONResponse struct {
+	Body       ProvisioningServiceErrorDetails
+	StatusCode int
+}
+
+func (response QueryEnrollmentGroupsdefaultJSONResponse) VisitQueryEnrollmentGroupsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type DeleteEnrollmentGroupRequestObject struct {
@@ -1443,6 +1716,53 @@ type GetEnrollmentGroupAttestationMechanismdefaultJSONResponse struct {
 }
 
 func (response GetEnrollmentGroupAttestationMechanismdefaultJSONResponse) VisitGetEnrollmentGroupAttestationMechanismResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type QueryIndividualEnrollmentsRequestObject struct {
+	Params QueryIndividualEnrollmentsParams
+	Body   *QueryIndividualEnrollmentsJSONRequestBody
+}
+
+type QueryIndividualEnrollmentsResponseObject interface {
+	VisitQueryIndividualEnrollmentsResponse(w http.ResponseWriter) error
+}
+
+type QueryIndividualEnrollments200JSONResponse struct {
+	IndividualEnrollmentsJSONResponse
+}
+
+func (response QueryIndividualEnrollments200JSONResponse) VisitQueryIndividualEnrollmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.XMsContinuation != nil {
+		w.Header().Set("x-ms-continuation", fmt.Sprint(*response.Headers.XMsContinuation))
+	}
+	w.Header().Set("x-ms-item-type", fmt.Sprint(response.Headers.XMsItemType))
+	w.Header().Set("x-ms-max-item-count", fmt.Sprint(response.Headers.XMsMaxItemCount))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type QueryIndividualEnrollmentsdefaultJSONResponse struct {
+	Body       ProvisioningServiceErrorDetails
+	StatusCode int
+}
+
+func (response QueryIndividualEnrollmentsdefaultJSONResponse) VisitQueryIndividualEnrollmentsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -1750,6 +2070,9 @@ func (response QueryDeviceRegistrationStatesdefaultJSONResponse) VisitQueryDevic
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// QueryEnrollmentGroups List enrollment groups. Symmetric keys are left out.
+	// (POST /enrollmentGroups/query)
+	QueryEnrollmentGroups(ctx context.Context, request QueryEnrollmentGroupsRequestObject) (QueryEnrollmentGroupsResponseObject, error)
 	// DeleteEnrollmentGroup Delete an enrollment group. Registration records of its devices stay.
 	// (DELETE /enrollmentGroups/{id})
 	DeleteEnrollmentGroup(ctx context.Context, request DeleteEnrollmentGroupRequestObject) (DeleteEnrollmentGroupResponseObject, error)
@@ -1762,6 +2085,9 @@ type StrictServerInterface interface {
 	// GetEnrollmentGroupAttestationMechanism Reveal the attestation mechanism, keys included. Leaves an audit record.
 	// (POST /enrollmentGroups/{id}/attestationmechanism)
 	GetEnrollmentGroupAttestationMechanism(ctx context.Context, request GetEnrollmentGroupAttestationMechanismRequestObject) (GetEnrollmentGroupAttestationMechanismResponseObject, error)
+	// QueryIndividualEnrollments List individual enrollments. Symmetric keys are left out.
+	// (POST /enrollments/query)
+	QueryIndividualEnrollments(ctx context.Context, request QueryIndividualEnrollmentsRequestObject) (QueryIndividualEnrollmentsResponseObject, error)
 	// DeleteIndividualEnrollment Delete an individual enrollment. Its registration record stays.
 	// (DELETE /enrollments/{id})
 	DeleteIndividualEnrollment(ctx context.Context, request DeleteIndividualEnrollmentRequestObject) (DeleteIndividualEnrollmentResponseObject, error)
@@ -1822,6 +2148,42 @@ type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
 	options     StrictHTTPServerOptions
+}
+
+// QueryEnrollmentGroups operation middleware
+func (sh *strictHandler) QueryEnrollmentGroups(w http.ResponseWriter, r *http.Request, params QueryEnrollmentGroupsParams) {
+	var request QueryEnrollmentGroupsRequestObject
+
+	request.Params = params
+
+	var body QueryEnrollmentGroupsJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		if !errors.Is(err, io.EOF) {
+			sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+			return
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.QueryEnrollmentGroups(ctx, request.(QueryEnrollmentGroupsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "QueryEnrollmentGroups")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(QueryEnrollmentGroupsResponseObject); ok {
+		if err := validResponse.VisitQueryEnrollmentGroupsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
 }
 
 // DeleteEnrollmentGroup operation middleware
@@ -1932,6 +2294,42 @@ func (sh *strictHandler) GetEnrollmentGroupAttestationMechanism(w http.ResponseW
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetEnrollmentGroupAttestationMechanismResponseObject); ok {
 		if err := validResponse.VisitGetEnrollmentGroupAttestationMechanismResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// QueryIndividualEnrollments operation middleware
+func (sh *strictHandler) QueryIndividualEnrollments(w http.ResponseWriter, r *http.Request, params QueryIndividualEnrollmentsParams) {
+	var request QueryIndividualEnrollmentsRequestObject
+
+	request.Params = params
+
+	var body QueryIndividualEnrollmentsJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		if !errors.Is(err, io.EOF) {
+			sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+			return
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.QueryIndividualEnrollments(ctx, request.(QueryIndividualEnrollmentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "QueryIndividualEnrollments")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(QueryIndividualEnrollmentsResponseObject); ok {
+		if err := validResponse.VisitQueryIndividualEnrollmentsResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

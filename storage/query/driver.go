@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/zerotouch-dps/dps"
 )
@@ -65,6 +67,28 @@ func all[T any](ctx context.Context, tx Tx, text string, args []any, decode func
 		return err
 	})
 	return out, err
+}
+
+// inList completes a statement on one scope that ends with "in (", for at least one
+// key. The number of placeholders is a power of two, so that few different statements
+// are prepared; the last key then stands several times.
+func inList(text, scopeKey string, keys []string) (string, []any) {
+	count := 1
+	for count < len(keys) {
+		count *= 2
+	}
+	args := []any{scopeKey}
+	var b strings.Builder
+	b.WriteString(text)
+	for i := range count {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString("$" + strconv.Itoa(i+2))
+		args = append(args, keys[min(i, len(keys)-1)])
+	}
+	b.WriteByte(')')
+	return b.String(), args
 }
 
 // during says what was attempted, unless the error says enough to the caller.

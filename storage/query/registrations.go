@@ -13,6 +13,7 @@ import (
 const (
 	// SelectRegistration reads one row by scope_key and reg_key.
 	SelectRegistration = `select ` + RegistrationColumns + ` from registration where scope_key = $1 and reg_key = $2`
+	selectSeveral      = `select ` + RegistrationColumns + ` from registration where scope_key = $1 and reg_key in (`
 	selectExpired      = `select ` + RegistrationColumns + ` from registration
 		where lease_until > 0 and lease_until <= $1 order by lease_until limit $2`
 	// The dialect's OfGroup stands between the two.
@@ -63,22 +64,43 @@ func registrationNotFound(id dps.RegistrationID) error {
 	return dps.Errorf(dps.RegistrationNotFound, "registration %q does not exist", id)
 }
 
-// Expired implements [registration.Store].
-func (s *Registrations) Expired(ctx context.Context, now time.Time, limit int) ([]registration.Registration, error) {
+// Select returns the records of a statement that reads [RegistrationColumns].
+func (s *Registrations) Select(ctx context.Context, text string, args ...any) ([]registration.Registration, error) {
 	var out []registration.Registration
 	err := s.DB.Read(ctx, func(tx Tx) (err error) {
-		out, err = all(ctx, tx, selectExpired, []any{Micros(now), int64(limit)}, s.decode)
+		out, err = all(ctx, tx, text, args, func(scan ScanFunc) (registration.Registration, error) {
+			var row RegistrationRow
+			if err := scan(row.Dest()...); err != nil {
+				return registration.Registration{}, err
+			}
+			return s.Codec.Registration(&row)
+		})
 		return err
 	})
-	return out, during("find expired leases", err)
+	return out, during("read registrations", err)
 }
 
-func (s *Registrations) decode(scan ScanFunc) (registration.Registration, error) {
-	var row RegistrationRow
-	if err := scan(row.Dest()...); err != nil {
-		return registration.Registration{}, err
+// Expired implements [registration.Store].
+func (s *Registrations) Expired(ctx context.Context, now time.Time, limit int) ([]registration.Registration, error) {
+	return s.Select(ctx, selectExpired, Micros(now), int64(limit))
+}
+
+// Several implements [registration.Store].
+func (s *Registrations) Several(ctx context.Context, scope dps.IDScope, ids []dps.RegistrationID) ([]registration.Registration, error) {
+	if len(ids) == 0 {
+		return nil, nil
 	}
-	return s.Codec.Registration(&row)
+	text, args := inList(selectSeveral, scope.Fold(), Keys(ids))
+	return s.Select(ctx, text, args...)
+}
+
+// Keys returns folded IDs.
+func Keys(ids []dps.RegistrationID) []string {
+	keys := make([]string, len(ids))
+	for i, id := range ids {
+		keys[i] = id.Fold()
+	}
+	return keys
 }
 
 // SelectOfGroup is the statement of [Registrations.ByGroup].
@@ -86,13 +108,7 @@ func (d Dialect) SelectOfGroup() string { return selectOfGroup + d.OfGroup + pag
 
 // ByGroup implements [registration.Store].
 func (s *Registrations) ByGroup(ctx context.Context, scope dps.IDScope, group string, p enrollment.Page) ([]registration.Registration, error) {
-	var out []registration.Registration
-	err := s.DB.Read(ctx, func(tx Tx) (err error) {
-		args := []any{scope.Fold(), dps.FoldASCII(group), p.After, int64(p.Limit)}
-		out, err = all(ctx, tx, s.Dialect.SelectOfGroup(), args, s.decode)
-		return err
-	})
-	return out, during("list registrations of group", err)
+	return s.Select(ctx, s.Dialect.SelectOfGroup(), scope.Fold(), dps.FoldASCII(group), p.After, int64(p.Limit))
 }
 
 // Delete implements [registration.Store].

@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/zerotouch-dps/dps"
@@ -12,6 +13,7 @@ import (
 
 func recordListCases() []testCase {
 	return []testCase{
+		{"several at once", severalRecords},
 		{"of a group, whole and by ID", byGroupWhole},
 		{"of a group, in pages", byGroupPages},
 		{"of a group, as devices come and go", byGroupMoves},
@@ -38,6 +40,29 @@ func (w *world) idsOfGroup(group string) []string {
 		ids = append(ids, string(r.ID))
 	}
 	return ids
+}
+
+func severalRecords(w *world) {
+	several := func(ids ...dps.RegistrationID) []registration.Registration {
+		found := must(w, func() ([]registration.Registration, error) { return w.registrations().Several(w.ctx, zone, ids) })
+		slices.SortFunc(found, func(a, b registration.Registration) int { return strings.Compare(string(a.ID), string(b.ID)) })
+		return found
+	}
+	a, b, c := w.assign("A", "op1", "h"), w.assign("b", "op1", "h"), w.begin(w.start("c", "op1", "h")).Registration
+	w.same([]registration.Registration{a, b, c}, several("B", "none", "a", "c"))
+	w.same([]registration.Registration{b}, several("b"))
+	w.same(0, len(several("none")))
+	w.same(0, len(several()))
+	many := make([]dps.RegistrationID, 0, 1000)
+	for i := range 999 {
+		many = append(many, deviceN(i))
+	}
+	w.same([]registration.Registration{a}, several(append(many, "a")...))
+	w.makeScope("0neOTHER")
+	theirs := must(w, func() ([]registration.Registration, error) {
+		return w.registrations().Several(w.ctx, "0neOTHER", []dps.RegistrationID{"a", "b"})
+	})
+	w.same(0, len(theirs))
 }
 
 func byGroupWhole(w *world) {
