@@ -225,3 +225,27 @@ func TestLists(t *testing.T) {
 func ownerConnection() string {
 	return "HostName=" + managementtest.Host + ";SharedAccessKeyName=" + managementtest.Owner + ";SharedAccessKey=" + managementtest.Key
 }
+
+func TestBulk(t *testing.T) {
+	t.Parallel()
+	w := managementtest.Start(t)
+	m, ctx := manufacturer(t, w, ownerConnection()), t.Context()
+	kind := &service.AttestationMechanism{Type: new("symmetricKey")}
+	a, b := service.IndividualEnrollment{RegistrationID: new("a"), Attestation: kind}, service.IndividualEnrollment{RegistrationID: new("b")}
+	done, err := m.BulkIndividualEnrollments(ctx, client.BulkCreate, a, b)
+	if err != nil || done.IsSuccessful || len(done.Errors) != 1 || done.Errors[0].RegistrationID != "b" || done.Errors[0].ErrorCode != 400004 {
+		t.Errorf("create: %+v, %v", done, err)
+	}
+	gone, err := m.BulkIndividualEnrollments(ctx, client.BulkDelete, a)
+	if err != nil || !gone.IsSuccessful {
+		t.Errorf("delete: %+v, %v", gone, err)
+	}
+	groups, err := m.BulkEnrollmentGroups(ctx, client.BulkUpdate, service.EnrollmentGroup{EnrollmentGroupID: new("g"), Attestation: kind})
+	if err != nil || len(groups.Errors) != 1 || groups.Errors[0].EnrollmentGroupID != "g" || groups.Errors[0].ErrorCode != 404202 {
+		t.Errorf("groups: %+v, %v", groups, err)
+	}
+	var refused *client.Error
+	if _, err := m.BulkEnrollmentGroups(ctx, client.BulkDelete); !errors.As(err, &refused) || refused.Status != 400 {
+		t.Errorf("an empty call: %v", err)
+	}
+}

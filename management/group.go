@@ -43,13 +43,17 @@ func (s *Service) PutGroup(ctx context.Context, c Caller, id dps.IDScope, g enro
 	if err != nil {
 		return enrollment.Group{}, err
 	}
-	written, err := s.groups(id, g.ID).write(ctx, w.IfMatch, func(stored *enrollment.Group) (enrollment.Group, error) {
-		return s.mergeGroup(g, stored, w.Version, around)
-	})
+	written, err := s.writeGroup(ctx, id, g, w, around)
 	if err != nil {
 		return enrollment.Group{}, err
 	}
 	return written, s.audit(ctx, c, entry{id, "enrollmentGroup.put", written.ID, nil})
+}
+
+func (s *Service) writeGroup(ctx context.Context, id dps.IDScope, g enrollment.Group, w Write, around enrollment.Surroundings) (enrollment.Group, error) {
+	return s.groups(id, g.ID).write(ctx, w, func(stored *enrollment.Group) (enrollment.Group, error) {
+		return s.mergeGroup(g, stored, w.Version, around)
+	})
 }
 
 // DeleteGroup deletes an enrollment group; ifMatch may be empty. Errors:
@@ -62,10 +66,14 @@ func (s *Service) DeleteGroup(ctx context.Context, c Caller, id dps.IDScope, gro
 	if err := dps.CheckID("enrollmentGroupId", group); err != nil {
 		return err
 	}
-	if err := s.d.Enrollments.DeleteGroup(ctx, id, group, enrollment.Precondition{IfMatch: ifMatch}); err != nil {
+	if err := s.deleteGroup(ctx, id, group, ifMatch); err != nil {
 		return err
 	}
 	return s.audit(ctx, c, entry{id, "enrollmentGroup.delete", group, nil})
+}
+
+func (s *Service) deleteGroup(ctx context.Context, id dps.IDScope, group, ifMatch string) error {
+	return s.d.Enrollments.DeleteGroup(ctx, id, group, enrollment.Precondition{IfMatch: ifMatch})
 }
 
 // RevealGroup returns an enrollment group for its secrets to be shown, and leaves a

@@ -62,9 +62,7 @@ func (s *Service) PutIndividual(ctx context.Context, c Caller, id dps.IDScope, e
 	if err != nil {
 		return Individual{}, err
 	}
-	written, err := s.individuals(id, e.ID).write(ctx, w.IfMatch, func(stored *enrollment.Individual) (enrollment.Individual, error) {
-		return s.mergeIndividual(e, stored, w.Version, around)
-	})
+	written, err := s.writeIndividual(ctx, id, e, w, around)
 	if err != nil {
 		return Individual{}, err
 	}
@@ -72,6 +70,12 @@ func (s *Service) PutIndividual(ctx context.Context, c Caller, id dps.IDScope, e
 		return Individual{}, err
 	}
 	return s.withRegistration(ctx, id, written)
+}
+
+func (s *Service) writeIndividual(ctx context.Context, id dps.IDScope, e enrollment.Individual, w Write, around enrollment.Surroundings) (enrollment.Individual, error) {
+	return s.individuals(id, e.ID).write(ctx, w, func(stored *enrollment.Individual) (enrollment.Individual, error) {
+		return s.mergeIndividual(e, stored, w.Version, around)
+	})
 }
 
 // DeleteIndividual deletes an individual enrollment; ifMatch may be empty. Errors:
@@ -84,10 +88,14 @@ func (s *Service) DeleteIndividual(ctx context.Context, c Caller, id dps.IDScope
 	if err := dps.CheckID("registrationId", string(reg)); err != nil {
 		return err
 	}
-	if err := s.d.Enrollments.DeleteIndividual(ctx, id, reg, enrollment.Precondition{IfMatch: ifMatch}); err != nil {
+	if err := s.deleteIndividual(ctx, id, reg, ifMatch); err != nil {
 		return err
 	}
 	return s.audit(ctx, c, entry{id, "enrollment.delete", string(reg), nil})
+}
+
+func (s *Service) deleteIndividual(ctx context.Context, id dps.IDScope, reg dps.RegistrationID, ifMatch string) error {
+	return s.d.Enrollments.DeleteIndividual(ctx, id, reg, enrollment.Precondition{IfMatch: ifMatch})
 }
 
 // RevealIndividual returns an individual enrollment for its secrets to be shown, and

@@ -234,6 +234,13 @@ func (w *World) Audits() []string {
 	return out
 }
 
+// LastAudit returns the newest audit record; there must be one.
+func (w *World) LastAudit() storage.AuditRecord {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.audits[len(w.audits)-1]
+}
+
 // auditor keeps what is audited, beside the store.
 type auditor struct {
 	storage.Deployment

@@ -112,12 +112,16 @@ func TestRights(t *testing.T) {
 			{"POST", path + "/attestationmechanism", 401004, 0},
 			{"PUT", path + "-new", 401004, 0},
 			{"DELETE", path + "-new", 401004, 0},
+			{"POST", path[:strings.LastIndex(path, "/")], 401004, 0},
 			{"POST", path[:strings.LastIndex(path, "/")] + "/query", 0, 401004},
 		} {
 			t.Run(tt.method+" "+tt.path, func(t *testing.T) {
 				body := ""
-				if tt.method == "PUT" {
+				switch {
+				case tt.method == "PUT":
 					body = sym("")
+				case strings.Count(tt.path, "/") == 1: // a bulk call
+					body = `{"mode":"delete","` + tt.path[1:] + `":[{}]}`
 				}
 				checkRights(t, w, call{method: tt.method, path: tt.path, body: body}, map[string]int{
 					managementtest.Reader: tt.reader, managementtest.Writer: tt.writer,

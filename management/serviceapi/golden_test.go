@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -69,6 +70,11 @@ func TestBodies(t *testing.T) {
 		{"query-groups", "POST", "/enrollmentGroups/query"},
 	} {
 		golden(t, tt.name, do(t, w, call{method: tt.method, path: tt.path}))
+	}
+	for _, k := range kinds() {
+		name := "bulk-" + strings.ToLower(strings.TrimPrefix(k.path, "/"))
+		golden(t, name+"-done", do(t, w, call{method: "POST", path: k.path, body: k.body("create", k.item("bulk-1", ""), k.item("bulk-2", ""))}))
+		golden(t, name+"-failed", do(t, w, call{method: "POST", path: k.path, body: k.body("create", k.item("BULK-1", ""), k.item("bulk-3", `"iotHubs":["hub9.example"]`), `{}`)}))
 	}
 }
 

@@ -135,7 +135,7 @@ func TestTolerance(t *testing.T) {
 func TestAllow(t *testing.T) {
 	t.Parallel()
 	w := managementtest.Start(t)
-	for path, want := range map[string]string{"/enrollments/sn-1": "GET, PUT, DELETE", "/enrollmentgroups/g/attestationmechanism": "POST", "/registrations/sn-1": "GET, DELETE"} {
+	for path, want := range map[string]string{"/enrollments/sn-1": "GET, PUT, DELETE", "/enrollmentgroups/g/attestationmechanism": "POST", "/registrations/sn-1": "GET, DELETE", "/enrollmentgroups/": "POST"} {
 		if a := do(t, w, call{method: "PATCH", path: path}); a.header.Get("Allow") != want {
 			t.Errorf("%s: %d, Allow %q, want %q", path, a.status, a.header.Get("Allow"), want)
 		}

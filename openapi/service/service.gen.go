@@ -29,6 +29,60 @@ type AttestationMechanism struct {
 	X509 *X509Attestation `json:"x509,omitempty"`
 }
 
+// BulkEnrollmentGroupOperation defines model for BulkEnrollmentGroupOperation.
+type BulkEnrollmentGroupOperation struct {
+	EnrollmentGroups *[]EnrollmentGroup `json:"enrollmentGroups,omitempty"`
+
+	// Mode create, update (whatever the etag), updateIfMatchETag (if it is the item's) or delete.
+	Mode *BulkMode `json:"mode,omitempty"`
+}
+
+// BulkEnrollmentGroupOperationError defines model for BulkEnrollmentGroupOperationError.
+type BulkEnrollmentGroupOperationError struct {
+	// EnrollmentGroupID As the item has it.
+	EnrollmentGroupID string `json:"enrollmentGroupId"`
+	ErrorCode         int    `json:"errorCode"`
+	ErrorStatus       string `json:"errorStatus"`
+}
+
+// BulkEnrollmentGroupOperationResult defines model for BulkEnrollmentGroupOperationResult.
+type BulkEnrollmentGroupOperationResult struct {
+	// Errors One per item that was not done.
+	Errors []BulkEnrollmentGroupOperationError `json:"errors"`
+
+	// IsSuccessful Whether every item was done.
+	IsSuccessful bool `json:"isSuccessful"`
+}
+
+// BulkEnrollmentOperation defines model for BulkEnrollmentOperation.
+type BulkEnrollmentOperation struct {
+	Enrollments *[]IndividualEnrollment `json:"enrollments,omitempty"`
+
+	// Mode create, update (whatever the etag), updateIfMatchETag (if it is the item's) or delete.
+	Mode *BulkMode `json:"mode,omitempty"`
+}
+
+// BulkEnrollmentOperationError defines model for BulkEnrollmentOperationError.
+type BulkEnrollmentOperationError struct {
+	ErrorCode   int    `json:"errorCode"`
+	ErrorStatus string `json:"errorStatus"`
+
+	// RegistrationID As the item has it.
+	RegistrationID string `json:"registrationId"`
+}
+
+// BulkEnrollmentOperationResult defines model for BulkEnrollmentOperationResult.
+type BulkEnrollmentOperationResult struct {
+	// Errors One per item that was not done.
+	Errors []BulkEnrollmentOperationError `json:"errors"`
+
+	// IsSuccessful Whether every item was done.
+	IsSuccessful bool `json:"isSuccessful"`
+}
+
+// BulkMode create, update (whatever the etag), updateIfMatchETag (if it is the item's) or delete.
+type BulkMode = string
+
 // CredentialPolicyName defines model for CredentialPolicyName.
 type CredentialPolicyName = string
 
@@ -286,6 +340,12 @@ type IndividualEnrollments = []IndividualEnrollment
 // Query defines model for Query.
 type Query = QuerySpecification
 
+// RunBulkEnrollmentGroupsParams defines parameters for RunBulkEnrollmentGroups.
+type RunBulkEnrollmentGroupsParams struct {
+	// APIVersion A dated version of the original's API, such as 2021-10-01. Any date is taken.
+	APIVersion APIVersion `form:"api-version" json:"api-version"`
+}
+
 // QueryEnrollmentGroupsParams defines parameters for QueryEnrollmentGroups.
 type QueryEnrollmentGroupsParams struct {
 	// APIVersion A dated version of the original's API, such as 2021-10-01. Any date is taken.
@@ -324,6 +384,12 @@ type CreateOrUpdateEnrollmentGroupParams struct {
 
 // GetEnrollmentGroupAttestationMechanismParams defines parameters for GetEnrollmentGroupAttestationMechanism.
 type GetEnrollmentGroupAttestationMechanismParams struct {
+	// APIVersion A dated version of the original's API, such as 2021-10-01. Any date is taken.
+	APIVersion APIVersion `form:"api-version" json:"api-version"`
+}
+
+// RunBulkIndividualEnrollmentsParams defines parameters for RunBulkIndividualEnrollments.
+type RunBulkIndividualEnrollmentsParams struct {
 	// APIVersion A dated version of the original's API, such as 2021-10-01. Any date is taken.
 	APIVersion APIVersion `form:"api-version" json:"api-version"`
 }
@@ -397,11 +463,17 @@ type QueryDeviceRegistrationStatesParams struct {
 	XMsContinuation *Continuation `json:"x-ms-continuation,omitempty"`
 }
 
+// RunBulkEnrollmentGroupsJSONRequestBody defines body for RunBulkEnrollmentGroups for application/json ContentType.
+type RunBulkEnrollmentGroupsJSONRequestBody = BulkEnrollmentGroupOperation
+
 // QueryEnrollmentGroupsJSONRequestBody defines body for QueryEnrollmentGroups for application/json ContentType.
 type QueryEnrollmentGroupsJSONRequestBody = QuerySpecification
 
 // CreateOrUpdateEnrollmentGroupJSONRequestBody defines body for CreateOrUpdateEnrollmentGroup for application/json ContentType.
 type CreateOrUpdateEnrollmentGroupJSONRequestBody = EnrollmentGroup
+
+// RunBulkIndividualEnrollmentsJSONRequestBody defines body for RunBulkIndividualEnrollments for application/json ContentType.
+type RunBulkIndividualEnrollmentsJSONRequestBody = BulkEnrollmentOperation
 
 // QueryIndividualEnrollmentsJSONRequestBody defines body for QueryIndividualEnrollments for application/json ContentType.
 type QueryIndividualEnrollmentsJSONRequestBody = QuerySpecification
@@ -414,6 +486,9 @@ type QueryDeviceRegistrationStatesJSONRequestBody = QuerySpecification
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// RunBulkEnrollmentGroups Write up to 10 enrollment groups, each for itself and in order.
+	// (POST /enrollmentGroups)
+	RunBulkEnrollmentGroups(w http.ResponseWriter, r *http.Request, params RunBulkEnrollmentGroupsParams)
 	// QueryEnrollmentGroups List enrollment groups. Symmetric keys are left out.
 	// (POST /enrollmentGroups/query)
 	QueryEnrollmentGroups(w http.ResponseWriter, r *http.Request, params QueryEnrollmentGroupsParams)
@@ -429,6 +504,9 @@ type ServerInterface interface {
 	// GetEnrollmentGroupAttestationMechanism Reveal the attestation mechanism, keys included. Leaves an audit record.
 	// (POST /enrollmentGroups/{id}/attestationmechanism)
 	GetEnrollmentGroupAttestationMechanism(w http.ResponseWriter, r *http.Request, id GroupID, params GetEnrollmentGroupAttestationMechanismParams)
+	// RunBulkIndividualEnrollments Write up to 10 individual enrollments, each for itself and in order.
+	// (POST /enrollments)
+	RunBulkIndividualEnrollments(w http.ResponseWriter, r *http.Request, params RunBulkIndividualEnrollmentsParams)
 	// QueryIndividualEnrollments List individual enrollments. Symmetric keys are left out.
 	// (POST /enrollments/query)
 	QueryIndividualEnrollments(w http.ResponseWriter, r *http.Request, params QueryIndividualEnrollmentsParams)
@@ -459,6 +537,12 @@ type ServerInterface interface {
 
 type Unimplemented struct{}
 
+// RunBulkEnrollmentGroups Write up to 10 enrollment groups, each for itself and in order.
+// (POST /enrollmentGroups)
+func (_ Unimplemented) RunBulkEnrollmentGroups(w http.ResponseWriter, r *http.Request, params RunBulkEnrollmentGroupsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // QueryEnrollmentGroups List enrollment groups. Symmetric keys are left out.
 // (POST /enrollmentGroups/query)
 func (_ Unimplemented) QueryEnrollmentGroups(w http.ResponseWriter, r *http.Request, params QueryEnrollmentGroupsParams) {
@@ -486,6 +570,12 @@ func (_ Unimplemented) CreateOrUpdateEnrollmentGroup(w http.ResponseWriter, r *h
 // GetEnrollmentGroupAttestationMechanism Reveal the attestation mechanism, keys included. Leaves an audit record.
 // (POST /enrollmentGroups/{id}/attestationmechanism)
 func (_ Unimplemented) GetEnrollmentGroupAttestationMechanism(w http.ResponseWriter, r *http.Request, id GroupID, params GetEnrollmentGroupAttestationMechanismParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// RunBulkIndividualEnrollments Write up to 10 individual enrollments, each for itself and in order.
+// (POST /enrollments)
+func (_ Unimplemented) RunBulkIndividualEnrollments(w http.ResponseWriter, r *http.Request, params RunBulkIndividualEnrollmentsParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -545,6 +635,39 @@ type ServerInterfaceWrapper struct {
 }
 
 type MiddlewareFunc func(http.Handler) http.Handler
+
+// RunBulkEnrollmentGroups operation middleware
+func (siw *ServerInterfaceWrapper) RunBulkEnrollmentGroups(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RunBulkEnrollmentGroupsParams
+
+	// ------------- Required query parameter "api-version" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "api-version", r.URL.Query(), &params.APIVersion, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "api-version"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "api-version", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RunBulkEnrollmentGroups(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
 
 // QueryEnrollmentGroups operation middleware
 func (siw *ServerInterfaceWrapper) QueryEnrollmentGroups(w http.ResponseWriter, r *http.Request) {
@@ -820,6 +943,39 @@ func (siw *ServerInterfaceWrapper) GetEnrollmentGroupAttestationMechanism(w http
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetEnrollmentGroupAttestationMechanism(w, r, id, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RunBulkIndividualEnrollments operation middleware
+func (siw *ServerInterfaceWrapper) RunBulkIndividualEnrollments(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RunBulkIndividualEnrollmentsParams
+
+	// ------------- Required query parameter "api-version" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "api-version", r.URL.Query(), &params.APIVersion, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "api-version"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "api-version", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RunBulkIndividualEnrollments(w, r, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -1425,6 +1581,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Post(options.BaseURL+"/enrollments/{id}/attestationmechanism", wrapper.GetIndividualEnrollmentAttestationMechanism)
 	})
 	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/enrollments", wrapper.RunBulkIndividualEnrollments)
+	})
+	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/enrollments/query", wrapper.QueryIndividualEnrollments)
 	})
 	r.Group(func(r chi.Router) {
@@ -1438,6 +1597,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/enrollmentGroups/{id}/attestationmechanism", wrapper.GetEnrollmentGroupAttestationMechanism)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/enrollmentGroups", wrapper.RunBulkEnrollmentGroups)
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/enrollmentGroups/query", wrapper.QueryEnrollmentGroups)
@@ -1517,6 +1679,46 @@ type IndividualEnrollmentsJSONResponse struct {
 	Body []IndividualEnrollment
 
 	Headers IndividualEnrollmentsResponseHeaders
+}
+
+type RunBulkEnrollmentGroupsRequestObject struct {
+	Params RunBulkEnrollmentGroupsParams
+	Body   *RunBulkEnrollmentGroupsJSONRequestBody
+}
+
+type RunBulkEnrollmentGroupsResponseObject interface {
+	VisitRunBulkEnrollmentGroupsResponse(w http.ResponseWriter) error
+}
+
+type RunBulkEnrollmentGroups200JSONResponse BulkEnrollmentGroupOperationResult
+
+func (response RunBulkEnrollmentGroups200JSONResponse) VisitRunBulkEnrollmentGroupsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RunBulkEnrollmentGroupsdefaultJSONResponse struct {
+	Body       ProvisioningServiceErrorDetails
+	StatusCode int
+}
+
+func (response RunBulkEnrollmentGroupsdefaultJSONResponse) VisitRunBulkEnrollmentGroupsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type QueryEnrollmentGroupsRequestObject struct {
@@ -1716,6 +1918,46 @@ type GetEnrollmentGroupAttestationMechanismdefaultJSONResponse struct {
 }
 
 func (response GetEnrollmentGroupAttestationMechanismdefaultJSONResponse) VisitGetEnrollmentGroupAttestationMechanismResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RunBulkIndividualEnrollmentsRequestObject struct {
+	Params RunBulkIndividualEnrollmentsParams
+	Body   *RunBulkIndividualEnrollmentsJSONRequestBody
+}
+
+type RunBulkIndividualEnrollmentsResponseObject interface {
+	VisitRunBulkIndividualEnrollmentsResponse(w http.ResponseWriter) error
+}
+
+type RunBulkIndividualEnrollments200JSONResponse BulkEnrollmentOperationResult
+
+func (response RunBulkIndividualEnrollments200JSONResponse) VisitRunBulkIndividualEnrollmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RunBulkIndividualEnrollmentsdefaultJSONResponse struct {
+	Body       ProvisioningServiceErrorDetails
+	StatusCode int
+}
+
+func (response RunBulkIndividualEnrollmentsdefaultJSONResponse) VisitRunBulkIndividualEnrollmentsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -2070,6 +2312,9 @@ func (response QueryDeviceRegistrationStatesdefaultJSONResponse) VisitQueryDevic
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// RunBulkEnrollmentGroups Write up to 10 enrollment groups, each for itself and in order.
+	// (POST /enrollmentGroups)
+	RunBulkEnrollmentGroups(ctx context.Context, request RunBulkEnrollmentGroupsRequestObject) (RunBulkEnrollmentGroupsResponseObject, error)
 	// QueryEnrollmentGroups List enrollment groups. Symmetric keys are left out.
 	// (POST /enrollmentGroups/query)
 	QueryEnrollmentGroups(ctx context.Context, request QueryEnrollmentGroupsRequestObject) (QueryEnrollmentGroupsResponseObject, error)
@@ -2085,6 +2330,9 @@ type StrictServerInterface interface {
 	// GetEnrollmentGroupAttestationMechanism Reveal the attestation mechanism, keys included. Leaves an audit record.
 	// (POST /enrollmentGroups/{id}/attestationmechanism)
 	GetEnrollmentGroupAttestationMechanism(ctx context.Context, request GetEnrollmentGroupAttestationMechanismRequestObject) (GetEnrollmentGroupAttestationMechanismResponseObject, error)
+	// RunBulkIndividualEnrollments Write up to 10 individual enrollments, each for itself and in order.
+	// (POST /enrollments)
+	RunBulkIndividualEnrollments(ctx context.Context, request RunBulkIndividualEnrollmentsRequestObject) (RunBulkIndividualEnrollmentsResponseObject, error)
 	// QueryIndividualEnrollments List individual enrollments. Symmetric keys are left out.
 	// (POST /enrollments/query)
 	QueryIndividualEnrollments(ctx context.Context, request QueryIndividualEnrollmentsRequestObject) (QueryIndividualEnrollmentsResponseObject, error)
@@ -2148,6 +2396,39 @@ type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
 	options     StrictHTTPServerOptions
+}
+
+// RunBulkEnrollmentGroups operation middleware
+func (sh *strictHandler) RunBulkEnrollmentGroups(w http.ResponseWriter, r *http.Request, params RunBulkEnrollmentGroupsParams) {
+	var request RunBulkEnrollmentGroupsRequestObject
+
+	request.Params = params
+
+	var body RunBulkEnrollmentGroupsJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RunBulkEnrollmentGroups(ctx, request.(RunBulkEnrollmentGroupsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RunBulkEnrollmentGroups")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RunBulkEnrollmentGroupsResponseObject); ok {
+		if err := validResponse.VisitRunBulkEnrollmentGroupsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
 }
 
 // QueryEnrollmentGroups operation middleware
@@ -2294,6 +2575,39 @@ func (sh *strictHandler) GetEnrollmentGroupAttestationMechanism(w http.ResponseW
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetEnrollmentGroupAttestationMechanismResponseObject); ok {
 		if err := validResponse.VisitGetEnrollmentGroupAttestationMechanismResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RunBulkIndividualEnrollments operation middleware
+func (sh *strictHandler) RunBulkIndividualEnrollments(w http.ResponseWriter, r *http.Request, params RunBulkIndividualEnrollmentsParams) {
+	var request RunBulkIndividualEnrollmentsRequestObject
+
+	request.Params = params
+
+	var body RunBulkIndividualEnrollmentsJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RunBulkIndividualEnrollments(ctx, request.(RunBulkIndividualEnrollmentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RunBulkIndividualEnrollments")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RunBulkIndividualEnrollmentsResponseObject); ok {
+		if err := validResponse.VisitRunBulkIndividualEnrollmentsResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
