@@ -39,6 +39,7 @@ type call struct {
 	url           string
 	authorization string
 	in, out       any
+	header        *http.Header // of the answer, when wanted
 	options       []Option
 }
 
@@ -62,6 +63,9 @@ func (c call) do(ctx context.Context, hc *http.Client) error {
 	}
 	if resp.StatusCode >= http.StatusMultipleChoices {
 		return readError(resp, body)
+	}
+	if c.header != nil {
+		*c.header = resp.Header
 	}
 	if c.out == nil || len(body) == 0 {
 		return nil

@@ -9,10 +9,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/client"
+	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/management/managementtest"
 	"github.com/zerotouch-dps/dps/openapi/admin"
 	"github.com/zerotouch-dps/dps/openapi/service"
+	"github.com/zerotouch-dps/dps/registration"
 )
 
 func operator(t testing.TB, w *managementtest.World) *client.Admin {
@@ -146,5 +149,103 @@ func TestConnectionStrings(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "%%") {
 			t.Errorf("the error repeats the key: %v", err)
 		}
+	}
+}
+
+func TestRegistrationRecords(t *testing.T) {
+	t.Parallel()
+	w := managementtest.Start(t)
+	m, ctx := manufacturer(t, w, ownerConnection()), t.Context()
+	for _, id := range []dps.RegistrationID{"sn:1", "sn:2", "sn:3"} {
+		r := registration.Registration{Scope: managementtest.Scope, ID: id, Created: w.Now(), Updated: w.Now()}
+		r.Operation = registration.Operation{ID: "4.op", Status: registration.Disabled, Entry: enrollment.Ref{Group: "line:3"}}
+		if _, err := w.Store.Registrations().Begin(ctx, registration.Start{Registration: r}, w.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var ids []string
+	for p := (client.Page{Size: 2}); ; {
+		records, next, err := m.GroupRegistrations(ctx, "line:3", p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range records {
+			ids = append(ids, *r.RegistrationID)
+		}
+		if p.Continuation = next; next == "" {
+			break
+		}
+	}
+	if diff := cmp.Diff([]string{"sn:1", "sn:2", "sn:3"}, ids); diff != "" {
+		t.Errorf("paged (-want +got):\n%s", diff)
+	}
+	read, err := m.Registration(ctx, "SN:1")
+	if err != nil || *read.Status != "disabled" {
+		t.Fatalf("read %+v, %v", read, err)
+	}
+	if err := m.DeleteRegistration(ctx, "sn:1", client.IfMatch(`"stale"`)); err == nil {
+		t.Error("deleted under a stale etag")
+	}
+	if err := m.DeleteRegistration(ctx, "sn:1", client.IfMatch(*read.Etag)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLists(t *testing.T) {
+	t.Parallel()
+	w := managementtest.Start(t)
+	m, ctx := manufacturer(t, w, ownerConnection()), t.Context()
+	kind := &service.AttestationMechanism{Type: new("symmetricKey")}
+	for _, id := range []string{"a", "b", "c"} {
+		if _, err := m.PutIndividualEnrollment(ctx, id, service.IndividualEnrollment{Attestation: kind}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.PutEnrollmentGroup(ctx, id, service.EnrollmentGroup{Attestation: kind}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, next, err := m.IndividualEnrollments(ctx, client.Page{Size: 2})
+	if err != nil || len(first) != 2 || next == "" {
+		t.Fatalf("%d enrollments, next %q, %v", len(first), next, err)
+	}
+	rest, next, err := m.IndividualEnrollments(ctx, client.Page{Size: 2, Continuation: next})
+	if err != nil || len(rest) != 1 || *rest[0].RegistrationID != "c" || next != "" {
+		t.Errorf("then %d enrollments, next %q, %v", len(rest), next, err)
+	}
+	groups, next, err := m.EnrollmentGroups(ctx, client.Page{})
+	if err != nil || len(groups) != 3 || next != "" {
+		t.Errorf("%d groups, next %q, %v", len(groups), next, err)
+	}
+	var refused *client.Error
+	if _, _, err := m.EnrollmentGroups(ctx, client.Page{Continuation: "junk"}); !errors.As(err, &refused) || refused.ErrorCode != 400000 {
+		t.Errorf("a junk continuation: %v", err)
+	}
+}
+
+func ownerConnection() string {
+	return "HostName=" + managementtest.Host + ";SharedAccessKeyName=" + managementtest.Owner + ";SharedAccessKey=" + managementtest.Key
+}
+
+func TestBulk(t *testing.T) {
+	t.Parallel()
+	w := managementtest.Start(t)
+	m, ctx := manufacturer(t, w, ownerConnection()), t.Context()
+	kind := &service.AttestationMechanism{Type: new("symmetricKey")}
+	a, b := service.IndividualEnrollment{RegistrationID: new("a"), Attestation: kind}, service.IndividualEnrollment{RegistrationID: new("b")}
+	done, err := m.BulkIndividualEnrollments(ctx, client.BulkCreate, a, b)
+	if err != nil || done.IsSuccessful || len(done.Errors) != 1 || done.Errors[0].RegistrationID != "b" || done.Errors[0].ErrorCode != 400004 {
+		t.Errorf("create: %+v, %v", done, err)
+	}
+	gone, err := m.BulkIndividualEnrollments(ctx, client.BulkDelete, a)
+	if err != nil || !gone.IsSuccessful {
+		t.Errorf("delete: %+v, %v", gone, err)
+	}
+	groups, err := m.BulkEnrollmentGroups(ctx, client.BulkUpdate, service.EnrollmentGroup{EnrollmentGroupID: new("g"), Attestation: kind})
+	if err != nil || len(groups.Errors) != 1 || groups.Errors[0].EnrollmentGroupID != "g" || groups.Errors[0].ErrorCode != 404202 {
+		t.Errorf("groups: %+v, %v", groups, err)
+	}
+	var refused *client.Error
+	if _, err := m.BulkEnrollmentGroups(ctx, client.BulkDelete); !errors.As(err, &refused) || refused.Status != 400 {
+		t.Errorf("an empty call: %v", err)
 	}
 }

@@ -56,11 +56,17 @@ func NewService(connectionString string, now func() time.Time) (*Service, error)
 }
 
 func (s *Service) call(ctx context.Context, method string, in, out any, options []Option, segments ...string) error {
+	c := s.request(method, options, segments...)
+	c.in, c.out = in, out
+	return c.do(ctx, s.HTTP)
+}
+
+func (s *Service) request(method string, options []Option, segments ...string) call {
 	return call{
 		method: method, url: join(s.URL, segments...) + "?api-version=" + serviceVersion,
 		authorization: attestation.SignToken(s.HostName, s.KeyName, s.key, s.Now().Add(tokenLife)),
-		in:            in, out: out, options: options,
-	}.do(ctx, s.HTTP)
+		options:       options,
+	}
 }
 
 // IndividualEnrollment reads an individual enrollment, keys masked.

@@ -19,11 +19,19 @@ type Precondition struct {
 	Absent bool
 }
 
+// Page asks for a part of a list that is ordered by folded ID.
+type Page struct {
+	After string // folded ID before the first of the page; empty: from the start
+	Limit int    // at least 1
+}
+
 // Store keeps enrollments. Methods are safe for concurrent use; IDs compare folded.
 // Writes set ETag (random), Created and Updated in the given time and return them.
 type Store interface {
 	// Individual returns an individual enrollment. Errors: [dps.EnrollmentNotFound].
 	Individual(ctx context.Context, scope dps.IDScope, id dps.RegistrationID) (Individual, error)
+	// Individuals returns a page of the individual enrollments.
+	Individuals(ctx context.Context, scope dps.IDScope, p Page) ([]Individual, error)
 	// PutIndividual creates or replaces; e.ETag and e.Created are ignored, e.Updated
 	// is the time of the write. The stored spelling of the ID and Created survive a
 	// replacement. Errors: [dps.EnrollmentExists] (Absent and it exists),
@@ -34,6 +42,8 @@ type Store interface {
 
 	// Group returns an enrollment group. Errors: [dps.GroupNotFound].
 	Group(ctx context.Context, scope dps.IDScope, id string) (Group, error)
+	// Groups returns a page of the enrollment groups.
+	Groups(ctx context.Context, scope dps.IDScope, p Page) ([]Group, error)
 	// PutGroup creates or replaces, as PutIndividual does. Errors: [dps.GroupExists],
 	// [dps.PreconditionFailed]; [dps.AlreadyExists] when another group is bound to the
 	// same certificate or CA name; [dps.QuotaReached] when the scope has

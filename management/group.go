@@ -17,6 +17,17 @@ func (s *Service) Group(ctx context.Context, c Caller, id dps.IDScope, group str
 	return s.group(ctx, id, group)
 }
 
+// Groups returns a page of enrollment groups. Errors: [dps.BadRequest]
+// (continuation), and those of a caller without [scope.EnrollmentRead].
+func (s *Service) Groups(ctx context.Context, c Caller, id dps.IDScope, q Query) (Page[enrollment.Group], error) {
+	if err := c.demand(id, scope.EnrollmentRead); err != nil {
+		return Page[enrollment.Group]{}, err
+	}
+	l := list{scope: id, collection: "enrollmentGroups"}
+	return page(s.d.Continuations, l, q, func(g enrollment.Group) string { return g.ID },
+		func(p enrollment.Page) ([]enrollment.Group, error) { return s.d.Enrollments.Groups(ctx, id, p) })
+}
+
 // PutGroup creates or replaces an enrollment group, as [Service.PutIndividual] does.
 // Errors: those of [enrollment.Group.Check], [dps.GroupExists],
 // [dps.PreconditionFailed], [dps.AlreadyExists] (another group has the certificate or
@@ -32,13 +43,17 @@ func (s *Service) PutGroup(ctx context.Context, c Caller, id dps.IDScope, g enro
 	if err != nil {
 		return enrollment.Group{}, err
 	}
-	written, err := s.groups(id, g.ID).write(ctx, w.IfMatch, func(stored *enrollment.Group) (enrollment.Group, error) {
-		return s.mergeGroup(g, stored, w.Version, around)
-	})
+	written, err := s.writeGroup(ctx, id, g, w, around)
 	if err != nil {
 		return enrollment.Group{}, err
 	}
 	return written, s.audit(ctx, c, entry{id, "enrollmentGroup.put", written.ID, nil})
+}
+
+func (s *Service) writeGroup(ctx context.Context, id dps.IDScope, g enrollment.Group, w Write, around enrollment.Surroundings) (enrollment.Group, error) {
+	return s.groups(id, g.ID).write(ctx, w, func(stored *enrollment.Group) (enrollment.Group, error) {
+		return s.mergeGroup(g, stored, w.Version, around)
+	})
 }
 
 // DeleteGroup deletes an enrollment group; ifMatch may be empty. Errors:
@@ -51,10 +66,14 @@ func (s *Service) DeleteGroup(ctx context.Context, c Caller, id dps.IDScope, gro
 	if err := dps.CheckID("enrollmentGroupId", group); err != nil {
 		return err
 	}
-	if err := s.d.Enrollments.DeleteGroup(ctx, id, group, enrollment.Precondition{IfMatch: ifMatch}); err != nil {
+	if err := s.deleteGroup(ctx, id, group, ifMatch); err != nil {
 		return err
 	}
 	return s.audit(ctx, c, entry{id, "enrollmentGroup.delete", group, nil})
+}
+
+func (s *Service) deleteGroup(ctx context.Context, id dps.IDScope, group, ifMatch string) error {
+	return s.d.Enrollments.DeleteGroup(ctx, id, group, enrollment.Precondition{IfMatch: ifMatch})
 }
 
 // RevealGroup returns an enrollment group for its secrets to be shown, and leaves a

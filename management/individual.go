@@ -28,6 +28,24 @@ func (s *Service) Individual(ctx context.Context, c Caller, id dps.IDScope, reg 
 	return s.withRegistration(ctx, id, e)
 }
 
+// Individuals returns a page of individual enrollments. Errors: [dps.BadRequest]
+// (continuation), and those of a caller without [scope.EnrollmentRead].
+func (s *Service) Individuals(ctx context.Context, c Caller, id dps.IDScope, q Query) (Page[Individual], error) {
+	if err := c.demand(id, scope.EnrollmentRead); err != nil {
+		return Page[Individual]{}, err
+	}
+	l := list{scope: id, collection: "enrollments"}
+	found, err := page(s.d.Continuations, l, q, func(e enrollment.Individual) string { return string(e.ID) },
+		func(p enrollment.Page) ([]enrollment.Individual, error) {
+			return s.d.Enrollments.Individuals(ctx, id, p)
+		})
+	if err != nil {
+		return Page[Individual]{}, err
+	}
+	items, err := s.withRegistrations(ctx, id, found.Items)
+	return Page[Individual]{Items: items, Size: found.Size, Continuation: found.Continuation}, err
+}
+
 // PutIndividual creates or replaces an individual enrollment. Key slots that are empty
 // keep the stored key, or get a generated one; certificates without DER keep the
 // stored certificate of their thumbprint. Errors: those of [enrollment.Individual.Check],
@@ -44,9 +62,7 @@ func (s *Service) PutIndividual(ctx context.Context, c Caller, id dps.IDScope, e
 	if err != nil {
 		return Individual{}, err
 	}
-	written, err := s.individuals(id, e.ID).write(ctx, w.IfMatch, func(stored *enrollment.Individual) (enrollment.Individual, error) {
-		return s.mergeIndividual(e, stored, w.Version, around)
-	})
+	written, err := s.writeIndividual(ctx, id, e, w, around)
 	if err != nil {
 		return Individual{}, err
 	}
@@ -54,6 +70,12 @@ func (s *Service) PutIndividual(ctx context.Context, c Caller, id dps.IDScope, e
 		return Individual{}, err
 	}
 	return s.withRegistration(ctx, id, written)
+}
+
+func (s *Service) writeIndividual(ctx context.Context, id dps.IDScope, e enrollment.Individual, w Write, around enrollment.Surroundings) (enrollment.Individual, error) {
+	return s.individuals(id, e.ID).write(ctx, w, func(stored *enrollment.Individual) (enrollment.Individual, error) {
+		return s.mergeIndividual(e, stored, w.Version, around)
+	})
 }
 
 // DeleteIndividual deletes an individual enrollment; ifMatch may be empty. Errors:
@@ -66,10 +88,14 @@ func (s *Service) DeleteIndividual(ctx context.Context, c Caller, id dps.IDScope
 	if err := dps.CheckID("registrationId", string(reg)); err != nil {
 		return err
 	}
-	if err := s.d.Enrollments.DeleteIndividual(ctx, id, reg, enrollment.Precondition{IfMatch: ifMatch}); err != nil {
+	if err := s.deleteIndividual(ctx, id, reg, ifMatch); err != nil {
 		return err
 	}
 	return s.audit(ctx, c, entry{id, "enrollment.delete", string(reg), nil})
+}
+
+func (s *Service) deleteIndividual(ctx context.Context, id dps.IDScope, reg dps.RegistrationID, ifMatch string) error {
+	return s.d.Enrollments.DeleteIndividual(ctx, id, reg, enrollment.Precondition{IfMatch: ifMatch})
 }
 
 // RevealIndividual returns an individual enrollment for its secrets to be shown, and
@@ -130,11 +156,38 @@ func (s *Service) mergeIndividual(e enrollment.Individual, stored *enrollment.In
 func (s *Service) withRegistration(ctx context.Context, id dps.IDScope, e enrollment.Individual) (Individual, error) {
 	r, err := s.d.Registrations.Registration(ctx, id, e.ID)
 	if dps.Is(err, dps.RegistrationNotFound) {
-		r = registration.Registration{Scope: id, ID: e.ID}
-		r.Operation.Status = registration.Unassigned
-		err = nil
+		return Individual{e, neverRegistered(id, e.ID)}, nil
 	}
 	return Individual{e, r}, err
+}
+
+// withRegistrations reads the records of a page at once.
+func (s *Service) withRegistrations(ctx context.Context, id dps.IDScope, entries []enrollment.Individual) ([]Individual, error) {
+	ids := make([]dps.RegistrationID, len(entries))
+	for i := range entries {
+		ids[i] = entries[i].ID
+	}
+	records, err := s.d.Registrations.Several(ctx, id, ids)
+	if err != nil {
+		return nil, err
+	}
+	known := make(map[string]registration.Registration, len(records))
+	for _, r := range records {
+		known[r.ID.Fold()] = r
+	}
+	out := make([]Individual, len(entries))
+	for i, e := range entries {
+		r, ok := known[e.ID.Fold()]
+		if !ok {
+			r = neverRegistered(id, e.ID)
+		}
+		out[i] = Individual{e, r}
+	}
+	return out, nil
+}
+
+func neverRegistered(id dps.IDScope, reg dps.RegistrationID) registration.Registration {
+	return registration.Registration{Scope: id, ID: reg, Operation: registration.Operation{Status: registration.Unassigned}}
 }
 
 // surroundings reads what enrollments of a scope refer to.

@@ -36,7 +36,27 @@ func useCases(s *management.Service, c management.Caller) map[string]func(contex
 		},
 		"DeleteGroup": func(ctx context.Context) error { return s.DeleteGroup(ctx, c, id, "line-3", "") },
 		"RevealGroup": func(ctx context.Context) error { _, err := s.RevealGroup(ctx, c, id, "line-3"); return err },
-		"Scope":       func(ctx context.Context) error { _, err := s.Scope(ctx, c, id); return err },
+		"BulkIndividuals": func(ctx context.Context) error {
+			read := func() (enrollment.Individual, error) { return individual, nil }
+			return bulkError(s.BulkIndividuals(ctx, c, id, management.Bulk[enrollment.Individual]{
+				Mode: management.Create, Items: []management.Item[enrollment.Individual]{{ID: "sn-1", Read: read}},
+			}))
+		},
+		"BulkGroups": func(ctx context.Context) error {
+			read := func() (enrollment.Group, error) { return group, nil }
+			return bulkError(s.BulkGroups(ctx, c, id, management.Bulk[enrollment.Group]{
+				Mode: management.Create, Items: []management.Item[enrollment.Group]{{ID: "line-3", Read: read}},
+			}))
+		},
+		"Individuals":        func(ctx context.Context) error { _, err := s.Individuals(ctx, c, id, management.Query{}); return err },
+		"Groups":             func(ctx context.Context) error { _, err := s.Groups(ctx, c, id, management.Query{}); return err },
+		"Registration":       func(ctx context.Context) error { _, err := s.Registration(ctx, c, id, "sn-1"); return err },
+		"DeleteRegistration": func(ctx context.Context) error { return s.DeleteRegistration(ctx, c, id, "sn-1", "") },
+		"GroupRegistrations": func(ctx context.Context) error {
+			_, err := s.GroupRegistrations(ctx, c, id, "line-3", management.Query{})
+			return err
+		},
+		"Scope": func(ctx context.Context) error { _, err := s.Scope(ctx, c, id); return err },
 		"UpdateScope": func(ctx context.Context) error {
 			_, err := s.UpdateScope(ctx, c, id, management.ScopeChange{}, "")
 			return err
@@ -77,6 +97,14 @@ func useCases(s *management.Service, c management.Caller) map[string]func(contex
 		},
 		"DeleteScope": func(ctx context.Context) error { return s.DeleteScope(ctx, c, id, "") },
 	}
+}
+
+// bulkError is the error of a bulk call, or else of its first failed item.
+func bulkError(failed []management.Failure, err error) error {
+	if err == nil && len(failed) > 0 {
+		return failed[0].Err
+	}
+	return err
 }
 
 // No use case serves a caller without the right, or of another scope, whatever the
@@ -137,7 +165,8 @@ func TestEveryWriteIsAudited(t *testing.T) {
 	w := managementtest.Start(t)
 	uses := useCases(w.Management, management.Operator(""))
 	for _, name := range []string{
-		"PutIndividual", "RevealIndividual", "DeleteIndividual", "PutGroup", "RevealGroup", "DeleteGroup", "UpdateScope",
+		"PutIndividual", "RevealIndividual", "DeleteIndividual", "PutGroup", "RevealGroup", "DeleteGroup",
+		"BulkIndividuals", "BulkGroups", "UpdateScope",
 		"LinkHub", "UpdateHub", "UnlinkHub", "PutPolicy", "RevealPolicy", "DeletePolicy", "CreateScope",
 	} {
 		before := len(w.Audits())
@@ -147,6 +176,41 @@ func TestEveryWriteIsAudited(t *testing.T) {
 		if n := len(w.Audits()) - before; n != 1 {
 			t.Errorf("%s left %d audit records", name, n)
 		}
+	}
+}
+
+// counted counts how often the configuration is read.
+type counted struct {
+	scope.Store
+
+	snapshots int
+}
+
+func (c *counted) Snapshot(ctx context.Context, id dps.IDScope) (scope.Snapshot, error) {
+	c.snapshots++
+	return c.Store.Snapshot(ctx, id)
+}
+
+// All items of a bulk call are held to the same configuration, read once.
+func TestBulkReadsTheConfigurationOnce(t *testing.T) {
+	t.Parallel()
+	w := managementtest.Start(t)
+	scopes := &counted{Store: w.Store.Scopes()}
+	s := management.New(management.Deps{
+		Enrollments: w.Store.Enrollments(), Registrations: w.Store.Registrations(), Scopes: scopes,
+		Deployment: w.Store.Deployment(), HubKinds: []string{hub.KindAzureIoT}, Now: w.Now, Rand: rand.Reader,
+	})
+	b := management.Bulk[enrollment.Individual]{Mode: management.Create}
+	for _, id := range []string{"sn-1", "sn-2", "sn-3"} {
+		b.Items = append(b.Items, management.Item[enrollment.Individual]{ID: id, Read: func() (enrollment.Individual, error) {
+			return enrollment.Individual{ID: dps.RegistrationID(id), Mechanism: attestation.TPM{EndorsementKey: []byte{1}}}, nil
+		}})
+	}
+	if failed, err := s.BulkIndividuals(t.Context(), management.Operator(""), managementtest.Scope, b); err != nil || len(failed) > 0 {
+		t.Fatalf("%v, %v", failed, err)
+	}
+	if scopes.snapshots != 1 {
+		t.Errorf("read %d times", scopes.snapshots)
 	}
 }
 

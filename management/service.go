@@ -13,10 +13,18 @@ import (
 	"github.com/zerotouch-dps/dps/storage"
 )
 
-// Registrations are the registration records that an enrollment is shown with.
+// Registrations are the registration records, as [registration.Store] keeps them.
 type Registrations interface {
 	// Registration returns a record. Errors: [dps.RegistrationNotFound].
 	Registration(ctx context.Context, s dps.IDScope, id dps.RegistrationID) (registration.Registration, error)
+	// Several returns the records that exist of these devices, in any order; folded, no
+	// two of the IDs are the same.
+	Several(ctx context.Context, s dps.IDScope, ids []dps.RegistrationID) ([]registration.Registration, error)
+	// ByGroup returns the records of the devices that last registered through a group.
+	ByGroup(ctx context.Context, s dps.IDScope, group string, p enrollment.Page) ([]registration.Registration, error)
+	// Delete forgets a record. Errors: [dps.RegistrationNotFound],
+	// [dps.PreconditionFailed], [dps.ConcurrentChange] (it is assigning).
+	Delete(ctx context.Context, s dps.IDScope, id dps.RegistrationID, p enrollment.Precondition) error
 }
 
 // ProbeFunc tests a link: it dials the hub with the link's credential.
@@ -28,6 +36,7 @@ type Deps struct {
 	Registrations Registrations
 	Scopes        scope.Store
 	Deployment    storage.Deployment
+	Continuations *Continuations
 	Probe         ProbeFunc
 	HubKinds      []string // adapters that a link may name; the first is the default
 	Now           func() time.Time

@@ -11,6 +11,8 @@ import (
 type Write struct {
 	IfMatch string // header's text; empty: the entry must not exist
 	Version APIVersion
+
+	update bool // a missing entry is not found, rather than not matching
 }
 
 // maxRaces bounds how often one write is tried anew because somebody else wrote
@@ -27,14 +29,14 @@ type table[T any] struct {
 
 // write is a PUT of the service API: read, merge what the caller left out, commit on
 // the condition that nobody wrote in between.
-func (t table[T]) write(ctx context.Context, ifMatch string, merge func(stored *T) (T, error)) (T, error) {
+func (t table[T]) write(ctx context.Context, w Write, merge func(stored *T) (T, error)) (T, error) {
 	var none T
 	for range maxRaces {
 		stored, err := t.read(ctx)
 		if err != nil {
 			return none, err
 		}
-		p, err := t.precondition(ifMatch, stored)
+		p, err := t.precondition(w, stored)
 		if err != nil {
 			return none, err
 		}
@@ -64,15 +66,17 @@ func (t table[T]) read(ctx context.Context) (*T, error) {
 
 // precondition turns the caller's expectation into one on the very version read, so
 // that merged secrets are those of the entry that is replaced.
-func (t table[T]) precondition(ifMatch string, stored *T) (enrollment.Precondition, error) {
+func (t table[T]) precondition(w Write, stored *T) (enrollment.Precondition, error) {
 	switch {
-	case stored == nil && ifMatch == "":
+	case stored == nil && w.update:
+		return enrollment.Precondition{}, dps.Errorf(t.missing, "there is no entry of this ID to update")
+	case stored == nil && w.IfMatch == "":
 		return enrollment.Precondition{Absent: true}, nil
 	case stored == nil:
 		return enrollment.Precondition{}, dps.Errorf(dps.PreconditionFailed, "there is no entry of this ID to match If-Match; leave the header out to create one")
-	case ifMatch == "":
+	case w.IfMatch == "":
 		return enrollment.Precondition{}, dps.Errorf(t.exists, "an entry of this ID exists; send its etag in If-Match to update it")
-	case !t.etag(*stored).Matches(ifMatch):
+	case !t.etag(*stored).Matches(w.IfMatch):
 		return enrollment.Precondition{}, changed()
 	}
 	return enrollment.Precondition{IfMatch: t.etag(*stored).Quoted()}, nil

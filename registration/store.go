@@ -86,6 +86,14 @@ type Store interface {
 	// Registration returns a record. Errors: [dps.RegistrationNotFound].
 	Registration(ctx context.Context, s dps.IDScope, id dps.RegistrationID) (Registration, error)
 
+	// Several returns the records that exist of these devices, in any order; folded, no
+	// two of the IDs are the same.
+	Several(ctx context.Context, s dps.IDScope, ids []dps.RegistrationID) ([]Registration, error)
+
+	// ByGroup returns the records of the devices that last registered through a group,
+	// whether it still exists or not.
+	ByGroup(ctx context.Context, s dps.IDScope, group string, p enrollment.Page) ([]Registration, error)
+
 	// Delete forgets a record and its identity claims; the hub's identity stays.
 	// Errors: [dps.RegistrationNotFound], [dps.PreconditionFailed],
 	// [dps.ConcurrentChange] (it is assigning).

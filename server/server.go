@@ -74,7 +74,7 @@ func New(ctx context.Context, c Config, env Env) (s *Server, err error) {
 	if s.tls, err = newTLS(c, ring, env.Now, env.Log); err != nil {
 		return s, err
 	}
-	if err = s.wire(); err != nil {
+	if err = s.wire(ring); err != nil {
 		return s, err
 	}
 	if err = s.ensureAdminToken(ctx); err != nil {
@@ -95,7 +95,11 @@ func readKeyring(path string) (*keyring.Ring, error) {
 }
 
 // wire connects the parts; it starts nothing.
-func (s *Server) wire() (err error) {
+func (s *Server) wire(ring *keyring.Ring) error {
+	continuations, err := management.NewContinuations(ring)
+	if err != nil {
+		return fmt.Errorf("derive keys: %w", err)
+	}
 	c, env := s.config, s.env
 	settings := c.Assign.settings()
 	s.registrar = registration.New(registration.Deps{
@@ -106,7 +110,7 @@ func (s *Server) wire() (err error) {
 	})
 	s.management = management.New(management.Deps{
 		Enrollments: s.store.Enrollments(), Registrations: s.store.Registrations(), Scopes: s.store.Scopes(),
-		Deployment: s.store.Deployment(), Now: env.Now, Rand: env.Rand, HubKinds: hubKinds(),
+		Deployment: s.store.Deployment(), Continuations: continuations, Now: env.Now, Rand: env.Rand, HubKinds: hubKinds(),
 		Probe: func(ctx context.Context, l hub.Linked) (hub.Probe, error) { return probe(ctx, l, env) },
 	})
 	s.health = &health{store: s.store}

@@ -3,8 +3,10 @@ package managementtest
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -33,11 +35,13 @@ const (
 	Hub2  = "hub2.example"
 )
 
-// The scope's access policies: with every right, reading only, writing only.
+// The scope's access policies: with every right, or one each.
 const (
 	Owner  = "provisioningserviceowner"
 	Reader = "reader"
 	Writer = "writer"
+	Viewer = "viewer" // of registration records
+	Clerk  = "clerk"  // deletes them
 )
 
 // Key is the primary key of every policy and link, Secondary the secondary one.
@@ -54,6 +58,7 @@ type World struct {
 	Admin      http.Handler // operator's API
 	AdminToken string
 	Logs       *observer.ObservedLogs
+	Ring       *keyring.Ring
 
 	mu     sync.Mutex
 	now    time.Time
@@ -65,29 +70,53 @@ type World struct {
 func Start(t testing.TB) *World {
 	t.Helper()
 	w := &World{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
-	w.Store = openStore(t)
+	w.Ring = Ring(t, "test")
+	w.Store = openStore(t, w.Ring)
+	w.Restart(t, w.Ring)
+	w.fill(t)
+	return w
+}
+
+// Restart replaces both surfaces by those of another replica on the same store, whose
+// continuation tokens are of a keyring.
+func (w *World) Restart(t testing.TB, ring *keyring.Ring) {
+	t.Helper()
+	continuations, err := management.NewContinuations(ring)
+	if err != nil {
+		t.Fatal(err)
+	}
 	w.Management = management.New(management.Deps{
 		Enrollments: w.Store.Enrollments(), Registrations: w.Store.Registrations(), Scopes: w.Store.Scopes(),
-		Deployment: auditor{w.Store.Deployment(), w}, Probe: w.callHub,
+		Deployment: auditor{w.Store.Deployment(), w}, Continuations: continuations, Probe: w.callHub,
 		HubKinds: []string{"azureiot", "memory"}, Now: w.Now, Rand: rand.Reader,
 	})
 	core, logs := observer.New(zapcore.InfoLevel)
 	w.Logs = logs
 	w.handlers(t, zap.New(core))
-	w.fill(t)
-	return w
 }
 
-func openStore(t testing.TB) storage.Store {
+// Ring returns a keyring whose keys are made of their IDs, which are known to all.
+func Ring(t testing.TB, ids ...string) *keyring.Ring {
 	t.Helper()
-	line, err := keyring.NewLine(rand.Reader, "test")
+	var text strings.Builder
+	for _, id := range ids {
+		text.WriteString(keyLine(id))
+	}
+	ring, err := keyring.Parse([]byte(text.String()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	ring, err := keyring.Parse([]byte(line))
-	if err != nil {
-		t.Fatal(err)
-	}
+	return ring
+}
+
+// keyLine is a line of a keyring file whose key is made of its ID.
+func keyLine(id string) string {
+	secret := sha256.Sum256([]byte(id))
+	return id + ":" + base64.StdEncoding.EncodeToString(secret[:]) + "\n"
+}
+
+func openStore(t testing.TB, ring *keyring.Ring) storage.Store {
+	t.Helper()
 	store, err := sqlite.Open(t.Context(), sqlite.Config{Keyring: ring, Rand: rand.Reader, Migrate: true})
 	if err != nil {
 		t.Fatal(err)
@@ -131,6 +160,8 @@ func (w *World) fill(t testing.TB) {
 	w.AddPolicy(t, Scope, Owner, scope.AllRights)
 	w.AddPolicy(t, Scope, Reader, scope.EnrollmentRead)
 	w.AddPolicy(t, Scope, Writer, scope.EnrollmentWrite)
+	w.AddPolicy(t, Scope, Viewer, scope.RegistrationStatusRead)
+	w.AddPolicy(t, Scope, Clerk, scope.RegistrationStatusWrite)
 }
 
 // AddScope makes a scope that owns a service host.
@@ -201,6 +232,13 @@ func (w *World) Audits() []string {
 		out = append(out, a.Actor+" "+a.Action+" "+a.Subject)
 	}
 	return out
+}
+
+// LastAudit returns the newest audit record; there must be one.
+func (w *World) LastAudit() storage.AuditRecord {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.audits[len(w.audits)-1]
 }
 
 // auditor keeps what is audited, beside the store.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/zerotouch-dps/dps/attestation"
+	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/management/managementtest"
 	"github.com/zerotouch-dps/dps/scope"
 )
@@ -111,19 +112,55 @@ func TestRights(t *testing.T) {
 			{"POST", path + "/attestationmechanism", 401004, 0},
 			{"PUT", path + "-new", 401004, 0},
 			{"DELETE", path + "-new", 401004, 0},
+			{"POST", path[:strings.LastIndex(path, "/")], 401004, 0},
+			{"POST", path[:strings.LastIndex(path, "/")] + "/query", 0, 401004},
 		} {
 			t.Run(tt.method+" "+tt.path, func(t *testing.T) {
 				body := ""
-				if tt.method == "PUT" {
+				switch {
+				case tt.method == "PUT":
 					body = sym("")
+				case strings.Count(tt.path, "/") == 1: // a bulk call
+					body = `{"mode":"delete","` + tt.path[1:] + `":[{}]}`
 				}
-				for policy, want := range map[string]int{managementtest.Reader: tt.reader, managementtest.Writer: tt.writer} {
-					a := do(t, w, call{method: tt.method, path: tt.path, body: body, token: w.Token(t, managementtest.Host, policy)})
-					if got := a.errorCode(t); got != want {
-						t.Errorf("%s: answered %d %s, want errorCode %d", policy, a.status, a.text, want)
-					}
-				}
+				checkRights(t, w, call{method: tt.method, path: tt.path, body: body}, map[string]int{
+					managementtest.Reader: tt.reader, managementtest.Writer: tt.writer,
+					managementtest.Viewer: 401004, managementtest.Clerk: 401004,
+				})
 			})
+		}
+	}
+}
+
+func TestRightsToRegistrations(t *testing.T) {
+	t.Parallel()
+	w := managementtest.Start(t)
+	assign(t, w, "sn-1", enrollment.Ref{Group: "line-3"}, "sn-1")
+	for _, tt := range []struct {
+		method, path  string
+		viewer, clerk int // errorCode
+	}{
+		{"GET", "/registrations/sn-1", 0, 401004},
+		{"POST", "/registrations/line-3/query", 0, 401004},
+		{"DELETE", "/registrations/sn-1", 401004, 0},
+	} {
+		t.Run(tt.method+" "+tt.path, func(t *testing.T) {
+			checkRights(t, w, call{method: tt.method, path: tt.path}, map[string]int{
+				managementtest.Viewer: tt.viewer, managementtest.Clerk: tt.clerk,
+				managementtest.Reader: 401004, managementtest.Writer: 401004,
+			})
+		})
+	}
+}
+
+// checkRights sends a call under each policy and demands its errorCode.
+func checkRights(t *testing.T, w *managementtest.World, c call, codes map[string]int) {
+	t.Helper()
+	for policy, want := range codes {
+		c.token = w.Token(t, managementtest.Host, policy)
+		a := do(t, w, c)
+		if got := a.errorCode(t); got != want {
+			t.Errorf("%s: answered %d %s, want errorCode %d", policy, a.status, a.text, want)
 		}
 	}
 }

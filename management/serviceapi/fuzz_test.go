@@ -45,6 +45,61 @@ func FuzzPut(f *testing.F) {
 	})
 }
 
+// FuzzBulk demands of any body: an answer below 500 in the right shape, and that a call
+// says of each item whether it was done.
+func FuzzBulk(f *testing.F) {
+	for _, k := range kinds() {
+		f.Add(k.body("create", k.item("a", ""), k.item("A", ""), `{}`))
+		f.Add(k.body("updateIfMatchETag", k.item("a", `"etag":"\"x\""`)))
+		f.Add(k.body("delete", `{"`+k.id+`":"a"}`, `{"`+k.id+`":"\u0000"}`))
+		f.Add(k.body("", "null"))
+	}
+	f.Add(`{"mode":5,"enrollments":{}}`)
+	w := managementtest.Start(f)
+	f.Fuzz(func(t *testing.T, body string) {
+		for _, k := range kinds() {
+			a := do(t, w, call{method: "POST", path: k.path, body: body})
+			if a.status >= http.StatusInternalServerError || !json.Valid([]byte(a.text)) {
+				t.Fatalf("%d %q", a.status, a.text)
+			}
+			if a.status != http.StatusOK {
+				continue
+			}
+			errs, ok := at(a.object(t), "errors").([]any)
+			if !ok || at(a.object(t), "isSuccessful") != (len(errs) == 0) {
+				t.Errorf("%d %s", a.status, a.text)
+			}
+			for _, e := range errs {
+				if code, _ := at(e, "errorCode").(float64); code == 0 || code >= 500000 {
+					t.Errorf("%s: item error %v", body, e)
+				}
+			}
+		}
+	})
+}
+
+// FuzzContinuation demands that no token but ours continues a query.
+func FuzzContinuation(f *testing.F) {
+	w := managementtest.Start(f)
+	for _, id := range []string{"sn-1", "sn-2"} {
+		put(f, w, "/enrollments/"+id, sym(""), "")
+	}
+	good := ask(f, w, "/enrollments/query", "", 1, "").continuation(f)
+	for _, token := range []string{good, good[:len(good)-1], good + "A", "Mw==", " ", "%", strings.Repeat("A", 2000)} {
+		f.Add(token)
+	}
+	f.Fuzz(func(t *testing.T, token string) {
+		a := do(t, w, call{method: "POST", path: "/enrollments/query", header: http.Header{"X-Ms-Continuation": {token}}})
+		want := http.StatusBadRequest
+		if token == "" || token == good {
+			want = http.StatusOK
+		}
+		if a.status != want || !json.Valid([]byte(a.text)) {
+			t.Errorf("%q: %d %s", token, a.status, a.text)
+		}
+	})
+}
+
 func printable(s string) bool {
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] > '~' {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,30 +55,68 @@ func TestBodies(t *testing.T) {
 		a := do(t, w, call{method: tt.method, path: tt.path, body: tt.body})
 		golden(t, tt.name, a)
 	}
-	assign(t, w, "SN-1")
-	golden(t, "individual-assigned", do(t, w, call{method: "GET", path: "/enrollments/SN-1"}))
+	assign(t, w, "SN-1", enrollment.Ref{Individual: "SN-1"}, "Pump1")
+	assign(t, w, "SN-3", enrollment.Ref{Group: "line-3"}, "Pump3")
+	fail(t, w, "SN-4", enrollment.Ref{Group: "LINE-3"})
+	begin(t, w, "SN-5", enrollment.Ref{Group: "line-3"}, "Pump5")
+	for _, tt := range []struct{ name, method, path string }{
+		{"individual-assigned", "GET", "/enrollments/SN-1"},
+		{"registration", "GET", "/registrations/sn-1"},
+		{"registration-failed", "GET", "/registrations/sn-4"},
+		{"registration-missing", "GET", "/registrations/none"},
+		{"registrations-of-group", "POST", "/registrations/Line-3/query"},
+		{"registrations-of-no-group", "POST", "/registrations/none/query"},
+		{"query-individuals", "POST", "/enrollments/query"},
+		{"query-groups", "POST", "/enrollmentGroups/query"},
+	} {
+		golden(t, tt.name, do(t, w, call{method: tt.method, path: tt.path}))
+	}
+	for _, k := range kinds() {
+		name := "bulk-" + strings.ToLower(strings.TrimPrefix(k.path, "/"))
+		golden(t, name+"-done", do(t, w, call{method: "POST", path: k.path, body: k.body("create", k.item("bulk-1", ""), k.item("bulk-2", ""))}))
+		golden(t, name+"-failed", do(t, w, call{method: "POST", path: k.path, body: k.body("create", k.item("BULK-1", ""), k.item("bulk-3", `"iotHubs":["hub9.example"]`), `{}`)}))
+	}
 }
 
-// assign leaves the record of a device that was assigned.
-func assign(t testing.TB, w *managementtest.World, id dps.RegistrationID) {
+// begin leaves the record of a device that is being assigned.
+func begin(t testing.TB, w *managementtest.World, id dps.RegistrationID, by enrollment.Ref, deviceID string) registration.Registration {
 	t.Helper()
-	store := w.Store.Registrations()
 	r := registration.Registration{
 		Scope: managementtest.Scope, ID: id, Created: w.Now(), Updated: w.Now(),
 		Operation: registration.Operation{
 			ID: "4.op", Attempt: 1, Status: registration.Assigning, Started: w.Now(), LeaseUntil: w.Now().Add(time.Minute),
-			Deadline: w.Now().Add(time.Hour), Entry: enrollment.Ref{Individual: id}, Hub: managementtest.Hub1,
-			Proof: attestation.Proof{Kind: attestation.KindSymmetricKey}, Want: hub.Want{DeviceID: "Pump1"},
+			Deadline: w.Now().Add(time.Hour), Entry: by, Hub: managementtest.Hub1,
+			Proof: attestation.Proof{Kind: attestation.KindSymmetricKey}, Want: hub.Want{DeviceID: deviceID},
 		},
 	}
-	begun, err := store.Begin(t.Context(), registration.Start{Registration: r}, w.Now())
+	begun, err := w.Store.Registrations().Begin(t.Context(), registration.Start{Registration: r}, w.Now())
 	if err != nil || !begun.Won {
 		t.Fatalf("begin: %v, %+v", err, begun)
 	}
-	r = begun.Registration
+	return begun.Registration
+}
+
+// fail leaves the record of a device that could not be assigned.
+func fail(t testing.TB, w *managementtest.World, id dps.RegistrationID, by enrollment.Ref) {
+	t.Helper()
+	r := begin(t, w, id, by, string(id))
+	r.Operation.Status, r.Updated = registration.Failed, w.Now().Add(time.Second)
+	r.Operation.ErrorCode, r.Operation.ErrorMessage = 400208, "no linked hub can take the device"
+	finish(t, w, r)
+}
+
+// assign leaves the record of a device that was assigned.
+func assign(t testing.TB, w *managementtest.World, id dps.RegistrationID, by enrollment.Ref, deviceID string) {
+	t.Helper()
+	r := begin(t, w, id, by, deviceID)
 	r.Operation.Status, r.Updated = registration.Assigned, w.Now().Add(time.Second)
-	r.Assignment = registration.Assignment{Hub: managementtest.Hub1, DeviceID: "Pump1", Substatus: registration.InitialAssignment, Payload: json.RawMessage(`{"port":8883}`)}
-	if _, won, err := store.Finish(t.Context(), r, nil); err != nil || !won {
+	r.Assignment = registration.Assignment{Hub: managementtest.Hub1, DeviceID: deviceID, Substatus: registration.InitialAssignment, Payload: json.RawMessage(`{"port":8883}`)}
+	finish(t, w, r)
+}
+
+func finish(t testing.TB, w *managementtest.World, r registration.Registration) {
+	t.Helper()
+	if _, won, err := w.Store.Registrations().Finish(t.Context(), r, nil); err != nil || !won {
 		t.Fatalf("finish: %v, won %v", err, won)
 	}
 }

@@ -29,8 +29,8 @@ type Config struct {
 	Rand       io.Reader
 }
 
-// New returns the handler of the service API. It serves the collections enrollments
-// and enrollmentGroups at the root, in any letter case (see [Serves]).
+// New returns the handler of the service API. It serves the collections enrollments,
+// enrollmentGroups and registrations at the root, in any letter case (see [Serves]).
 func New(c Config) (http.Handler, error) {
 	doc, err := openapi.Load(openapi.Service())
 	if err != nil {

@@ -76,6 +76,30 @@ func (a answer) object(t testing.TB) map[string]any {
 	return out
 }
 
+// list reads a page, and the IDs under a member of its items.
+func (a answer) list(t testing.TB, id string) (items []map[string]any, ids []string) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(a.text), &items); err != nil || items == nil {
+		t.Fatalf("%d %q is no page: %v", a.status, a.text, err)
+	}
+	for _, item := range items {
+		text, _ := item[id].(string)
+		ids = append(ids, text)
+	}
+	return items, ids
+}
+
+// continuation returns the token of the next page, "" on the last, where the header
+// must be absent.
+func (a answer) continuation(t testing.TB) string {
+	t.Helper()
+	values, there := a.header["X-Ms-Continuation"]
+	if there && (len(values) != 1 || values[0] == "") {
+		t.Fatalf("x-ms-continuation is %q", values)
+	}
+	return a.header.Get("X-Ms-Continuation")
+}
+
 // errorCode returns the six digits of an error answer, 0 of any other.
 func (a answer) errorCode(t testing.TB) int {
 	t.Helper()

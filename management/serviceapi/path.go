@@ -1,6 +1,7 @@
 package serviceapi
 
 import (
+	"encoding/hex"
 	"net/http"
 	"net/url"
 	"strings"
@@ -24,7 +25,7 @@ func Serves(r *http.Request) bool {
 // they are decoded once, where they are bound.
 func canonicalPath(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		raw := canonical(r.URL.EscapedPath())
+		raw := canonical(r.Method, r.URL.EscapedPath())
 		if path, err := url.PathUnescape(raw); err == nil {
 			r.URL.Path, r.URL.RawPath = path, raw
 		}
@@ -32,18 +33,34 @@ func canonicalPath(next http.Handler) http.Handler {
 	})
 }
 
-func canonical(escaped string) string {
+func canonical(method, escaped string) string {
 	segments := strings.Split(strings.Trim(escaped, "/"), "/")
 	for i, segment := range segments {
 		if i != 1 { // the second is an ID
 			segments[i] = canonicalSegment(segment)
 		}
 	}
+	if len(segments) == 2 && segments[0] != "registrations" {
+		segments[1] = operationOrID(method, segments[1])
+	}
 	return "/" + strings.Join(segments, "/")
 }
 
+// operationOrID tells the query, which is posted, from a record named query: that one
+// is spelled so that it does not meet the operation's path.
+func operationOrID(method, segment string) string {
+	switch id, _ := url.PathUnescape(segment); {
+	case dps.FoldASCII(id) != "query":
+		return segment
+	case method == http.MethodPost:
+		return "query"
+	default:
+		return "%" + hex.EncodeToString([]byte(id[:1])) + id[1:]
+	}
+}
+
 func canonicalSegment(segment string) string {
-	for _, name := range []string{"enrollments", "enrollmentGroups", "attestationmechanism"} {
+	for _, name := range []string{"enrollments", "enrollmentGroups", "registrations", "attestationmechanism", "query"} {
 		if dps.FoldASCII(segment) == dps.FoldASCII(name) {
 			return name
 		}

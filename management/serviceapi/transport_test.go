@@ -30,6 +30,14 @@ func TestSpellingsOfPaths(t *testing.T) {
 		{"POST", "/enrollmentgroups/line-3/attestationmechanism"},
 		{"POST", "/enrollmentGroups/Line-3/AttestationMechanism/"},
 		{"GET", "/enrollments/query"},
+		{"GET", "/Enrollments/QUERY/"},
+		{"GET", "/enrollments/%71uery"},
+		{"POST", "/enrollments/query/attestationmechanism"},
+		{"POST", "/enrollments/query"},
+		{"POST", "/Enrollments/Query/"},
+		{"POST", "/enrollments/que%72y"},
+		{"POST", "/enrollmentgroups/QUERY"},
+		{"POST", "/registrations/query/QUERY"},
 	} {
 		t.Run(tt.method+" "+tt.path, func(t *testing.T) {
 			t.Parallel()
@@ -127,7 +135,7 @@ func TestTolerance(t *testing.T) {
 func TestAllow(t *testing.T) {
 	t.Parallel()
 	w := managementtest.Start(t)
-	for path, want := range map[string]string{"/enrollments/sn-1": "GET, PUT, DELETE", "/enrollmentgroups/g/attestationmechanism": "POST"} {
+	for path, want := range map[string]string{"/enrollments/sn-1": "GET, PUT, DELETE", "/enrollmentgroups/g/attestationmechanism": "POST", "/registrations/sn-1": "GET, DELETE", "/enrollmentgroups/": "POST"} {
 		if a := do(t, w, call{method: "PATCH", path: path}); a.header.Get("Allow") != want {
 			t.Errorf("%s: %d, Allow %q, want %q", path, a.status, a.header.Get("Allow"), want)
 		}

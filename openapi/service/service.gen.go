@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 
 	"github.com/go-chi/chi/v5"
@@ -27,6 +28,60 @@ type AttestationMechanism struct {
 	Type *string          `json:"type,omitempty"`
 	X509 *X509Attestation `json:"x509,omitempty"`
 }
+
+// BulkEnrollmentGroupOperation defines model for BulkEnrollmentGroupOperation.
+type BulkEnrollmentGroupOperation struct {
+	EnrollmentGroups *[]EnrollmentGroup `json:"enrollmentGroups,omitempty"`
+
+	// Mode create, update (whatever the etag), updateIfMatchETag (if it is the item's) or delete.
+	Mode *BulkMode `json:"mode,omitempty"`
+}
+
+// BulkEnrollmentGroupOperationError defines model for BulkEnrollmentGroupOperationError.
+type BulkEnrollmentGroupOperationError struct {
+	// EnrollmentGroupID As the item has it.
+	EnrollmentGroupID string `json:"enrollmentGroupId"`
+	ErrorCode         int    `json:"errorCode"`
+	ErrorStatus       string `json:"errorStatus"`
+}
+
+// BulkEnrollmentGroupOperationResult defines model for BulkEnrollmentGroupOperationResult.
+type BulkEnrollmentGroupOperationResult struct {
+	// Errors One per item that was not done.
+	Errors []BulkEnrollmentGroupOperationError `json:"errors"`
+
+	// IsSuccessful Whether every item was done.
+	IsSuccessful bool `json:"isSuccessful"`
+}
+
+// BulkEnrollmentOperation defines model for BulkEnrollmentOperation.
+type BulkEnrollmentOperation struct {
+	Enrollments *[]IndividualEnrollment `json:"enrollments,omitempty"`
+
+	// Mode create, update (whatever the etag), updateIfMatchETag (if it is the item's) or delete.
+	Mode *BulkMode `json:"mode,omitempty"`
+}
+
+// BulkEnrollmentOperationError defines model for BulkEnrollmentOperationError.
+type BulkEnrollmentOperationError struct {
+	ErrorCode   int    `json:"errorCode"`
+	ErrorStatus string `json:"errorStatus"`
+
+	// RegistrationID As the item has it.
+	RegistrationID string `json:"registrationId"`
+}
+
+// BulkEnrollmentOperationResult defines model for BulkEnrollmentOperationResult.
+type BulkEnrollmentOperationResult struct {
+	// Errors One per item that was not done.
+	Errors []BulkEnrollmentOperationError `json:"errors"`
+
+	// IsSuccessful Whether every item was done.
+	IsSuccessful bool `json:"isSuccessful"`
+}
+
+// BulkMode create, update (whatever the etag), updateIfMatchETag (if it is the item's) or delete.
+type BulkMode = string
 
 // CredentialPolicyName defines model for CredentialPolicyName.
 type CredentialPolicyName = string
@@ -180,6 +235,12 @@ type ProvisioningServiceErrorDetails struct {
 // ProvisioningStatus enabled (the default) or disabled.
 type ProvisioningStatus = string
 
+// QuerySpecification defines model for QuerySpecification.
+type QuerySpecification struct {
+	// Query Taken whatever it says, and not interpreted, as by the original; every query selects all.
+	Query *string `json:"query,omitempty"`
+}
+
 // ReprovisionPolicy defines model for ReprovisionPolicy.
 type ReprovisionPolicy struct {
 	MigrateDeviceData   *bool `json:"migrateDeviceData,omitempty"`
@@ -249,6 +310,9 @@ type X509Certificates struct {
 // APIVersion defines model for ApiVersion.
 type APIVersion = string
 
+// Continuation defines model for Continuation.
+type Continuation = string
+
 // EnrollmentID defines model for EnrollmentId.
 type EnrollmentID = string
 
@@ -258,8 +322,41 @@ type GroupID = string
 // IfMatch defines model for IfMatch.
 type IfMatch = string
 
+// MaxItemCount defines model for MaxItemCount.
+type MaxItemCount = int
+
+// DeviceRegistrationStates defines model for DeviceRegistrationStates.
+type DeviceRegistrationStates = []DeviceRegistrationState
+
+// EnrollmentGroups defines model for EnrollmentGroups.
+type EnrollmentGroups = []EnrollmentGroup
+
 // Error defines model for Error.
 type Error = ProvisioningServiceErrorDetails
+
+// IndividualEnrollments defines model for IndividualEnrollments.
+type IndividualEnrollments = []IndividualEnrollment
+
+// Query defines model for Query.
+type Query = QuerySpecification
+
+// RunBulkEnrollmentGroupsParams defines parameters for RunBulkEnrollmentGroups.
+type RunBulkEnrollmentGroupsParams struct {
+	// APIVersion A dated version of the original's API, such as 2021-10-01. Any date is taken.
+	APIVersion APIVersion `form:"api-version" json:"api-version"`
+}
+
+// QueryEnrollmentGroupsParams defines parameters for QueryEnrollmentGroups.
+type QueryEnrollmentGroupsParams struct {
+	// APIVersion A dated version of the original's API, such as 2021-10-01. Any date is taken.
+	APIVersion APIVersion `form:"api-version" json:"api-version"`
+
+	// XMsMaxItemCount Greatest page wanted; 0 or absent, 100. More than 1000 gives 1000.
+	XMsMaxItemCount *MaxItemCount `json:"x-ms-max-item-count,omitempty"`
+
+	// XMsContinuation Token of the page before, with the same query; absent for the first page.
+	XMsContinuation *Continuation `json:"x-ms-continuation,omitempty"`
+}
 
 // DeleteEnrollmentGroupParams defines parameters for DeleteEnrollmentGroup.
 type DeleteEnrollmentGroupParams struct {
@@ -289,6 +386,24 @@ type CreateOrUpdateEnrollmentGroupParams struct {
 type GetEnrollmentGroupAttestationMechanismParams struct {
 	// APIVersion A dated version of the original's API, such as 2021-10-01. Any date is taken.
 	APIVersion APIVersion `form:"api-version" json:"api-version"`
+}
+
+// RunBulkIndividualEnrollmentsParams defines parameters for RunBulkIndividualEnrollments.
+type RunBulkIndividualEnrollmentsParams struct {
+	// APIVersion A dated version of the original's API, such as 2021-10-01. Any date is taken.
+	APIVersion APIVersion `form:"api-version" json:"api-version"`
+}
+
+// QueryIndividualEnrollmentsParams defines parameters for QueryIndividualEnrollments.
+type QueryIndividualEnrollmentsParams struct {
+	// APIVersion A dated version of the original's API, such as 2021-10-01. Any date is taken.
+	APIVersion APIVersion `form:"api-version" json:"api-version"`
+
+	// XMsMaxItemCount Greatest page wanted; 0 or absent, 100. More than 1000 gives 1000.
+	XMsMaxItemCount *MaxItemCount `json:"x-ms-max-item-count,omitempty"`
+
+	// XMsContinuation Token of the page before, with the same query; absent for the first page.
+	XMsContinuation *Continuation `json:"x-ms-continuation,omitempty"`
 }
 
 // DeleteIndividualEnrollmentParams defines parameters for DeleteIndividualEnrollment.
@@ -321,14 +436,62 @@ type GetIndividualEnrollmentAttestationMechanismParams struct {
 	APIVersion APIVersion `form:"api-version" json:"api-version"`
 }
 
+// DeleteDeviceRegistrationStateParams defines parameters for DeleteDeviceRegistrationState.
+type DeleteDeviceRegistrationStateParams struct {
+	// APIVersion A dated version of the original's API, such as 2021-10-01. Any date is taken.
+	APIVersion APIVersion `form:"api-version" json:"api-version"`
+
+	// IfMatch Etag of the record as it was read, or *.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetDeviceRegistrationStateParams defines parameters for GetDeviceRegistrationState.
+type GetDeviceRegistrationStateParams struct {
+	// APIVersion A dated version of the original's API, such as 2021-10-01. Any date is taken.
+	APIVersion APIVersion `form:"api-version" json:"api-version"`
+}
+
+// QueryDeviceRegistrationStatesParams defines parameters for QueryDeviceRegistrationStates.
+type QueryDeviceRegistrationStatesParams struct {
+	// APIVersion A dated version of the original's API, such as 2021-10-01. Any date is taken.
+	APIVersion APIVersion `form:"api-version" json:"api-version"`
+
+	// XMsMaxItemCount Greatest page wanted; 0 or absent, 100. More than 1000 gives 1000.
+	XMsMaxItemCount *MaxItemCount `json:"x-ms-max-item-count,omitempty"`
+
+	// XMsContinuation Token of the page before, with the same query; absent for the first page.
+	XMsContinuation *Continuation `json:"x-ms-continuation,omitempty"`
+}
+
+// RunBulkEnrollmentGroupsJSONRequestBody defines body for RunBulkEnrollmentGroups for application/json ContentType.
+type RunBulkEnrollmentGroupsJSONRequestBody = BulkEnrollmentGroupOperation
+
+// QueryEnrollmentGroupsJSONRequestBody defines body for QueryEnrollmentGroups for application/json ContentType.
+type QueryEnrollmentGroupsJSONRequestBody = QuerySpecification
+
 // CreateOrUpdateEnrollmentGroupJSONRequestBody defines body for CreateOrUpdateEnrollmentGroup for application/json ContentType.
 type CreateOrUpdateEnrollmentGroupJSONRequestBody = EnrollmentGroup
+
+// RunBulkIndividualEnrollmentsJSONRequestBody defines body for RunBulkIndividualEnrollments for application/json ContentType.
+type RunBulkIndividualEnrollmentsJSONRequestBody = BulkEnrollmentOperation
+
+// QueryIndividualEnrollmentsJSONRequestBody defines body for QueryIndividualEnrollments for application/json ContentType.
+type QueryIndividualEnrollmentsJSONRequestBody = QuerySpecification
 
 // CreateOrUpdateIndividualEnrollmentJSONRequestBody defines body for CreateOrUpdateIndividualEnrollment for application/json ContentType.
 type CreateOrUpdateIndividualEnrollmentJSONRequestBody = IndividualEnrollment
 
+// QueryDeviceRegistrationStatesJSONRequestBody defines body for QueryDeviceRegistrationStates for application/json ContentType.
+type QueryDeviceRegistrationStatesJSONRequestBody = QuerySpecification
+
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// RunBulkEnrollmentGroups Write up to 10 enrollment groups, each for itself and in order.
+	// (POST /enrollmentGroups)
+	RunBulkEnrollmentGroups(w http.ResponseWriter, r *http.Request, params RunBulkEnrollmentGroupsParams)
+	// QueryEnrollmentGroups List enrollment groups. Symmetric keys are left out.
+	// (POST /enrollmentGroups/query)
+	QueryEnrollmentGroups(w http.ResponseWriter, r *http.Request, params QueryEnrollmentGroupsParams)
 	// DeleteEnrollmentGroup Delete an enrollment group. Registration records of its devices stay.
 	// (DELETE /enrollmentGroups/{id})
 	DeleteEnrollmentGroup(w http.ResponseWriter, r *http.Request, id GroupID, params DeleteEnrollmentGroupParams)
@@ -341,6 +504,12 @@ type ServerInterface interface {
 	// GetEnrollmentGroupAttestationMechanism Reveal the attestation mechanism, keys included. Leaves an audit record.
 	// (POST /enrollmentGroups/{id}/attestationmechanism)
 	GetEnrollmentGroupAttestationMechanism(w http.ResponseWriter, r *http.Request, id GroupID, params GetEnrollmentGroupAttestationMechanismParams)
+	// RunBulkIndividualEnrollments Write up to 10 individual enrollments, each for itself and in order.
+	// (POST /enrollments)
+	RunBulkIndividualEnrollments(w http.ResponseWriter, r *http.Request, params RunBulkIndividualEnrollmentsParams)
+	// QueryIndividualEnrollments List individual enrollments. Symmetric keys are left out.
+	// (POST /enrollments/query)
+	QueryIndividualEnrollments(w http.ResponseWriter, r *http.Request, params QueryIndividualEnrollmentsParams)
 	// DeleteIndividualEnrollment Delete an individual enrollment. Its registration record stays.
 	// (DELETE /enrollments/{id})
 	DeleteIndividualEnrollment(w http.ResponseWriter, r *http.Request, id EnrollmentID, params DeleteIndividualEnrollmentParams)
@@ -353,11 +522,32 @@ type ServerInterface interface {
 	// GetIndividualEnrollmentAttestationMechanism Reveal the attestation mechanism, keys included. Leaves an audit record.
 	// (POST /enrollments/{id}/attestationmechanism)
 	GetIndividualEnrollmentAttestationMechanism(w http.ResponseWriter, r *http.Request, id EnrollmentID, params GetIndividualEnrollmentAttestationMechanismParams)
+	// DeleteDeviceRegistrationState Forget a registration. The device stays in its hub; its next registration is a first one.
+	// (DELETE /registrations/{id})
+	DeleteDeviceRegistrationState(w http.ResponseWriter, r *http.Request, id EnrollmentID, params DeleteDeviceRegistrationStateParams)
+	// GetDeviceRegistrationState Read the registration record of a device.
+	// (GET /registrations/{id})
+	GetDeviceRegistrationState(w http.ResponseWriter, r *http.Request, id EnrollmentID, params GetDeviceRegistrationStateParams)
+	// QueryDeviceRegistrationStates List the records of the devices that last registered through a group, also of a deleted one.
+	// (POST /registrations/{id}/query)
+	QueryDeviceRegistrationStates(w http.ResponseWriter, r *http.Request, id GroupID, params QueryDeviceRegistrationStatesParams)
 }
 
 // Unimplemented server implementation that returns http.StatusNotImplemented for each endpoint.
 
 type Unimplemented struct{}
+
+// RunBulkEnrollmentGroups Write up to 10 enrollment groups, each for itself and in order.
+// (POST /enrollmentGroups)
+func (_ Unimplemented) RunBulkEnrollmentGroups(w http.ResponseWriter, r *http.Request, params RunBulkEnrollmentGroupsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// QueryEnrollmentGroups List enrollment groups. Symmetric keys are left out.
+// (POST /enrollmentGroups/query)
+func (_ Unimplemented) QueryEnrollmentGroups(w http.ResponseWriter, r *http.Request, params QueryEnrollmentGroupsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
 
 // DeleteEnrollmentGroup Delete an enrollment group. Registration records of its devices stay.
 // (DELETE /enrollmentGroups/{id})
@@ -380,6 +570,18 @@ func (_ Unimplemented) CreateOrUpdateEnrollmentGroup(w http.ResponseWriter, r *h
 // GetEnrollmentGroupAttestationMechanism Reveal the attestation mechanism, keys included. Leaves an audit record.
 // (POST /enrollmentGroups/{id}/attestationmechanism)
 func (_ Unimplemented) GetEnrollmentGroupAttestationMechanism(w http.ResponseWriter, r *http.Request, id GroupID, params GetEnrollmentGroupAttestationMechanismParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// RunBulkIndividualEnrollments Write up to 10 individual enrollments, each for itself and in order.
+// (POST /enrollments)
+func (_ Unimplemented) RunBulkIndividualEnrollments(w http.ResponseWriter, r *http.Request, params RunBulkIndividualEnrollmentsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// QueryIndividualEnrollments List individual enrollments. Symmetric keys are left out.
+// (POST /enrollments/query)
+func (_ Unimplemented) QueryIndividualEnrollments(w http.ResponseWriter, r *http.Request, params QueryIndividualEnrollmentsParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -407,6 +609,24 @@ func (_ Unimplemented) GetIndividualEnrollmentAttestationMechanism(w http.Respon
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// DeleteDeviceRegistrationState Forget a registration. The device stays in its hub; its next registration is a first one.
+// (DELETE /registrations/{id})
+func (_ Unimplemented) DeleteDeviceRegistrationState(w http.ResponseWriter, r *http.Request, id EnrollmentID, params DeleteDeviceRegistrationStateParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetDeviceRegistrationState Read the registration record of a device.
+// (GET /registrations/{id})
+func (_ Unimplemented) GetDeviceRegistrationState(w http.ResponseWriter, r *http.Request, id EnrollmentID, params GetDeviceRegistrationStateParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// QueryDeviceRegistrationStates List the records of the devices that last registered through a group, also of a deleted one.
+// (POST /registrations/{id}/query)
+func (_ Unimplemented) QueryDeviceRegistrationStates(w http.ResponseWriter, r *http.Request, id GroupID, params QueryDeviceRegistrationStatesParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ServerInterfaceWrapper converts contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler            ServerInterface
@@ -415,6 +635,112 @@ type ServerInterfaceWrapper struct {
 }
 
 type MiddlewareFunc func(http.Handler) http.Handler
+
+// RunBulkEnrollmentGroups operation middleware
+func (siw *ServerInterfaceWrapper) RunBulkEnrollmentGroups(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RunBulkEnrollmentGroupsParams
+
+	// ------------- Required query parameter "api-version" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "api-version", r.URL.Query(), &params.APIVersion, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "api-version"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "api-version", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RunBulkEnrollmentGroups(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// QueryEnrollmentGroups operation middleware
+func (siw *ServerInterfaceWrapper) QueryEnrollmentGroups(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params QueryEnrollmentGroupsParams
+
+	// ------------- Required query parameter "api-version" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "api-version", r.URL.Query(), &params.APIVersion, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "api-version"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "api-version", Err: err})
+		}
+		return
+	}
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "x-ms-max-item-count" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("x-ms-max-item-count")]; found {
+		var XMsMaxItemCount MaxItemCount
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "x-ms-max-item-count", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "x-ms-max-item-count", valueList[0], &XMsMaxItemCount, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "x-ms-max-item-count", Err: err})
+			return
+		}
+
+		params.XMsMaxItemCount = &XMsMaxItemCount
+
+	}
+
+	// ------------- Optional header parameter "x-ms-continuation" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("x-ms-continuation")]; found {
+		var XMsContinuation Continuation
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "x-ms-continuation", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "x-ms-continuation", valueList[0], &XMsContinuation, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "x-ms-continuation", Err: err})
+			return
+		}
+
+		params.XMsContinuation = &XMsContinuation
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.QueryEnrollmentGroups(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
 
 // DeleteEnrollmentGroup operation middleware
 func (siw *ServerInterfaceWrapper) DeleteEnrollmentGroup(w http.ResponseWriter, r *http.Request) {
@@ -617,6 +943,112 @@ func (siw *ServerInterfaceWrapper) GetEnrollmentGroupAttestationMechanism(w http
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetEnrollmentGroupAttestationMechanism(w, r, id, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RunBulkIndividualEnrollments operation middleware
+func (siw *ServerInterfaceWrapper) RunBulkIndividualEnrollments(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RunBulkIndividualEnrollmentsParams
+
+	// ------------- Required query parameter "api-version" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "api-version", r.URL.Query(), &params.APIVersion, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "api-version"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "api-version", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RunBulkIndividualEnrollments(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// QueryIndividualEnrollments operation middleware
+func (siw *ServerInterfaceWrapper) QueryIndividualEnrollments(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params QueryIndividualEnrollmentsParams
+
+	// ------------- Required query parameter "api-version" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "api-version", r.URL.Query(), &params.APIVersion, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "api-version"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "api-version", Err: err})
+		}
+		return
+	}
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "x-ms-max-item-count" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("x-ms-max-item-count")]; found {
+		var XMsMaxItemCount MaxItemCount
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "x-ms-max-item-count", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "x-ms-max-item-count", valueList[0], &XMsMaxItemCount, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "x-ms-max-item-count", Err: err})
+			return
+		}
+
+		params.XMsMaxItemCount = &XMsMaxItemCount
+
+	}
+
+	// ------------- Optional header parameter "x-ms-continuation" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("x-ms-continuation")]; found {
+		var XMsContinuation Continuation
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "x-ms-continuation", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "x-ms-continuation", valueList[0], &XMsContinuation, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "x-ms-continuation", Err: err})
+			return
+		}
+
+		params.XMsContinuation = &XMsContinuation
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.QueryIndividualEnrollments(w, r, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -836,6 +1268,193 @@ func (siw *ServerInterfaceWrapper) GetIndividualEnrollmentAttestationMechanism(w
 	handler.ServeHTTP(w, r)
 }
 
+// DeleteDeviceRegistrationState operation middleware
+func (siw *ServerInterfaceWrapper) DeleteDeviceRegistrationState(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id EnrollmentID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteDeviceRegistrationStateParams
+
+	// ------------- Required query parameter "api-version" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "api-version", r.URL.Query(), &params.APIVersion, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "api-version"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "api-version", Err: err})
+		}
+		return
+	}
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeleteDeviceRegistrationState(w, r, id, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetDeviceRegistrationState operation middleware
+func (siw *ServerInterfaceWrapper) GetDeviceRegistrationState(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id EnrollmentID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetDeviceRegistrationStateParams
+
+	// ------------- Required query parameter "api-version" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "api-version", r.URL.Query(), &params.APIVersion, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "api-version"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "api-version", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetDeviceRegistrationState(w, r, id, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// QueryDeviceRegistrationStates operation middleware
+func (siw *ServerInterfaceWrapper) QueryDeviceRegistrationStates(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id GroupID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params QueryDeviceRegistrationStatesParams
+
+	// ------------- Required query parameter "api-version" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "api-version", r.URL.Query(), &params.APIVersion, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "api-version"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "api-version", Err: err})
+		}
+		return
+	}
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "x-ms-max-item-count" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("x-ms-max-item-count")]; found {
+		var XMsMaxItemCount MaxItemCount
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "x-ms-max-item-count", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "x-ms-max-item-count", valueList[0], &XMsMaxItemCount, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "x-ms-max-item-count", Err: err})
+			return
+		}
+
+		params.XMsMaxItemCount = &XMsMaxItemCount
+
+	}
+
+	// ------------- Optional header parameter "x-ms-continuation" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("x-ms-continuation")]; found {
+		var XMsContinuation Continuation
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "x-ms-continuation", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "x-ms-continuation", valueList[0], &XMsContinuation, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "x-ms-continuation", Err: err})
+			return
+		}
+
+		params.XMsContinuation = &XMsContinuation
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.QueryDeviceRegistrationStates(w, r, id, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 type UnescapedCookieParamError struct {
 	ParamName string
 	Err       error
@@ -962,6 +1581,12 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Post(options.BaseURL+"/enrollments/{id}/attestationmechanism", wrapper.GetIndividualEnrollmentAttestationMechanism)
 	})
 	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/enrollments", wrapper.RunBulkIndividualEnrollments)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/enrollments/query", wrapper.QueryIndividualEnrollments)
+	})
+	r.Group(func(r chi.Router) {
 		r.Delete(options.BaseURL+"/enrollmentGroups/{id}", wrapper.DeleteEnrollmentGroup)
 	})
 	r.Group(func(r chi.Router) {
@@ -973,11 +1598,46 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/enrollmentGroups/{id}/attestationmechanism", wrapper.GetEnrollmentGroupAttestationMechanism)
 	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/enrollmentGroups", wrapper.RunBulkEnrollmentGroups)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/enrollmentGroups/query", wrapper.QueryEnrollmentGroups)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/registrations/{id}", wrapper.DeleteDeviceRegistrationState)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/registrations/{id}", wrapper.GetDeviceRegistrationState)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/registrations/{id}/query", wrapper.QueryDeviceRegistrationStates)
+	})
 
 	return r
 }
 
 type AttestationMechanismJSONResponse AttestationMechanism
+
+type DeviceRegistrationStateResponseHeaders struct {
+	ETag *string
+}
+type DeviceRegistrationStateJSONResponse struct {
+	Body DeviceRegistrationState
+
+	Headers DeviceRegistrationStateResponseHeaders
+}
+
+type DeviceRegistrationStatesResponseHeaders struct {
+	XMsContinuation *string
+	XMsItemType     string
+	XMsMaxItemCount int
+}
+type DeviceRegistrationStatesJSONResponse struct {
+	Body []DeviceRegistrationState
+
+	Headers DeviceRegistrationStatesResponseHeaders
+}
 
 type EnrollmentGroupResponseHeaders struct {
 	ETag *string
@@ -986,6 +1646,17 @@ type EnrollmentGroupJSONResponse struct {
 	Body EnrollmentGroup
 
 	Headers EnrollmentGroupResponseHeaders
+}
+
+type EnrollmentGroupsResponseHeaders struct {
+	XMsContinuation *string
+	XMsItemType     string
+	XMsMaxItemCount int
+}
+type EnrollmentGroupsJSONResponse struct {
+	Body []EnrollmentGroup
+
+	Headers EnrollmentGroupsResponseHeaders
 }
 
 type ErrorJSONResponse ProvisioningServiceErrorDetails
@@ -997,6 +1668,102 @@ type IndividualEnrollmentJSONResponse struct {
 	Body IndividualEnrollment
 
 	Headers IndividualEnrollmentResponseHeaders
+}
+
+type IndividualEnrollmentsResponseHeaders struct {
+	XMsContinuation *string
+	XMsItemType     string
+	XMsMaxItemCount int
+}
+type IndividualEnrollmentsJSONResponse struct {
+	Body []IndividualEnrollment
+
+	Headers IndividualEnrollmentsResponseHeaders
+}
+
+type RunBulkEnrollmentGroupsRequestObject struct {
+	Params RunBulkEnrollmentGroupsParams
+	Body   *RunBulkEnrollmentGroupsJSONRequestBody
+}
+
+type RunBulkEnrollmentGroupsResponseObject interface {
+	VisitRunBulkEnrollmentGroupsResponse(w http.ResponseWriter) error
+}
+
+type RunBulkEnrollmentGroups200JSONResponse BulkEnrollmentGroupOperationResult
+
+func (response RunBulkEnrollmentGroups200JSONResponse) VisitRunBulkEnrollmentGroupsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RunBulkEnrollmentGroupsdefaultJSONResponse struct {
+	Body       ProvisioningServiceErrorDetails
+	StatusCode int
+}
+
+func (response RunBulkEnrollmentGroupsdefaultJSONResponse) VisitRunBulkEnrollmentGroupsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type QueryEnrollmentGroupsRequestObject struct {
+	Params QueryEnrollmentGroupsParams
+	Body   *QueryEnrollmentGroupsJSONRequestBody
+}
+
+type QueryEnrollmentGroupsResponseObject interface {
+	VisitQueryEnrollmentGroupsResponse(w http.ResponseWriter) error
+}
+
+type QueryEnrollmentGroups200JSONResponse struct{ EnrollmentGroupsJSONResponse }
+
+func (response QueryEnrollmentGroups200JSONResponse) VisitQueryEnrollmentGroupsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.XMsContinuation != nil {
+		w.Header().Set("x-ms-continuation", fmt.Sprint(*response.Headers.XMsContinuation))
+	}
+	w.Header().Set("x-ms-item-type", fmt.Sprint(response.Headers.XMsItemType))
+	w.Header().Set("x-ms-max-item-count", fmt.Sprint(response.Headers.XMsMaxItemCount))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type QueryEnrollmentGroupsdefaultJSONResponse struct {
+	Body       ProvisioningServiceErrorDetails
+	StatusCode int
+}
+
+func (response QueryEnrollmentGroupsdefaultJSONResponse) VisitQueryEnrollmentGroupsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type DeleteEnrollmentGroupRequestObject struct {
@@ -1151,6 +1918,93 @@ type GetEnrollmentGroupAttestationMechanismdefaultJSONResponse struct {
 }
 
 func (response GetEnrollmentGroupAttestationMechanismdefaultJSONResponse) VisitGetEnrollmentGroupAttestationMechanismResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RunBulkIndividualEnrollmentsRequestObject struct {
+	Params RunBulkIndividualEnrollmentsParams
+	Body   *RunBulkIndividualEnrollmentsJSONRequestBody
+}
+
+type RunBulkIndividualEnrollmentsResponseObject interface {
+	VisitRunBulkIndividualEnrollmentsResponse(w http.ResponseWriter) error
+}
+
+type RunBulkIndividualEnrollments200JSONResponse BulkEnrollmentOperationResult
+
+func (response RunBulkIndividualEnrollments200JSONResponse) VisitRunBulkIndividualEnrollmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RunBulkIndividualEnrollmentsdefaultJSONResponse struct {
+	Body       ProvisioningServiceErrorDetails
+	StatusCode int
+}
+
+func (response RunBulkIndividualEnrollmentsdefaultJSONResponse) VisitRunBulkIndividualEnrollmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type QueryIndividualEnrollmentsRequestObject struct {
+	Params QueryIndividualEnrollmentsParams
+	Body   *QueryIndividualEnrollmentsJSONRequestBody
+}
+
+type QueryIndividualEnrollmentsResponseObject interface {
+	VisitQueryIndividualEnrollmentsResponse(w http.ResponseWriter) error
+}
+
+type QueryIndividualEnrollments200JSONResponse struct {
+	IndividualEnrollmentsJSONResponse
+}
+
+func (response QueryIndividualEnrollments200JSONResponse) VisitQueryIndividualEnrollmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.XMsContinuation != nil {
+		w.Header().Set("x-ms-continuation", fmt.Sprint(*response.Headers.XMsContinuation))
+	}
+	w.Header().Set("x-ms-item-type", fmt.Sprint(response.Headers.XMsItemType))
+	w.Header().Set("x-ms-max-item-count", fmt.Sprint(response.Headers.XMsMaxItemCount))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type QueryIndividualEnrollmentsdefaultJSONResponse struct {
+	Body       ProvisioningServiceErrorDetails
+	StatusCode int
+}
+
+func (response QueryIndividualEnrollmentsdefaultJSONResponse) VisitQueryIndividualEnrollmentsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -1329,8 +2183,141 @@ func (response GetIndividualEnrollmentAttestationMechanismdefaultJSONResponse) V
 	return err
 }
 
+type DeleteDeviceRegistrationStateRequestObject struct {
+	ID     EnrollmentID `json:"id"`
+	Params DeleteDeviceRegistrationStateParams
+}
+
+type DeleteDeviceRegistrationStateResponseObject interface {
+	VisitDeleteDeviceRegistrationStateResponse(w http.ResponseWriter) error
+}
+
+type DeleteDeviceRegistrationState204Response struct {
+}
+
+func (response DeleteDeviceRegistrationState204Response) VisitDeleteDeviceRegistrationStateResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteDeviceRegistrationStatedefaultJSONResponse struct {
+	Body       ProvisioningServiceErrorDetails
+	StatusCode int
+}
+
+func (response DeleteDeviceRegistrationStatedefaultJSONResponse) VisitDeleteDeviceRegistrationStateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDeviceRegistrationStateRequestObject struct {
+	ID     EnrollmentID `json:"id"`
+	Params GetDeviceRegistrationStateParams
+}
+
+type GetDeviceRegistrationStateResponseObject interface {
+	VisitGetDeviceRegistrationStateResponse(w http.ResponseWriter) error
+}
+
+type GetDeviceRegistrationState200JSONResponse struct {
+	DeviceRegistrationStateJSONResponse
+}
+
+func (response GetDeviceRegistrationState200JSONResponse) VisitGetDeviceRegistrationStateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDeviceRegistrationStatedefaultJSONResponse struct {
+	Body       ProvisioningServiceErrorDetails
+	StatusCode int
+}
+
+func (response GetDeviceRegistrationStatedefaultJSONResponse) VisitGetDeviceRegistrationStateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type QueryDeviceRegistrationStatesRequestObject struct {
+	ID     GroupID `json:"id"`
+	Params QueryDeviceRegistrationStatesParams
+	Body   *QueryDeviceRegistrationStatesJSONRequestBody
+}
+
+type QueryDeviceRegistrationStatesResponseObject interface {
+	VisitQueryDeviceRegistrationStatesResponse(w http.ResponseWriter) error
+}
+
+type QueryDeviceRegistrationStates200JSONResponse struct {
+	DeviceRegistrationStatesJSONResponse
+}
+
+func (response QueryDeviceRegistrationStates200JSONResponse) VisitQueryDeviceRegistrationStatesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.XMsContinuation != nil {
+		w.Header().Set("x-ms-continuation", fmt.Sprint(*response.Headers.XMsContinuation))
+	}
+	w.Header().Set("x-ms-item-type", fmt.Sprint(response.Headers.XMsItemType))
+	w.Header().Set("x-ms-max-item-count", fmt.Sprint(response.Headers.XMsMaxItemCount))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type QueryDeviceRegistrationStatesdefaultJSONResponse struct {
+	Body       ProvisioningServiceErrorDetails
+	StatusCode int
+}
+
+func (response QueryDeviceRegistrationStatesdefaultJSONResponse) VisitQueryDeviceRegistrationStatesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// RunBulkEnrollmentGroups Write up to 10 enrollment groups, each for itself and in order.
+	// (POST /enrollmentGroups)
+	RunBulkEnrollmentGroups(ctx context.Context, request RunBulkEnrollmentGroupsRequestObject) (RunBulkEnrollmentGroupsResponseObject, error)
+	// QueryEnrollmentGroups List enrollment groups. Symmetric keys are left out.
+	// (POST /enrollmentGroups/query)
+	QueryEnrollmentGroups(ctx context.Context, request QueryEnrollmentGroupsRequestObject) (QueryEnrollmentGroupsResponseObject, error)
 	// DeleteEnrollmentGroup Delete an enrollment group. Registration records of its devices stay.
 	// (DELETE /enrollmentGroups/{id})
 	DeleteEnrollmentGroup(ctx context.Context, request DeleteEnrollmentGroupRequestObject) (DeleteEnrollmentGroupResponseObject, error)
@@ -1343,6 +2330,12 @@ type StrictServerInterface interface {
 	// GetEnrollmentGroupAttestationMechanism Reveal the attestation mechanism, keys included. Leaves an audit record.
 	// (POST /enrollmentGroups/{id}/attestationmechanism)
 	GetEnrollmentGroupAttestationMechanism(ctx context.Context, request GetEnrollmentGroupAttestationMechanismRequestObject) (GetEnrollmentGroupAttestationMechanismResponseObject, error)
+	// RunBulkIndividualEnrollments Write up to 10 individual enrollments, each for itself and in order.
+	// (POST /enrollments)
+	RunBulkIndividualEnrollments(ctx context.Context, request RunBulkIndividualEnrollmentsRequestObject) (RunBulkIndividualEnrollmentsResponseObject, error)
+	// QueryIndividualEnrollments List individual enrollments. Symmetric keys are left out.
+	// (POST /enrollments/query)
+	QueryIndividualEnrollments(ctx context.Context, request QueryIndividualEnrollmentsRequestObject) (QueryIndividualEnrollmentsResponseObject, error)
 	// DeleteIndividualEnrollment Delete an individual enrollment. Its registration record stays.
 	// (DELETE /enrollments/{id})
 	DeleteIndividualEnrollment(ctx context.Context, request DeleteIndividualEnrollmentRequestObject) (DeleteIndividualEnrollmentResponseObject, error)
@@ -1355,6 +2348,15 @@ type StrictServerInterface interface {
 	// GetIndividualEnrollmentAttestationMechanism Reveal the attestation mechanism, keys included. Leaves an audit record.
 	// (POST /enrollments/{id}/attestationmechanism)
 	GetIndividualEnrollmentAttestationMechanism(ctx context.Context, request GetIndividualEnrollmentAttestationMechanismRequestObject) (GetIndividualEnrollmentAttestationMechanismResponseObject, error)
+	// DeleteDeviceRegistrationState Forget a registration. The device stays in its hub; its next registration is a first one.
+	// (DELETE /registrations/{id})
+	DeleteDeviceRegistrationState(ctx context.Context, request DeleteDeviceRegistrationStateRequestObject) (DeleteDeviceRegistrationStateResponseObject, error)
+	// GetDeviceRegistrationState Read the registration record of a device.
+	// (GET /registrations/{id})
+	GetDeviceRegistrationState(ctx context.Context, request GetDeviceRegistrationStateRequestObject) (GetDeviceRegistrationStateResponseObject, error)
+	// QueryDeviceRegistrationStates List the records of the devices that last registered through a group, also of a deleted one.
+	// (POST /registrations/{id}/query)
+	QueryDeviceRegistrationStates(ctx context.Context, request QueryDeviceRegistrationStatesRequestObject) (QueryDeviceRegistrationStatesResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error)
@@ -1394,6 +2396,75 @@ type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
 	options     StrictHTTPServerOptions
+}
+
+// RunBulkEnrollmentGroups operation middleware
+func (sh *strictHandler) RunBulkEnrollmentGroups(w http.ResponseWriter, r *http.Request, params RunBulkEnrollmentGroupsParams) {
+	var request RunBulkEnrollmentGroupsRequestObject
+
+	request.Params = params
+
+	var body RunBulkEnrollmentGroupsJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RunBulkEnrollmentGroups(ctx, request.(RunBulkEnrollmentGroupsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RunBulkEnrollmentGroups")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RunBulkEnrollmentGroupsResponseObject); ok {
+		if err := validResponse.VisitRunBulkEnrollmentGroupsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// QueryEnrollmentGroups operation middleware
+func (sh *strictHandler) QueryEnrollmentGroups(w http.ResponseWriter, r *http.Request, params QueryEnrollmentGroupsParams) {
+	var request QueryEnrollmentGroupsRequestObject
+
+	request.Params = params
+
+	var body QueryEnrollmentGroupsJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		if !errors.Is(err, io.EOF) {
+			sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+			return
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.QueryEnrollmentGroups(ctx, request.(QueryEnrollmentGroupsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "QueryEnrollmentGroups")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(QueryEnrollmentGroupsResponseObject); ok {
+		if err := validResponse.VisitQueryEnrollmentGroupsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
 }
 
 // DeleteEnrollmentGroup operation middleware
@@ -1511,6 +2582,75 @@ func (sh *strictHandler) GetEnrollmentGroupAttestationMechanism(w http.ResponseW
 	}
 }
 
+// RunBulkIndividualEnrollments operation middleware
+func (sh *strictHandler) RunBulkIndividualEnrollments(w http.ResponseWriter, r *http.Request, params RunBulkIndividualEnrollmentsParams) {
+	var request RunBulkIndividualEnrollmentsRequestObject
+
+	request.Params = params
+
+	var body RunBulkIndividualEnrollmentsJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RunBulkIndividualEnrollments(ctx, request.(RunBulkIndividualEnrollmentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RunBulkIndividualEnrollments")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RunBulkIndividualEnrollmentsResponseObject); ok {
+		if err := validResponse.VisitRunBulkIndividualEnrollmentsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// QueryIndividualEnrollments operation middleware
+func (sh *strictHandler) QueryIndividualEnrollments(w http.ResponseWriter, r *http.Request, params QueryIndividualEnrollmentsParams) {
+	var request QueryIndividualEnrollmentsRequestObject
+
+	request.Params = params
+
+	var body QueryIndividualEnrollmentsJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		if !errors.Is(err, io.EOF) {
+			sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+			return
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.QueryIndividualEnrollments(ctx, request.(QueryIndividualEnrollmentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "QueryIndividualEnrollments")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(QueryIndividualEnrollmentsResponseObject); ok {
+		if err := validResponse.VisitQueryIndividualEnrollmentsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // DeleteIndividualEnrollment operation middleware
 func (sh *strictHandler) DeleteIndividualEnrollment(w http.ResponseWriter, r *http.Request, id EnrollmentID, params DeleteIndividualEnrollmentParams) {
 	var request DeleteIndividualEnrollmentRequestObject
@@ -1619,6 +2759,97 @@ func (sh *strictHandler) GetIndividualEnrollmentAttestationMechanism(w http.Resp
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetIndividualEnrollmentAttestationMechanismResponseObject); ok {
 		if err := validResponse.VisitGetIndividualEnrollmentAttestationMechanismResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DeleteDeviceRegistrationState operation middleware
+func (sh *strictHandler) DeleteDeviceRegistrationState(w http.ResponseWriter, r *http.Request, id EnrollmentID, params DeleteDeviceRegistrationStateParams) {
+	var request DeleteDeviceRegistrationStateRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteDeviceRegistrationState(ctx, request.(DeleteDeviceRegistrationStateRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteDeviceRegistrationState")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DeleteDeviceRegistrationStateResponseObject); ok {
+		if err := validResponse.VisitDeleteDeviceRegistrationStateResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetDeviceRegistrationState operation middleware
+func (sh *strictHandler) GetDeviceRegistrationState(w http.ResponseWriter, r *http.Request, id EnrollmentID, params GetDeviceRegistrationStateParams) {
+	var request GetDeviceRegistrationStateRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDeviceRegistrationState(ctx, request.(GetDeviceRegistrationStateRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDeviceRegistrationState")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetDeviceRegistrationStateResponseObject); ok {
+		if err := validResponse.VisitGetDeviceRegistrationStateResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// QueryDeviceRegistrationStates operation middleware
+func (sh *strictHandler) QueryDeviceRegistrationStates(w http.ResponseWriter, r *http.Request, id GroupID, params QueryDeviceRegistrationStatesParams) {
+	var request QueryDeviceRegistrationStatesRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	var body QueryDeviceRegistrationStatesJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		if !errors.Is(err, io.EOF) {
+			sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+			return
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.QueryDeviceRegistrationStates(ctx, request.(QueryDeviceRegistrationStatesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "QueryDeviceRegistrationStates")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(QueryDeviceRegistrationStatesResponseObject); ok {
+		if err := validResponse.VisitQueryDeviceRegistrationStatesResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

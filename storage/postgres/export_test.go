@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/zerotouch-dps/dps/storage/query"
 )
 
 // OpenWith opens a store whose batches have other bounds: 1 is a commit per call.
@@ -29,7 +31,14 @@ func ConnConfig(url string) (*pgx.ConnConfig, error) {
 func Statements() map[string]string {
 	return map[string]string{
 		"begin": beginRows, "begin_new": beginNew, "finish": finishRows, "claim": claimRows, "defer": deferRows, "extend": extendRows,
-		"removals": insertRemovals, "admit": admitRows,
+		"removals": insertRemovals, "admit": admitRows, "several": severalRows,
+	}
+}
+
+// Lists are the statements of pages, by name.
+func Lists() map[string]string {
+	return map[string]string{
+		"of_group": dialect().SelectOfGroup(), "individuals": query.SelectIndividuals, "groups": query.SelectGroups,
 	}
 }
 

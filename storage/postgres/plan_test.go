@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -34,13 +35,37 @@ func TestPlansOfEmptyTables(t *testing.T) {
 		for name, text := range postgres.Statements() {
 			checkPlan(t, fmt.Sprintf("%s, analysed %v", name, analysed), plan(t, conn, name, text))
 		}
+		for name, text := range postgres.Lists() {
+			checkPage(t, fmt.Sprintf("%s, analysed %v", name, analysed), plan(t, conn, name, text))
+		}
 	}
+}
+
+// checkPage holds that a page is read from one index, whole keys given and in its
+// order: not by sorting, nor by leaving out rows of others.
+func checkPage(t *testing.T, name string, lines []string) {
+	t.Helper()
+	text := strings.Join(lines, "\n")
+	scan := regexp.MustCompile(`Index Scan using (\w+)`).FindStringSubmatch(text)
+	if scan == nil || strings.Contains(text, "Sort") || strings.Contains(text, "Filter") || strings.Contains(text, "Bitmap") {
+		t.Errorf("%s is not read in the order of an index:\n%s", name, text)
+		return
+	}
+	if strings.Count(text, " = ") != pageColumns()[scan[1]] || strings.Count(text, " > ") != 1 {
+		t.Errorf("%s does not give %s its whole key:\n%s", name, scan[1], text)
+	}
+}
+
+// pageColumns is how many columns of its index a page's conditions fix.
+func pageColumns() map[string]int {
+	return map[string]int{"registration_by_group": 2, "individual_pkey": 1, "enrollment_group_pkey": 1}
 }
 
 // plan returns the generic plan of a statement.
 func plan(t *testing.T, conn *pgx.Conn, name, text string) []string {
 	t.Helper()
-	nulls := make([]string, strings.Count(text, "[]"))
+	parameter := regexp.MustCompile(`\$\d+`)
+	nulls := make([]string, len(slices.Compact(slices.Sorted(slices.Values(parameter.FindAllString(text, -1))))))
 	for i := range nulls {
 		nulls[i] = "null"
 	}

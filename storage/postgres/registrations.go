@@ -79,6 +79,11 @@ func (s *registrations) Begin(ctx context.Context, start registration.Start, now
 	return registration.Begun{Won: true, Registration: query.Normalize(r), Held: w.held}, nil
 }
 
+// Several implements [registration.Store].
+func (s *registrations) Several(ctx context.Context, scope dps.IDScope, ids []dps.RegistrationID) ([]registration.Registration, error) {
+	return s.Select(ctx, severalRows, scope.Fold(), query.Keys(ids))
+}
+
 // lost returns the row that a Begin lost against.
 func (s *registrations) lost(ctx context.Context, r *registration.Registration) (registration.Begun, error) {
 	current, err := s.Registration(ctx, r.Scope, r.ID)

@@ -145,6 +145,9 @@ const (
 		left join registration r on r.scope_key = k.row_scope and r.reg_key = k.row_id
 		where coalesce(r.etag, '') = k.row_etag`
 
+	severalRows = `select ` + query.RegistrationColumns + ` from unnest($2::text[]) as k(key)
+		cross join lateral (select * from registration r where r.scope_key = $1 and r.reg_key = k.key offset 0) r`
+
 	// admitRows leaves out what does not exist as NULLs.
 	admitRows = `select k.n, s.config_version,
 			(select true from blocked_leaf b where k.leaf <> '' and b.scope_key = k.scope_key and b.thumbprint = k.leaf limit 1),

@@ -144,12 +144,20 @@ func migrate(ctx context.Context, from *pgx.ConnConfig, apply bool) error {
 	return status.Check()
 }
 
+func dialect() query.Dialect {
+	return query.Dialect{
+		ForUpdate: " for update", ForKeyShare: " for key share", SkipLocked: " skip locked",
+		OfGroup: `strpos(operation, '"group":"') > 0
+		and lower(split_part(split_part(operation, '"group":"', 2), '"', 1) collate "C") = $2`,
+	}
+}
+
 func newStore(d *database, codec query.Codec) (*Store, error) {
 	groups, err := query.NewGroupCache()
 	if err != nil {
 		return nil, err
 	}
-	dialect := query.Dialect{ForUpdate: " for update", ForKeyShare: " for key share", SkipLocked: " skip locked"}
+	dialect := dialect()
 	return &Store{
 		db:            d,
 		enrollments:   &query.Enrollments{DB: d, Codec: codec, Dialect: dialect},

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/zerotouch-dps/dps"
 )
@@ -36,6 +38,9 @@ type Dialect struct {
 	ForUpdate   string // appended to a select of rows that are to be written
 	ForKeyShare string // appended to a select of a row that must not be deleted meanwhile
 	SkipLocked  string // appended to ForUpdate
+	// OfGroup is the condition on a row of registration that its operation's group,
+	// folded, is $2; as the index registration_by_group has it.
+	OfGroup string
 }
 
 // ErrRace asks [DB.Write] to run the transaction again, on a new view of the rows.
@@ -62,6 +67,28 @@ func all[T any](ctx context.Context, tx Tx, text string, args []any, decode func
 		return err
 	})
 	return out, err
+}
+
+// inList completes a statement on one scope that ends with "in (", for at least one
+// key. The number of placeholders is a power of two, so that few different statements
+// are prepared; the last key then stands several times.
+func inList(text, scopeKey string, keys []string) (string, []any) {
+	count := 1
+	for count < len(keys) {
+		count *= 2
+	}
+	args := []any{scopeKey}
+	var b strings.Builder
+	b.WriteString(text)
+	for i := range count {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString("$" + strconv.Itoa(i+2))
+		args = append(args, keys[min(i, len(keys)-1)])
+	}
+	b.WriteByte(')')
+	return b.String(), args
 }
 
 // during says what was attempted, unless the error says enough to the caller.

@@ -13,8 +13,10 @@ import (
 const groupColumns = `id, etag, enabled, mechanism, sealed, id_prefix, settings, tags, desired, lot, uploader, created, updated`
 
 const (
-	selectGroup        = `select ` + groupColumns + ` from enrollment_group where scope_key = $1 and group_key = $2`
-	selectGroups       = `select ` + groupColumns + ` from enrollment_group where scope_key = $1 and group_key in (`
+	selectGroup  = `select ` + groupColumns + ` from enrollment_group where scope_key = $1 and group_key = $2`
+	selectGroups = `select ` + groupColumns + ` from enrollment_group where scope_key = $1 and group_key in (`
+	// SelectGroups reads a page by scope_key, the key before it, and its size.
+	SelectGroups       = `select ` + groupColumns + ` from enrollment_group where scope_key = $1 and group_key > $2 order by group_key limit $3`
 	selectGroupVersion = `select id, etag, created, settings from enrollment_group where scope_key = $1 and group_key = $2`
 	insertGroup        = `insert into enrollment_group (scope_key, group_key, ` + groupColumns + `, prefix_length)
 		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`
@@ -107,6 +109,27 @@ func (s *Enrollments) Group(ctx context.Context, scope dps.IDScope, id string) (
 	}
 	g, err := s.Codec.group(scope, &row)
 	return g, during("read enrollment group", err)
+}
+
+// Groups implements [enrollment.Store].
+func (s *Enrollments) Groups(ctx context.Context, scope dps.IDScope, p enrollment.Page) ([]enrollment.Group, error) {
+	var out []enrollment.Group
+	err := s.DB.Read(ctx, func(tx Tx) (err error) {
+		out, err = all(ctx, tx, SelectGroups, []any{scope.Fold(), p.After, int64(p.Limit)}, s.Codec.scanGroup(scope))
+		return err
+	})
+	return out, during("list enrollment groups", err)
+}
+
+// scanGroup reads a row of [groupColumns].
+func (c Codec) scanGroup(scope dps.IDScope) func(ScanFunc) (enrollment.Group, error) {
+	return func(scan ScanFunc) (enrollment.Group, error) {
+		var row groupRow
+		if err := scan(row.dest()...); err != nil {
+			return enrollment.Group{}, err
+		}
+		return c.group(scope, &row)
+	}
 }
 
 func groupNotFound(id string) error {

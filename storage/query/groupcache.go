@@ -108,32 +108,6 @@ func micros(text string) int64 {
 
 // FetchGroups reads groups by their keys, in one query.
 func FetchGroups(ctx context.Context, tx Tx, c Codec, scope dps.IDScope, groupKeys []string) ([]enrollment.Group, error) {
-	args := []any{scope.Fold()}
-	var text strings.Builder
-	text.WriteString(selectGroups)
-	for i := range placeholders(len(groupKeys)) {
-		if i > 0 {
-			text.WriteByte(',')
-		}
-		text.WriteString("$" + strconv.Itoa(i+2))
-		args = append(args, groupKeys[min(i, len(groupKeys)-1)])
-	}
-	text.WriteByte(')')
-	return all(ctx, tx, text.String(), args, func(scan ScanFunc) (enrollment.Group, error) {
-		var row groupRow
-		if err := scan(row.dest()...); err != nil {
-			return enrollment.Group{}, err
-		}
-		return c.group(scope, &row)
-	})
-}
-
-// placeholders rounds up to a power of two, so that few different statements are
-// prepared; the last key then stands several times.
-func placeholders(n int) int {
-	p := 1
-	for p < n {
-		p *= 2
-	}
-	return p
+	text, args := inList(selectGroups, scope.Fold(), groupKeys)
+	return all(ctx, tx, text, args, c.scanGroup(scope))
 }

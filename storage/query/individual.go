@@ -14,7 +14,9 @@ import (
 const IndividualColumns = `id, etag, enabled, mechanism, sealed, settings, device_info, tags, desired, lot, uploader, created, updated`
 
 const (
-	selectIndividual        = `select ` + IndividualColumns + ` from individual where scope_key = $1 and reg_key = $2`
+	selectIndividual = `select ` + IndividualColumns + ` from individual where scope_key = $1 and reg_key = $2`
+	// SelectIndividuals reads a page by scope_key, the key before it, and its size.
+	SelectIndividuals       = `select ` + IndividualColumns + ` from individual where scope_key = $1 and reg_key > $2 order by reg_key limit $3`
 	selectIndividualVersion = `select id, etag, created, settings from individual where scope_key = $1 and reg_key = $2`
 	insertIndividual        = `insert into individual (scope_key, reg_key, ` + IndividualColumns + `)
 		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
@@ -97,6 +99,22 @@ func (s *Enrollments) Individual(ctx context.Context, scope dps.IDScope, id dps.
 	}
 	e, err := s.Codec.Individual(scope, &row)
 	return e, during("read individual enrollment", err)
+}
+
+// Individuals implements [enrollment.Store].
+func (s *Enrollments) Individuals(ctx context.Context, scope dps.IDScope, p enrollment.Page) ([]enrollment.Individual, error) {
+	var out []enrollment.Individual
+	err := s.DB.Read(ctx, func(tx Tx) (err error) {
+		out, err = all(ctx, tx, SelectIndividuals, []any{scope.Fold(), p.After, int64(p.Limit)}, func(scan ScanFunc) (enrollment.Individual, error) {
+			var row IndividualRow
+			if err := scan(row.Dest()...); err != nil {
+				return enrollment.Individual{}, err
+			}
+			return s.Codec.Individual(scope, &row)
+		})
+		return err
+	})
+	return out, during("list individual enrollments", err)
 }
 
 func individualNotFound(id dps.RegistrationID) error {

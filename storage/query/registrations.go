@@ -13,8 +13,13 @@ import (
 const (
 	// SelectRegistration reads one row by scope_key and reg_key.
 	SelectRegistration = `select ` + RegistrationColumns + ` from registration where scope_key = $1 and reg_key = $2`
+	selectSeveral      = `select ` + RegistrationColumns + ` from registration where scope_key = $1 and reg_key in (`
 	selectExpired      = `select ` + RegistrationColumns + ` from registration
 		where lease_until > 0 and lease_until <= $1 order by lease_until limit $2`
+	// The dialect's OfGroup stands between the two.
+	selectOfGroup = `select ` + RegistrationColumns + ` from registration where scope_key = $1 and `
+	pageOfGroup   = ` and reg_key > $3 order by reg_key limit $4`
+
 	selectRegistrationState = `select etag, status from registration where scope_key = $1 and reg_key = $2`
 	deleteRegistration      = `delete from registration where scope_key = $1 and reg_key = $2`
 	deleteClaims            = `delete from hub_claim where scope_key = $1 and reg_key = $2 and not exists (
@@ -59,11 +64,11 @@ func registrationNotFound(id dps.RegistrationID) error {
 	return dps.Errorf(dps.RegistrationNotFound, "registration %q does not exist", id)
 }
 
-// Expired implements [registration.Store].
-func (s *Registrations) Expired(ctx context.Context, now time.Time, limit int) ([]registration.Registration, error) {
+// Select returns the records of a statement that reads [RegistrationColumns].
+func (s *Registrations) Select(ctx context.Context, text string, args ...any) ([]registration.Registration, error) {
 	var out []registration.Registration
 	err := s.DB.Read(ctx, func(tx Tx) (err error) {
-		out, err = all(ctx, tx, selectExpired, []any{Micros(now), int64(limit)}, func(scan ScanFunc) (registration.Registration, error) {
+		out, err = all(ctx, tx, text, args, func(scan ScanFunc) (registration.Registration, error) {
 			var row RegistrationRow
 			if err := scan(row.Dest()...); err != nil {
 				return registration.Registration{}, err
@@ -72,7 +77,38 @@ func (s *Registrations) Expired(ctx context.Context, now time.Time, limit int) (
 		})
 		return err
 	})
-	return out, during("find expired leases", err)
+	return out, during("read registrations", err)
+}
+
+// Expired implements [registration.Store].
+func (s *Registrations) Expired(ctx context.Context, now time.Time, limit int) ([]registration.Registration, error) {
+	return s.Select(ctx, selectExpired, Micros(now), int64(limit))
+}
+
+// Several implements [registration.Store].
+func (s *Registrations) Several(ctx context.Context, scope dps.IDScope, ids []dps.RegistrationID) ([]registration.Registration, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	text, args := inList(selectSeveral, scope.Fold(), Keys(ids))
+	return s.Select(ctx, text, args...)
+}
+
+// Keys returns folded IDs.
+func Keys(ids []dps.RegistrationID) []string {
+	keys := make([]string, len(ids))
+	for i, id := range ids {
+		keys[i] = id.Fold()
+	}
+	return keys
+}
+
+// SelectOfGroup is the statement of [Registrations.ByGroup].
+func (d Dialect) SelectOfGroup() string { return selectOfGroup + d.OfGroup + pageOfGroup }
+
+// ByGroup implements [registration.Store].
+func (s *Registrations) ByGroup(ctx context.Context, scope dps.IDScope, group string, p enrollment.Page) ([]registration.Registration, error) {
+	return s.Select(ctx, s.Dialect.SelectOfGroup(), scope.Fold(), dps.FoldASCII(group), p.After, int64(p.Limit))
 }
 
 // Delete implements [registration.Store].

@@ -34,8 +34,12 @@ type write struct {
 	err error
 }
 
+func dialect() query.Dialect {
+	return query.Dialect{OfGroup: `json_extract(operation, '$.group') is not null and lower(json_extract(operation, '$.group')) = $2`}
+}
+
 func newRegistrations(d *database, codec query.Codec, groups *query.GroupCache) *registrations {
-	s := &registrations{Registrations: query.Registrations{DB: d, Codec: codec}, db: d, groups: groups}
+	s := &registrations{Registrations: query.Registrations{DB: d, Codec: codec, Dialect: dialect()}, db: d, groups: groups}
 	s.batcher = query.Batcher[*write]{
 		Max: maxBatch, Parallel: 1, Keys: func(w *write) []string { return w.keys }, Commit: s.commit,
 	}

@@ -15,6 +15,7 @@ func groupCases() []testCase {
 		{"preconditions and spelling", groupPreconditions},
 		{"one group per certificate and CA name", groupExclusive},
 		{"a deleted or changed group frees its certificate", groupFreed},
+		{"pages by folded ID", groupPages},
 		{"at most a hundred key groups without prefix", groupQuota},
 	}
 }
@@ -106,4 +107,27 @@ func groupQuota(w *world) {
 	w.putGroup(keyGroup(w, "one-more", "pre-")) // nor is one with a prefix
 	w.putGroup(keyGroup(w, "g-7", "x"))
 	w.putGroup(keyGroup(w, "now-there-is-room", ""))
+}
+
+func groupPages(w *world) {
+	ids := []string{"a", "B", "b-1", "C"}
+	var all []enrollment.Group
+	for _, i := range []int{3, 0, 2, 1} {
+		w.putGroup(keyGroup(w, ids[i], "SN-"))
+	}
+	for _, id := range ids {
+		all = append(all, w.group(id))
+	}
+	w.makeScope("0neOTHER")
+	_, err := w.enrollments().PutGroup(w.ctx, "0neOTHER", keyGroup(w, "b", ""), enrollment.Precondition{})
+	w.ok(err)
+	page := func(after string, limit int) []enrollment.Group {
+		return must(w, func() ([]enrollment.Group, error) {
+			return w.enrollments().Groups(w.ctx, zone, enrollment.Page{After: after, Limit: limit})
+		})
+	}
+	w.same(all, page("", 5))
+	w.same(all[2:3], page("b", 1))
+	w.same(all[3:], page("b-1", 9))
+	w.same(0, len(page("c", 1)))
 }

@@ -21,6 +21,7 @@ func individualCases() []testCase {
 		{"scopes keep apart", individualScopes},
 		{"text that no store can hold", individualText},
 		{"naming a hub", namingHub},
+		{"pages by folded ID", individualPages},
 	}
 }
 
@@ -154,4 +155,29 @@ func namingHub(w *world) {
 	w.same([]enrollment.Ref{{Group: "Lot"}}, naming(10))
 	w.ok(w.enrollments().DeleteGroup(w.ctx, zone, "lot", enrollment.Precondition{}))
 	w.same(0, len(naming(10)))
+}
+
+func individualPages(w *world) {
+	ids := []dps.RegistrationID{"a", "B", "b-1", "C", "d:1", "d_1"}
+	for _, i := range []int{3, 0, 5, 2, 4, 1} {
+		w.putIndividual(keyIndividual(w, ids[i]))
+	}
+	w.makeScope("0neOTHER")
+	_, err := w.enrollments().PutIndividual(w.ctx, "0neOTHER", keyIndividual(w, "b"), enrollment.Precondition{})
+	w.ok(err)
+	page := func(after string, limit int) []enrollment.Individual {
+		return must(w, func() ([]enrollment.Individual, error) {
+			return w.enrollments().Individuals(w.ctx, zone, enrollment.Page{After: after, Limit: limit})
+		})
+	}
+	var all []enrollment.Individual
+	for _, id := range ids {
+		all = append(all, w.individual(id))
+	}
+	w.same(all, page("", 7))
+	w.same(all[:4], page("", 4))
+	w.same(all[2:4], page("b", 2))
+	w.same(all[4:], page("c", 2))
+	w.same(all[4:], page("c-gone", 2))
+	w.same(0, len(page("d_1", 2)))
 }

@@ -31,6 +31,7 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 		{"begin", beginCases()},
 		{"operation", operationCases()},
 		{"delete", deleteCases()},
+		{"record list", recordListCases()},
 		{"removal", removalCases()},
 		{"batch", batchCases()},
 		{"race", raceCases()},
