@@ -63,7 +63,8 @@ func (s *Service) audit(ctx context.Context, c Caller, e entry) error {
 		}
 		detail = text
 	}
-	err := s.d.Deployment.Audit(ctx, storage.AuditRecord{
+	// What is committed already is recorded although the caller has gone.
+	err := s.d.Deployment.Audit(context.WithoutCancel(ctx), storage.AuditRecord{
 		Time: s.d.Now(), Scope: e.scope, Actor: c.Actor, Action: e.action,
 		Subject: e.subject, TrackingID: c.TrackingID, Detail: detail,
 	})

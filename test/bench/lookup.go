@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/attestation"
 	"github.com/zerotouch-dps/dps/enrollment"
@@ -120,7 +122,10 @@ func (c *census) add(ctx context.Context, name string, fill func(ctx context.Con
 // addEnrollments makes a population of n individual enrollments with symmetric keys.
 func (c *census) addEnrollments(ctx context.Context, n int) error {
 	p, err := c.add(ctx, fmt.Sprintf("%d_enrollments", n), func(ctx context.Context, _ storage.Store, url string, ring *keyring.Ring) error {
-		return load.Postgres(ctx, url, query.Codec{Ring: ring, Rand: rand.Reader}, scopeID, 0, n)
+		if err := load.Postgres(ctx, url, query.Codec{Ring: ring, Rand: rand.Reader}, scopeID, 0, n); err != nil {
+			return err
+		}
+		return vacuum(ctx, url)
 	})
 	if err != nil {
 		return err
@@ -143,6 +148,17 @@ func (c *census) addEnrollments(ctx context.Context, n int) error {
 		return out, nil
 	}
 	return nil
+}
+
+// vacuum does at once what autovacuum does some minutes after a bulk load: without it
+// the first reader of each row pays for looking up and marking its transaction.
+func vacuum(ctx context.Context, url string) error {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	_, err = conn.Exec(ctx, "vacuum (analyze) individual")
+	return errors.Join(err, conn.Close(ctx))
 }
 
 // addGroups makes a population of n groups, each bound to a factory's own certificate;
