@@ -20,8 +20,9 @@ const (
 	selectOfGroup = `select ` + RegistrationColumns + ` from registration where scope_key = $1 and `
 	pageOfGroup   = ` and reg_key > $3 order by reg_key limit $4`
 
-	selectRegistrationState = `select etag, status from registration where scope_key = $1 and reg_key = $2`
+	selectRegistrationState = `select etag, status, assigned_hub, device_id from registration where scope_key = $1 and reg_key = $2`
 	deleteRegistration      = `delete from registration where scope_key = $1 and reg_key = $2`
+	deleteParked            = `delete from removal where scope_key = $1 and reg_key = $2 and hub_key = $3 and device_id = $4 and due = ` + parked
 	deleteClaims            = `delete from hub_claim where scope_key = $1 and reg_key = $2 and not exists (
 		select 1 from removal m where m.scope_key = hub_claim.scope_key and m.reg_key = hub_claim.reg_key
 		and m.hub_key = hub_claim.hub_key and m.device_id = hub_claim.device_id)`
@@ -115,8 +116,10 @@ func (s *Registrations) ByGroup(ctx context.Context, scope dps.IDScope, group st
 func (s *Registrations) Delete(ctx context.Context, scope dps.IDScope, id dps.RegistrationID, p enrollment.Precondition) error {
 	keys := []any{scope.Fold(), id.Fold()}
 	return during("delete registration", s.DB.Write(ctx, func(tx Tx) error {
-		var etag, status string
-		found, err := one(ctx, tx, selectRegistrationState+s.Dialect.ForUpdate, keys, func(scan ScanFunc) error { return scan(&etag, &status) })
+		var etag, status, hub, device string
+		found, err := one(ctx, tx, selectRegistrationState+s.Dialect.ForUpdate, keys, func(scan ScanFunc) error {
+			return scan(&etag, &status, &hub, &device)
+		})
 		if err != nil {
 			return err
 		}
@@ -128,6 +131,9 @@ func (s *Registrations) Delete(ctx context.Context, scope dps.IDScope, id dps.Re
 		}
 		if status == string(registration.Assigning) {
 			return dps.Errorf(dps.ConcurrentChange, "registration %q is being assigned", id)
+		}
+		if _, err := tx.Exec(ctx, deleteParked, append(keys, dps.FoldASCII(hub), device)...); err != nil {
+			return err
 		}
 		for _, text := range []string{deleteRegistration, deleteClaims} {
 			if _, err := tx.Exec(ctx, text, keys...); err != nil {
