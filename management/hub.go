@@ -8,17 +8,16 @@ import (
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/hub"
-	"github.com/zerotouch-dps/dps/scope"
 )
 
 // maxNamed bounds how many entries a refused unlink names.
 const maxNamed = 20
 
 // Hubs returns the linked hubs of a scope by host name, credentials included, which
-// surfaces must mask. Errors: [dps.NotFound], and those of a caller without
-// [scope.ServiceConfig].
+// surfaces must mask. Errors: [dps.NotFound], and those of a caller below
+// [RoleViewer].
 func (s *Service) Hubs(ctx context.Context, c Caller, id dps.IDScope) ([]hub.Linked, error) {
-	if err := c.demand(id, scope.ServiceConfig); err != nil {
+	if err := c.Demand(id, RoleViewer); err != nil {
 		return nil, err
 	}
 	if _, err := s.d.Scopes.Get(ctx, id); err != nil {
@@ -60,8 +59,11 @@ type HubChange struct {
 // LinkHub links a hub, or replaces its link; a connection string that is left out
 // stays. Errors: [dps.NotFound] (scope),
 // [dps.AlreadyLinked], [dps.PreconditionFailed], [dps.InvalidArgument], and those of a
-// caller without [scope.ServiceConfig].
+// caller below [RoleOperator].
 func (s *Service) LinkHub(ctx context.Context, c Caller, id dps.IDScope, hostName string, change HubChange) (hub.Linked, error) {
+	if err := c.Demand(id, RoleOperator); err != nil {
+		return hub.Linked{}, err
+	}
 	_, err := s.Hub(ctx, c, id, hostName)
 	switch {
 	case err == nil && change.If.Absent:
@@ -94,7 +96,7 @@ func (s *Service) newHub(ctx context.Context, c Caller, id dps.IDScope, hostName
 }
 
 // UpdateHub changes a link. Errors: [dps.NotFound], [dps.PreconditionFailed],
-// [dps.InvalidArgument], and those of a caller without [scope.ServiceConfig].
+// [dps.InvalidArgument], and those of a caller below [RoleOperator].
 func (s *Service) UpdateHub(ctx context.Context, c Caller, id dps.IDScope, hostName string, change HubChange) (hub.Linked, error) {
 	return s.changeHub(ctx, c, id, hostName, change.If, func(l *hub.Linked) error { return s.applyHub(change, l) })
 }
@@ -107,8 +109,11 @@ type Unlink struct {
 
 // UnlinkHub unlinks a hub; devices stay in it. Unless forced, it is refused while
 // enrollments name the hub. Errors: [dps.NotFound], [dps.PreconditionFailed],
-// [dps.InUse], and those of a caller without [scope.ServiceConfig].
+// [dps.InUse], and those of a caller below [RoleOperator].
 func (s *Service) UnlinkHub(ctx context.Context, c Caller, id dps.IDScope, hostName string, u Unlink) error {
+	if err := c.Demand(id, RoleOperator); err != nil {
+		return err
+	}
 	link, err := s.Hub(ctx, c, id, hostName)
 	if err != nil {
 		return err
@@ -127,8 +132,11 @@ func (s *Service) UnlinkHub(ctx context.Context, c Caller, id dps.IDScope, hostN
 }
 
 // TestHub calls the hub with the link's credential. Errors: [dps.NotFound], those of
-// [hub.Registry], and those of a caller without [scope.ServiceConfig].
+// [hub.Registry], and those of a caller below [RoleOperator].
 func (s *Service) TestHub(ctx context.Context, c Caller, id dps.IDScope, hostName string) (hub.Probe, error) {
+	if err := c.Demand(id, RoleOperator); err != nil {
+		return hub.Probe{}, err
+	}
 	link, err := s.Hub(ctx, c, id, hostName)
 	if err != nil {
 		return hub.Probe{}, err
@@ -137,6 +145,9 @@ func (s *Service) TestHub(ctx context.Context, c Caller, id dps.IDScope, hostNam
 }
 
 func (s *Service) changeHub(ctx context.Context, c Caller, id dps.IDScope, hostName string, p enrollment.Precondition, alter func(*hub.Linked) error) (hub.Linked, error) {
+	if err := c.Demand(id, RoleOperator); err != nil {
+		return hub.Linked{}, err
+	}
 	t := table[hub.Linked]{
 		get: func(ctx context.Context) (hub.Linked, error) { return s.Hub(ctx, c, id, hostName) },
 		put: func(ctx context.Context, l hub.Linked, p enrollment.Precondition) (hub.Linked, error) {
