@@ -114,3 +114,18 @@ func (c Caller) MayReplace(id dps.IDScope, stored enrollment.Settings) bool {
 		return g.Role.May(RoleOperator)
 	})
 }
+
+// Within returns the grant held to certain scopes; a star among them holds it to none.
+func (g Grant) Within(scopes []string) Grant {
+	if slices.Contains(scopes, "*") {
+		return g
+	}
+	held := []dps.IDScope{}
+	for _, one := range scopes {
+		if id := dps.IDScope(one); g.covers(id) {
+			held = append(held, id)
+		}
+	}
+	g.Scopes = held
+	return g
+}

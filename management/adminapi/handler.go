@@ -22,15 +22,15 @@ import (
 // is the largest.
 const MaxBody = 256 << 10
 
-// Config is what the handler works with; all members are required.
+// Config is what the handler works with; members are required unless they say otherwise.
 type Config struct {
 	Management *management.Service
 	// Identify proves who sent a request by other credentials than the admin token;
 	// nil: there are none.
 	Identify Identifier
-	Log        *zap.Logger
-	Now        func() time.Time
-	Rand       io.Reader
+	Log      *zap.Logger
+	Now      func() time.Time
+	Rand     io.Reader
 }
 
 // New returns the handler of the operator's API, which serves /admin/v1.

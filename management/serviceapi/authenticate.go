@@ -24,6 +24,13 @@ type Scopes interface {
 
 type callerKey struct{}
 
+// Identifier proves bearer tokens.
+type Identifier interface {
+	// Bearer returns the caller that a token of an identity provider makes. Errors:
+	// [dps.Unauthorized], [dps.Unavailable] (the provider can't be asked).
+	Bearer(ctx context.Context, token string) (management.Caller, error)
+}
+
 // callerOf returns who was authenticated, and for which scope.
 func callerOf(ctx context.Context) management.Caller {
 	c, _ := ctx.Value(callerKey{}).(management.Caller) // the zero Caller may do nothing
@@ -44,13 +51,21 @@ func (a *api) authenticate(next http.Handler) http.Handler {
 	})
 }
 
-// caller verifies the shared access signature: the policy is named by skn among those
-// of the host's scopes; primary, then secondary key; then expiry and resource.
+// caller takes a shared access signature or a bearer token.
 func (a *api) caller(r *http.Request) (management.Caller, error) {
 	header := r.Header.Get("Authorization")
 	if header == "" {
 		return management.Caller{}, dps.Errorf(dps.Unauthenticated, "send a SharedAccessSignature in the Authorization header")
 	}
+	if scheme, token, _ := strings.Cut(header, " "); a.c.Identify != nil && dps.FoldASCII(scheme) == "bearer" {
+		return a.bearer(r, strings.TrimSpace(token))
+	}
+	return a.policy(r, header)
+}
+
+// policy verifies the shared access signature: the policy is named by skn among those
+// of the host's scopes; primary, then secondary key; then expiry and resource.
+func (a *api) policy(r *http.Request, header string) (management.Caller, error) {
 	token, err := attestation.ParseSASToken(header)
 	if err != nil {
 		return management.Caller{}, err
@@ -71,6 +86,32 @@ func (a *api) caller(r *http.Request) (management.Caller, error) {
 		return management.Caller{}, dps.Errorf(dps.WrongScope, "the token's sr does not cover this resource")
 	}
 	return management.Caller{Actor: "policy:" + policy.Name, Scope: owner.ID, Rights: policy.Rights}, nil
+}
+
+// bearer proves a token of an identity provider, which must reach exactly one of the
+// host's scopes: nobody guesses among several.
+func (a *api) bearer(r *http.Request, token string) (management.Caller, error) {
+	caller, err := a.c.Identify.Bearer(r.Context(), token)
+	if err != nil {
+		return management.Caller{}, err
+	}
+	owners, err := a.c.Scopes.ByHost(r.Context(), hostOf(r.Host))
+	if err != nil {
+		return management.Caller{}, err
+	}
+	var reached []dps.IDScope
+	for _, owner := range owners {
+		if caller.Reaches(owner.Scope.ID) {
+			reached = append(reached, owner.Scope.ID)
+		}
+	}
+	switch len(reached) {
+	case 0:
+		return management.Caller{}, unauthorized("token reaches no ID scope of this host")
+	case 1:
+		return caller.In(reached[0]), nil
+	}
+	return management.Caller{}, unauthorized("token reaches several ID scopes of this host: limit it to one")
 }
 
 // unauthorized tells the log why, and the caller no more than that it is so.
