@@ -114,7 +114,7 @@ func (s *Server) Token(t testing.TB, id string, c Client) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close()
+	defer resp.Body.Close() //nolint:errcheck // read to its end below
 	var answer struct {
 		Token       string `json:"access_token"`
 		Description string `json:"error_description"`
@@ -180,7 +180,7 @@ func (s *store) CreateAccessToken(_ context.Context, r op.TokenRequest) (string,
 	if life == 0 {
 		life = 5 * time.Minute
 	}
-	return "token of " + r.GetSubject(), time.Now().Add(life), nil
+	return "token of " + r.GetSubject(), time.Now().Add(life), nil //nolint:forbidigo // the library takes the real clock too
 }
 
 // SigningKey implements op.AuthStorage.
