@@ -46,8 +46,8 @@ type AuthorityChange struct {
 
 // PutAuthority adds or replaces a CA certificate. Other bytes under its name are
 // unverified, unless the caller vouches for them. Errors: [dps.NotFound] (scope),
-// [dps.AlreadyExists], [dps.PreconditionFailed], [dps.InvalidArgument], and those of a
-// caller below [RoleSecurity].
+// [dps.AlreadyExists], [dps.PreconditionFailed], [dps.InvalidArgument],
+// [dps.QuotaReached], and those of a caller below [RoleSecurity].
 func (s *Service) PutAuthority(ctx context.Context, c Caller, id dps.IDScope, name string, change AuthorityChange) (scope.Authority, error) {
 	if err := c.Demand(id, RoleSecurity); err != nil {
 		return scope.Authority{}, err
@@ -63,6 +63,11 @@ func (s *Service) PutAuthority(ctx context.Context, c Caller, id dps.IDScope, na
 	p, err := upsert(found, stored.ETag, change.If)
 	if err != nil {
 		return scope.Authority{}, err
+	}
+	if !found {
+		if err := s.checkAuthorityLimit(ctx, id); err != nil {
+			return scope.Authority{}, err
+		}
 	}
 	next, err := change.apply(name, stored)
 	if err != nil {
@@ -102,7 +107,7 @@ func (change AuthorityChange) apply(name string, stored scope.Authority) (scope.
 			return next, err
 		}
 		if !bytes.Equal(cert.DER, stored.Certificate.DER) {
-			next.Certificate, next.Verified = *cert, false
+			next.Certificate, next.Verified, next.Verification = *cert, false, nil
 		}
 	}
 	if next.Certificate.DER == nil {

@@ -58,8 +58,8 @@ type HubChange struct {
 
 // LinkHub links a hub, or replaces its link; a connection string that is left out
 // stays. Errors: [dps.NotFound] (scope),
-// [dps.AlreadyLinked], [dps.PreconditionFailed], [dps.InvalidArgument], and those of a
-// caller below [RoleOperator].
+// [dps.AlreadyLinked], [dps.PreconditionFailed], [dps.InvalidArgument],
+// [dps.QuotaReached], and those of a caller below [RoleOperator].
 func (s *Service) LinkHub(ctx context.Context, c Caller, id dps.IDScope, hostName string, change HubChange) (hub.Linked, error) {
 	if err := c.Demand(id, RoleOperator); err != nil {
 		return hub.Linked{}, err
@@ -69,10 +69,10 @@ func (s *Service) LinkHub(ctx context.Context, c Caller, id dps.IDScope, hostNam
 	case err == nil && change.If.Absent:
 		return hub.Linked{}, dps.Errorf(dps.AlreadyLinked, "the hub %q is linked to this scope already", hostName)
 	case err == nil:
-		return s.changeHub(ctx, c, id, hostName, change.If, func(l *hub.Linked) error {
+		return s.changeHub(ctx, c, id, hostName, change.If.IfMatch, "hub.update", func(l *hub.Linked) error {
 			former := *l
 			*l = s.newLink(former.HostName)
-			l.ConnectionString, l.Kind = former.ConnectionString, former.Kind
+			l.ConnectionString, l.NextConnectionString, l.Kind = former.ConnectionString, former.NextConnectionString, former.Kind
 			return s.applyHub(change, l)
 		})
 	case !dps.Is(err, dps.NotFound):
@@ -88,6 +88,9 @@ func (s *Service) newHub(ctx context.Context, c Caller, id dps.IDScope, hostName
 	if err := s.applyHub(change, &link); err != nil {
 		return hub.Linked{}, err
 	}
+	if err := s.checkHubLimit(ctx, id); err != nil {
+		return hub.Linked{}, err
+	}
 	link, err := s.d.Scopes.PutHub(ctx, id, link, enrollment.Precondition{Absent: true})
 	if err != nil {
 		return hub.Linked{}, err
@@ -98,7 +101,7 @@ func (s *Service) newHub(ctx context.Context, c Caller, id dps.IDScope, hostName
 // UpdateHub changes a link. Errors: [dps.NotFound], [dps.PreconditionFailed],
 // [dps.InvalidArgument], and those of a caller below [RoleOperator].
 func (s *Service) UpdateHub(ctx context.Context, c Caller, id dps.IDScope, hostName string, change HubChange) (hub.Linked, error) {
-	return s.changeHub(ctx, c, id, hostName, change.If, func(l *hub.Linked) error { return s.applyHub(change, l) })
+	return s.changeHub(ctx, c, id, hostName, change.If.IfMatch, "hub.update", func(l *hub.Linked) error { return s.applyHub(change, l) })
 }
 
 // Unlink says how a hub is unlinked.
@@ -144,7 +147,7 @@ func (s *Service) TestHub(ctx context.Context, c Caller, id dps.IDScope, hostNam
 	return s.d.Probe(ctx, link)
 }
 
-func (s *Service) changeHub(ctx context.Context, c Caller, id dps.IDScope, hostName string, p enrollment.Precondition, alter func(*hub.Linked) error) (hub.Linked, error) {
+func (s *Service) changeHub(ctx context.Context, c Caller, id dps.IDScope, hostName, ifMatch, action string, alter func(*hub.Linked) error) (hub.Linked, error) {
 	if err := c.Demand(id, RoleOperator); err != nil {
 		return hub.Linked{}, err
 	}
@@ -155,7 +158,7 @@ func (s *Service) changeHub(ctx context.Context, c Caller, id dps.IDScope, hostN
 		},
 		etag: func(l hub.Linked) dps.ETag { return l.ETag },
 	}
-	link, err := t.change(ctx, p.IfMatch, func(l *hub.Linked) error {
+	link, err := t.change(ctx, ifMatch, func(l *hub.Linked) error {
 		err := alter(l)
 		l.Updated = s.d.Now()
 		return err
@@ -163,7 +166,7 @@ func (s *Service) changeHub(ctx context.Context, c Caller, id dps.IDScope, hostN
 	if err != nil {
 		return hub.Linked{}, err
 	}
-	return link, s.audit(ctx, c, entry{id, "hub.update", link.HostName, nil})
+	return link, s.audit(ctx, c, entry{id, action, link.HostName, nil})
 }
 
 // newLink returns a link with every default.

@@ -25,6 +25,9 @@ type ScopeChange struct {
 	HostNames          *[]string
 	AllocationPolicy   *enrollment.AllocationPolicy
 	TrustInlineSigning *bool
+	DisableLocalAuth   *bool
+	MinTLSVersion      *string
+	Limits             *scope.Limits
 }
 
 // Scopes returns every scope that the caller may see, by ID. Errors: those of a caller
@@ -79,6 +82,14 @@ func (s *Service) CreateScope(ctx context.Context, c Caller, id dps.IDScope, cha
 // shared with a scope that has a policy of the same name), and those of a caller
 // below [RoleSecurity].
 func (s *Service) UpdateScope(ctx context.Context, c Caller, id dps.IDScope, change ScopeChange, ifMatch string) (scope.Scope, error) {
+	updated, err := s.changeScope(ctx, c, id, ifMatch, change.apply)
+	if err != nil {
+		return scope.Scope{}, err
+	}
+	return updated, s.audit(ctx, c, entry{id, "scope.update", string(id), nil})
+}
+
+func (s *Service) changeScope(ctx context.Context, c Caller, id dps.IDScope, ifMatch string, alter func(*scope.Scope) error) (scope.Scope, error) {
 	if err := c.Demand(id, RoleSecurity); err != nil {
 		return scope.Scope{}, err
 	}
@@ -89,14 +100,13 @@ func (s *Service) UpdateScope(ctx context.Context, c Caller, id dps.IDScope, cha
 		},
 		etag: func(v scope.Scope) dps.ETag { return v.ETag },
 	}
-	updated, err := t.change(ctx, ifMatch, func(stored *scope.Scope) error {
+	return t.change(ctx, ifMatch, func(stored *scope.Scope) error {
 		stored.Updated = s.d.Now()
-		return change.apply(stored)
+		if err := alter(stored); err != nil {
+			return err
+		}
+		return stored.Validate()
 	})
-	if err != nil {
-		return scope.Scope{}, err
-	}
-	return updated, s.audit(ctx, c, entry{id, "scope.update", string(id), nil})
 }
 
 // DeleteScope deletes a scope that holds nothing; ifMatch may be empty. Errors:
@@ -134,10 +144,11 @@ func (change ScopeChange) apply(to *scope.Scope) error {
 		}
 		to.AllocationPolicy = *change.AllocationPolicy
 	}
-	if change.TrustInlineSigning != nil {
-		to.TrustInlineSigning = *change.TrustInlineSigning
-	}
-	return nil
+	set(change.TrustInlineSigning, &to.TrustInlineSigning)
+	set(change.DisableLocalAuth, &to.DisableLocalAuth)
+	set(change.MinTLSVersion, &to.MinTLSVersion)
+	set(change.Limits, &to.Limits)
+	return to.Validate()
 }
 
 // checkDefaultPolicy refuses custom: a scope has no webhook.

@@ -1,17 +1,12 @@
 package scope
 
 import (
+	"errors"
 	"fmt"
-	"net/netip"
 
 	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/internal/peer"
 )
-
-// Origin is where a request comes from.
-type Origin struct {
-	Addr netip.Addr // of the peer; invalid when it is not known
-	TLS  uint16     // version of the connection, as crypto/tls numbers it
-}
 
 // The versions that a scope may demand at least; the listeners take nothing below 1.2.
 const (
@@ -23,7 +18,7 @@ const tls13 = 0x0304 // RFC 8446, 4.1.2
 
 // Refuses returns why the scope takes nothing from an origin, for the log only; nil
 // when it does.
-func (s Scope) Refuses(o Origin, target Endpoint) error {
+func (s Scope) Refuses(o peer.Origin, target Endpoint) error {
 	if s.MinTLSVersion == TLS13 && o.TLS < tls13 {
 		return fmt.Errorf("the scope demands TLS %s", s.MinTLSVersion)
 	}
@@ -32,7 +27,7 @@ func (s Scope) Refuses(o Origin, target Endpoint) error {
 	case action == Accept:
 		return nil
 	case at < 0:
-		return fmt.Errorf("the peer's address is not known and the scope filters addresses")
+		return errors.New("the peer's address is not known and the scope filters addresses")
 	}
 	return fmt.Errorf("IP filter rule %q rejects %s", s.IPFilter[at].Name, o.Addr)
 }

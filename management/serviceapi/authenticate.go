@@ -10,6 +10,7 @@ import (
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/attestation"
+	"github.com/zerotouch-dps/dps/internal/peer"
 	"github.com/zerotouch-dps/dps/internal/restserver"
 	"github.com/zerotouch-dps/dps/management"
 	"github.com/zerotouch-dps/dps/scope"
@@ -78,12 +79,17 @@ func (a *api) policy(r *http.Request, header string) (management.Caller, error) 
 	switch {
 	case policy == nil:
 		return management.Caller{}, unauthorized("no such policy on this host")
+	case owner.DisableLocalAuth:
+		return management.Caller{}, unauthorized("the scope takes no shared access signatures")
 	case !signed(token, policy):
 		return management.Caller{}, unauthorized("signature is of neither key")
 	case token.Expired(a.c.Now()):
 		return management.Caller{}, unauthorized("token has expired")
 	case !covers(token, owner.HostNames, r.URL.Path):
 		return management.Caller{}, dps.Errorf(dps.WrongScope, "the token's sr does not cover this resource")
+	}
+	if err := refuses(r, owner); err != nil {
+		return management.Caller{}, err
 	}
 	return management.Caller{Actor: "policy:" + policy.Name, Scope: owner.ID, Rights: policy.Rights}, nil
 }
@@ -99,19 +105,28 @@ func (a *api) bearer(r *http.Request, token string) (management.Caller, error) {
 	if err != nil {
 		return management.Caller{}, err
 	}
-	var reached []dps.IDScope
+	var reached []scope.Scope
 	for _, owner := range owners {
 		if caller.Reaches(owner.Scope.ID) {
-			reached = append(reached, owner.Scope.ID)
+			reached = append(reached, owner.Scope)
 		}
 	}
 	switch len(reached) {
 	case 0:
 		return management.Caller{}, unauthorized("token reaches no ID scope of this host")
 	case 1:
-		return caller.In(reached[0]), nil
+		return caller.In(reached[0].ID), refuses(r, reached[0])
 	}
 	return management.Caller{}, unauthorized("token reaches several ID scopes of this host: limit it to one")
+}
+
+// refuses holds the request to where the scope takes any from, whoever sent it. The rule
+// that decides is for the log only.
+func refuses(r *http.Request, owner scope.Scope) error {
+	if why := owner.Refuses(peer.Of(r.RemoteAddr, r.TLS), scope.ServiceEndpoint); why != nil {
+		return dps.Wrap(dps.Unauthorized, why, "Unauthorized")
+	}
+	return nil
 }
 
 // unauthorized tells the log why, and the caller no more than that it is so.
