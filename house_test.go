@@ -40,6 +40,7 @@ func mayImport() map[string][]string {
 		"openapi/admin":             {},
 		"openapi/service":           {},
 		"management":                append([]string{"storage"}, domain...),
+		"management/identity":       append([]string{"management"}, domain...),
 		"management/wire":           append([]string{"management", "openapi/service", "openapi"}, domain...),
 		"management/serviceapi":     append([]string{"management", "management/wire", "storage", "openapi", "openapi/service"}, domain...),
 		"management/adminapi":       append([]string{"management", "management/wire", "storage", "openapi", "openapi/admin", "openapi/service"}, domain...),

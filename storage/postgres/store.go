@@ -149,6 +149,7 @@ func dialect() query.Dialect {
 		ForUpdate: " for update", ForKeyShare: " for key share", SkipLocked: " skip locked",
 		OfGroup: `strpos(operation, '"group":"') > 0
 		and lower(split_part(split_part(operation, '"group":"', 2), '"', 1) collate "C") = $2`,
+		AuditScope: `lower(scope collate "C")`,
 	}
 }
 
@@ -163,7 +164,7 @@ func newStore(d *database, codec query.Codec) (*Store, error) {
 		enrollments:   &query.Enrollments{DB: d, Codec: codec, Dialect: dialect},
 		registrations: newRegistrations(d, codec, dialect, groups),
 		scopes:        &query.Scopes{DB: d, Codec: codec, Dialect: dialect},
-		deployment:    &query.Deployment{DB: d, Codec: codec},
+		deployment:    &query.Deployment{DB: d, Codec: codec, Dialect: dialect},
 	}, nil
 }
 

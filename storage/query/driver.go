@@ -41,6 +41,9 @@ type Dialect struct {
 	// OfGroup is the condition on a row of registration that its operation's group,
 	// folded, is $2; as the index registration_by_group has it.
 	OfGroup string
+	// AuditScope is the folded scope of an audit record; as the index audit_by_scope_key
+	// has it.
+	AuditScope string
 }
 
 // ErrRace asks [DB.Write] to run the transaction again, on a new view of the rows.

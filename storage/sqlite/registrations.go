@@ -35,7 +35,10 @@ type write struct {
 }
 
 func dialect() query.Dialect {
-	return query.Dialect{OfGroup: `json_extract(operation, '$.group') is not null and lower(json_extract(operation, '$.group')) = $2`}
+	return query.Dialect{
+		OfGroup:    `json_extract(operation, '$.group') is not null and lower(json_extract(operation, '$.group')) = $2`,
+		AuditScope: `lower(scope)`,
+	}
 }
 
 func newRegistrations(d *database, codec query.Codec, groups *query.GroupCache) *registrations {

@@ -2,10 +2,12 @@ package storagetest
 
 import (
 	"context"
+	"net/netip"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/attestation"
@@ -119,7 +121,7 @@ func (w *world) code(err error, want dps.Code) {
 // same reports a difference.
 func (w *world) same(want, got any) {
 	w.Helper()
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
 		w.Errorf("mismatch (-want +got):\n%s", diff)
 	}
 }
