@@ -94,6 +94,12 @@ type Store interface {
 	// whether it still exists or not.
 	ByGroup(ctx context.Context, s dps.IDScope, group string, p enrollment.Page) ([]Registration, error)
 
+	// Search returns a part of the records that a search finds.
+	Search(ctx context.Context, scope dps.IDScope, s Search) (enrollment.Found[Registration], error)
+
+	// Count counts what a search finds, whatever its order.
+	Count(ctx context.Context, scope dps.IDScope, s Search) (enrollment.Count, error)
+
 	// Delete forgets a record and its identity claims; the hub's identity stays.
 	// Errors: [dps.RegistrationNotFound], [dps.PreconditionFailed],
 	// [dps.ConcurrentChange] (it is assigning).

@@ -53,3 +53,9 @@ func (s *Store) ReadOnlySessions(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Narrow bounds what searches look at.
+func (s *Store) Narrow(b query.Bounds) { s.enrollments.Bounds, s.registrations.Bounds = b, b }
+
+// Dialect is that of the store.
+func Dialect() query.Dialect { return dialect() }

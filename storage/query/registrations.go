@@ -16,7 +16,7 @@ const (
 	selectSeveral      = `select ` + RegistrationColumns + ` from registration where scope_key = $1 and reg_key in (`
 	selectExpired      = `select ` + RegistrationColumns + ` from registration
 		where lease_until > 0 and lease_until <= $1 order by lease_until limit $2`
-	// The dialect's OfGroup stands between the two.
+	// The dialect's words for the group stand between the two.
 	selectOfGroup = `select ` + RegistrationColumns + ` from registration where scope_key = $1 and `
 	pageOfGroup   = ` and reg_key > $3 order by reg_key limit $4`
 
@@ -33,6 +33,7 @@ type Registrations struct {
 	DB      DB
 	Codec   Codec
 	Dialect Dialect
+	Bounds  Bounds
 }
 
 // Registration implements [registration.Store].
@@ -104,7 +105,9 @@ func Keys(ids []dps.RegistrationID) []string {
 }
 
 // SelectOfGroup is the statement of [Registrations.ByGroup].
-func (d Dialect) SelectOfGroup() string { return selectOfGroup + d.OfGroup + pageOfGroup }
+func (d Dialect) SelectOfGroup() string {
+	return selectOfGroup + d.HasGroup + " and " + d.GroupKey + " = $2" + pageOfGroup
+}
 
 // ByGroup implements [registration.Store].
 func (s *Registrations) ByGroup(ctx context.Context, scope dps.IDScope, group string, p enrollment.Page) ([]registration.Registration, error) {

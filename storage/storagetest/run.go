@@ -32,6 +32,7 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 		{"operation", operationCases()},
 		{"delete", deleteCases()},
 		{"record list", recordListCases()},
+		{"search", searchCases()},
 		{"removal", removalCases()},
 		{"batch", batchCases()},
 		{"race", raceCases()},
