@@ -74,8 +74,8 @@ type Store interface {
 	// Extend moves the deadline of an assigning operation; a lost race is no error.
 	Extend(ctx context.Context, r Registration, deadline time.Time) error
 
-	// Finish writes a final state, compare-and-set on operation and attempt, and puts
-	// removals into the outbox in the same commit. It gives the row a new ETag, which
+	// Finish writes a final state, compare-and-set on operation and attempt, and in the
+	// same commit puts removals into the outbox and the attempt into the history. It gives the row a new ETag, which
 	// it returns.
 	Finish(ctx context.Context, r Registration, removals []Removal) (etag dps.ETag, won bool, err error)
 
@@ -85,6 +85,10 @@ type Store interface {
 
 	// Registration returns a record. Errors: [dps.RegistrationNotFound].
 	Registration(ctx context.Context, s dps.IDScope, id dps.RegistrationID) (Registration, error)
+
+	// History returns the last attempts that have ended, at most MaxAttempts, newest first.
+	// A Begin that ends at once is one, too.
+	History(ctx context.Context, s dps.IDScope, id dps.RegistrationID) ([]Attempt, error)
 
 	// Several returns the records that exist of these devices, in any order; folded, no
 	// two of the IDs are the same.
@@ -100,10 +104,14 @@ type Store interface {
 	// Count counts what a search finds, whatever its order.
 	Count(ctx context.Context, scope dps.IDScope, s Search) (enrollment.Count, error)
 
-	// Delete forgets a record and its identity claims; the hub's identity stays.
+	// Delete forgets a record, its history and its identity claims; the hub's identity stays.
 	// Errors: [dps.RegistrationNotFound], [dps.PreconditionFailed],
 	// [dps.ConcurrentChange] (it is assigning).
 	Delete(ctx context.Context, s dps.IDScope, id dps.RegistrationID, p enrollment.Precondition) error
+
+	// Forget deletes a record as Delete does, and in the same commit puts the removal of
+	// its identity, due then, into the outbox; the claim stands until that is done.
+	Forget(ctx context.Context, s dps.IDScope, id dps.RegistrationID, p enrollment.Precondition, due time.Time) error
 
 	// ClaimRemovals claims up to limit due removals until the given time, each by
 	// compare-and-set.

@@ -20,9 +20,8 @@ const (
 	selectOfGroup = `select ` + RegistrationColumns + ` from registration where scope_key = $1 and `
 	pageOfGroup   = ` and reg_key > $3 order by reg_key limit $4`
 
-	selectRegistrationState = `select etag, status from registration where scope_key = $1 and reg_key = $2`
-	deleteRegistration      = `delete from registration where scope_key = $1 and reg_key = $2`
-	deleteClaims            = `delete from hub_claim where scope_key = $1 and reg_key = $2 and not exists (
+	deleteRegistration = `delete from registration where scope_key = $1 and reg_key = $2`
+	deleteClaims       = `delete from hub_claim where scope_key = $1 and reg_key = $2 and not exists (
 		select 1 from removal m where m.scope_key = hub_claim.scope_key and m.reg_key = hub_claim.reg_key
 		and m.hub_key = hub_claim.hub_key and m.device_id = hub_claim.device_id)`
 )
@@ -116,29 +115,61 @@ func (s *Registrations) ByGroup(ctx context.Context, scope dps.IDScope, group st
 
 // Delete implements [registration.Store].
 func (s *Registrations) Delete(ctx context.Context, scope dps.IDScope, id dps.RegistrationID, p enrollment.Precondition) error {
-	keys := []any{scope.Fold(), id.Fold()}
 	return during("delete registration", s.DB.Write(ctx, func(tx Tx) error {
-		var etag, status string
-		found, err := one(ctx, tx, selectRegistrationState+s.Dialect.ForUpdate, keys, func(scan ScanFunc) error { return scan(&etag, &status) })
+		if _, err := s.toDelete(ctx, tx, scope, id, p); err != nil {
+			return err
+		}
+		return deleteRecord(ctx, tx, scope, id)
+	}))
+}
+
+// Forget implements [registration.Store].
+func (s *Registrations) Forget(ctx context.Context, scope dps.IDScope, id dps.RegistrationID, p enrollment.Precondition, due time.Time) error {
+	return during("forget registration", s.DB.Write(ctx, func(tx Tx) error {
+		r, err := s.toDelete(ctx, tx, scope, id, p)
 		if err != nil {
 			return err
 		}
-		if !found {
-			return registrationNotFound(id)
-		}
-		if err := expect(enrollment.Precondition{IfMatch: p.IfMatch}, true, dps.ETag(etag), nil); err != nil {
-			return err
-		}
-		if status == string(registration.Assigning) {
-			return dps.Errorf(dps.ConcurrentChange, "registration %q is being assigned", id)
-		}
-		for _, text := range []string{deleteRegistration, deleteClaims} {
-			if _, err := tx.Exec(ctx, text, keys...); err != nil {
+		if a := r.Assignment; a.Hub != "" {
+			m := registration.Removal{
+				Scope: r.Scope, Registration: r.ID, Hub: a.Hub, DeviceID: a.DeviceID,
+				GenerationID: a.GenerationID, CredentialDigest: a.CredentialDigest, Due: due,
+			}
+			if _, err := tx.Exec(ctx, InsertRemoval, RemovalValues(&m)...); err != nil {
 				return err
 			}
 		}
-		return nil
+		return deleteRecord(ctx, tx, scope, id)
 	}))
+}
+
+// toDelete locks a record that may be deleted.
+func (s *Registrations) toDelete(ctx context.Context, tx Tx, scope dps.IDScope, id dps.RegistrationID, p enrollment.Precondition) (registration.Registration, error) {
+	var row RegistrationRow
+	found, err := one(ctx, tx, SelectRegistration+s.Dialect.ForUpdate, []any{scope.Fold(), id.Fold()}, func(scan ScanFunc) error { return scan(row.Dest()...) })
+	if err != nil {
+		return registration.Registration{}, err
+	}
+	if !found {
+		return registration.Registration{}, registrationNotFound(id)
+	}
+	if err := expect(enrollment.Precondition{IfMatch: p.IfMatch}, true, dps.ETag(row.ETag), nil); err != nil {
+		return registration.Registration{}, err
+	}
+	if row.Status == string(registration.Assigning) {
+		return registration.Registration{}, dps.Errorf(dps.ConcurrentChange, "registration %q is being assigned", id)
+	}
+	return s.Codec.Registration(&row)
+}
+
+// deleteRecord deletes all that stands of a registration but what is to be removed.
+func deleteRecord(ctx context.Context, tx Tx, scope dps.IDScope, id dps.RegistrationID) error {
+	for _, text := range []string{deleteRegistration, deleteClaims, deleteHistory} {
+		if _, err := tx.Exec(ctx, text, scope.Fold(), id.Fold()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Normalize makes a registration what the store gives back: times in UTC and whole

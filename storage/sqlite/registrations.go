@@ -123,11 +123,14 @@ func (s *registrations) Finish(ctx context.Context, r registration.Registration,
 	if err != nil {
 		return "", false, err
 	}
-	won := false
+	record, won := query.AttemptRecord(&r), false
 	err = s.do(ctx, "finish operation", &write{keys: rowKeys(&r), run: func(ctx context.Context, tx query.Tx) error {
 		n, err := tx.Exec(ctx, finishRow, row.ETag, row.Updated, row.Status, row.AssignedHub, row.DeviceID, row.Assignment,
 			row.Operation, row.Decision, row.ScopeKey(), row.RegKey(), row.OperationID, row.Attempt)
 		if won = err == nil && n > 0; !won {
+			return err
+		}
+		if _, err := tx.Exec(ctx, query.UpsertAttempt, query.AttemptValues(&row, record)...); err != nil {
 			return err
 		}
 		return insertRemovals(ctx, tx, removals)

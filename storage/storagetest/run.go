@@ -33,6 +33,7 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 		{"delete", deleteCases()},
 		{"record list", recordListCases()},
 		{"search", searchCases()},
+		{"history", historyCases()},
 		{"removal", removalCases()},
 		{"batch", batchCases()},
 		{"race", raceCases()},
