@@ -17,6 +17,8 @@ type Request struct {
 	Evidence   attestation.Evidence
 	Payload    json.RawMessage // nil: none
 	APIVersion string
+	Transport  string // for the operator: "https"
+	Remote     string // for the operator: the device's address
 }
 
 // Result is the answer to a device.

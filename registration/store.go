@@ -46,6 +46,12 @@ type Begun struct {
 	Held bool
 }
 
+// Owner is the registration that holds a device identity, with folded IDs.
+type Owner struct {
+	Scope dps.IDScope
+	ID    dps.RegistrationID
+}
+
 // Store keeps registrations, hub identity claims and the outbox. Methods are safe for
 // concurrent use; each answers only after its commit. A connection that broke or a
 // store without a primary gives [dps.Unavailable].
@@ -109,9 +115,20 @@ type Store interface {
 	// [dps.ConcurrentChange] (it is assigning).
 	Delete(ctx context.Context, s dps.IDScope, id dps.RegistrationID, p enrollment.Precondition) error
 
+	// Owner returns whose a device identity is; zero when it is nobody's.
+	Owner(ctx context.Context, hub, deviceID string) (Owner, error)
+
 	// Forget deletes a record as Delete does, and in the same commit puts the removal of
 	// its identity, due then, into the outbox; the claim stands until that is done.
 	Forget(ctx context.Context, s dps.IDScope, id dps.RegistrationID, p enrollment.Precondition, due time.Time) error
+
+	// RecordRefusals keeps refusals, up to [RefusalRing] of each scope; further ones
+	// overwrite the oldest. Those of scopes that do not exist are not kept.
+	RecordRefusals(ctx context.Context, list []Refusal) error
+
+	// Refusals returns the refusals that are kept of a scope, newest first; of one
+	// registration ID, folded, unless it is empty.
+	Refusals(ctx context.Context, s dps.IDScope, id dps.RegistrationID, limit int) ([]Refusal, error)
 
 	// ClaimRemovals claims up to limit due removals until the given time, each by
 	// compare-and-set.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -182,7 +183,7 @@ func (c *call) parse() error {
 	if err != nil {
 		return err
 	}
-	c.req.Payload = body.Payload
+	c.req.Payload, c.req.Transport, c.req.Remote = body.Payload, transport, remote(c.r)
 	c.req.Evidence, err = c.evidence(body)
 	return err
 }
@@ -198,6 +199,15 @@ func segment(r *http.Request, name string) (string, error) {
 		return "", dps.Errorf(dps.BadRequest, "the path is not percent-encoded text")
 	}
 	return decoded, nil
+}
+
+// remote is the device's address without its port.
+func remote(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
 }
 
 func (c *call) body() (endpoint.Body, error) {

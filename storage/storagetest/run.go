@@ -34,6 +34,7 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 		{"record list", recordListCases()},
 		{"search", searchCases()},
 		{"history", historyCases()},
+		{"refusals", refusalCases()},
 		{"removal", removalCases()},
 		{"batch", batchCases()},
 		{"race", raceCases()},
