@@ -37,7 +37,7 @@ func mayImport() map[string][]string {
 		"endpoint":                  {"registration", "attestation"},
 		"endpoint/rest":             {"endpoint", "registration", "attestation"},
 		"openapi":                   {},
-		"openapi/admin":             {},
+		"openapi/admin":             {"openapi/service"},
 		"openapi/service":           {},
 		"management":                append([]string{"storage"}, domain...),
 		"management/identity":       append([]string{"management"}, domain...),

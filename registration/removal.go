@@ -3,6 +3,7 @@ package registration
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -151,11 +152,14 @@ func (r *Registrar) removalFenced(rm Removal) error {
 const sweepBatch = 256
 
 // Run finishes what other replicas began and did not end, tries again what was put
-// off, and empties the outbox, until ctx ends; then it waits for the assignments in
+// off, empties the outbox, and writes down who was refused, until ctx ends; then it waits for the assignments in
 // flight and closes the hubs' connections. It returns nil.
 func (r *Registrar) Run(ctx context.Context) error {
 	ticker := time.NewTicker(r.settings.Sweep)
 	defer ticker.Stop()
+	var refusing sync.WaitGroup
+	refusing.Go(func() { r.runRefusals(ctx) })
+	defer refusing.Wait()
 	for {
 		select {
 		case <-ctx.Done():

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -89,9 +90,23 @@ func (a *api) failRequest(w http.ResponseWriter, r *http.Request, err error) {
 func rawPath(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		raw := r.URL.EscapedPath()
+		if r.Method == http.MethodPost {
+			raw = verbApart(raw)
+		}
 		if path, err := url.PathUnescape(raw); err == nil {
 			r.URL.Path, r.URL.RawPath = path, raw
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// verbApart leaves no colon in a path's last segment but that before its verb
+// (…/registrations/{id}:forget): an ID may hold some, and the router takes the first.
+func verbApart(raw string) string {
+	last := strings.LastIndexByte(raw, '/') + 1
+	verb := strings.LastIndexByte(raw, ':')
+	if verb < last {
+		return raw
+	}
+	return raw[:last] + strings.ReplaceAll(raw[last:verb], ":", "%3A") + raw[verb:]
 }

@@ -88,9 +88,12 @@ const (
 	finishRows = `with seen as materialized (
 		select k.*, r.tid
 		from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::text[],
-			$10::text[], $11::text[], $12::text[]) with ordinality
+			$10::text[], $11::text[], $12::text[], $13::text[]) with ordinality
 		as k(scope_key, reg_key, operation_id, attempt, etag, updated, status, assigned_hub, device_id,
-			assignment, operation, decision, n) ` + lookUp + `
+			assignment, operation, decision, record, n) ` + lookUp + `
+	), recorded as (
+		insert into registration_history (scope_key, reg_key, slot, attempt, operation_id, record)
+		select scope_key, reg_key, attempt % 5, attempt, operation_id, record from seen ` + query.OverwriteAttempt + `
 	), updated as (
 		update registration r set etag = k.etag, updated = k.updated, status = k.status,
 			assigned_hub = k.assigned_hub, device_id = k.device_id, assignment = k.assignment, operation = k.operation,
@@ -144,6 +147,15 @@ const (
 			hub, device_id, generation, digest, looks, due)
 		left join registration r on r.scope_key = k.row_scope and r.reg_key = k.row_id
 		where coalesce(r.etag, '') = k.row_etag`
+
+	// insertAttempts runs after registrations that ended at once were written, as
+	// insertRemovals does.
+	insertAttempts = `insert into registration_history (scope_key, reg_key, slot, attempt, operation_id, record)
+		select k.scope_key, k.reg_key, k.attempt % 5, k.attempt, k.operation_id, k.record
+		from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[])
+		as k(scope_key, reg_key, etag, attempt, operation_id, record)
+		left join registration r on r.scope_key = k.scope_key and r.reg_key = k.reg_key
+		where coalesce(r.etag, '') = k.etag ` + query.OverwriteAttempt
 
 	severalRows = `select ` + query.RegistrationColumns + ` from unnest($2::text[]) as k(key)
 		cross join lateral (select * from registration r where r.scope_key = $1 and r.reg_key = k.key offset 0) r`

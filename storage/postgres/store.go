@@ -147,8 +147,10 @@ func migrate(ctx context.Context, from *pgx.ConnConfig, apply bool) error {
 func dialect() query.Dialect {
 	return query.Dialect{
 		ForUpdate: " for update", ForKeyShare: " for key share", SkipLocked: " skip locked",
-		OfGroup: `strpos(operation, '"group":"') > 0
-		and lower(split_part(split_part(operation, '"group":"', 2), '"', 1) collate "C") = $2`,
+		HasGroup:   `strpos(operation, '"group":"') > 0`,
+		GroupKey:   `lower(split_part(split_part(operation, '"group":"', 2), '"', 1) collate "C")`,
+		LookUp:     "cross join lateral (select * from %[1]s e where e.scope_key = h.scope_key and e.%[2]s = h.entry_key offset 0) t",
+		Position:   "strpos",
 		AuditScope: `lower(scope collate "C")`,
 	}
 }

@@ -38,9 +38,13 @@ type Dialect struct {
 	ForUpdate   string // appended to a select of rows that are to be written
 	ForKeyShare string // appended to a select of a row that must not be deleted meanwhile
 	SkipLocked  string // appended to ForUpdate
-	// OfGroup is the condition on a row of registration that its operation's group,
-	// folded, is $2; as the index registration_by_group has it.
-	OfGroup string
+	// HasGroup is the condition on a row of registration that its operation came through
+	// a group, and GroupKey that group, folded; as the index registration_by_group has them.
+	HasGroup, GroupKey string
+	// LookUp joins to rows h of enrollment_hub, one by one, the row t of the table %[1]s
+	// whose key column is %[2]s.
+	LookUp   string
+	Position string // function of a text and a part of it: where that begins, 0 if nowhere
 	// AuditScope is the folded scope of an audit record; as the index audit_by_scope_key
 	// has it.
 	AuditScope string

@@ -149,6 +149,15 @@ func (s *Registrations) CompleteRemoval(ctx context.Context, m registration.Remo
 	return won && err == nil, during("complete removal", err)
 }
 
+// Owner implements [registration.Store].
+func (s *Registrations) Owner(ctx context.Context, hub, deviceID string) (registration.Owner, error) {
+	return run(ctx, s.DB, "read identity claim", func(ctx context.Context, tx Tx) (registration.Owner, error) {
+		var scope, id string
+		_, err := one(ctx, tx, selectClaimRow, []any{dps.FoldASCII(hub), deviceID}, func(scan ScanFunc) error { return scan(&scope, &id) })
+		return registration.Owner{Scope: dps.IDScope(scope), ID: dps.RegistrationID(id)}, err
+	})
+}
+
 // lockClaim locks the identity's claim and reports whether the removal's registration
 // holds it.
 func (s *Registrations) lockClaim(ctx context.Context, tx Tx, m *registration.Removal) (bool, error) {

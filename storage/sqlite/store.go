@@ -105,7 +105,7 @@ func newStore(d *database, codec query.Codec) (*Store, error) {
 	}
 	return &Store{
 		db:            d,
-		enrollments:   &query.Enrollments{DB: d, Codec: codec},
+		enrollments:   &query.Enrollments{DB: d, Codec: codec, Dialect: dialect()},
 		registrations: newRegistrations(d, codec, groups),
 		scopes:        &query.Scopes{DB: d, Codec: codec},
 		deployment:    &query.Deployment{DB: d, Codec: codec, Dialect: dialect()},

@@ -105,6 +105,11 @@ func (b *begin) write(ctx context.Context, tx query.Tx, row *query.RegistrationR
 	if _, err := tx.Exec(ctx, text, slices.Concat([]any{row.ScopeKey(), row.RegKey()}, row.Values())...); err != nil {
 		return err
 	}
+	if r.Operation.Status != registration.Assigning { // it ended at once
+		if _, err := tx.Exec(ctx, query.UpsertAttempt, query.AttemptValues(row, query.AttemptRecord(&r))...); err != nil {
+			return err
+		}
+	}
 	return insertRemovals(ctx, tx, b.start.Removals)
 }
 
