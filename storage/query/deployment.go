@@ -62,16 +62,18 @@ func (d *Deployment) PutSetting(ctx context.Context, name string, value []byte, 
 
 // Audit implements [storage.Deployment].
 func (d *Deployment) Audit(ctx context.Context, a storage.AuditRecord) error {
+	return during("write audit record", d.DB.Write(ctx, func(tx Tx) error { return writeAudit(ctx, tx, a) }))
+}
+
+func writeAudit(ctx context.Context, tx Tx, a storage.AuditRecord) error {
 	values := []any{Micros(a.Time), string(a.Scope), a.Actor, a.Action, a.Subject, a.TrackingID, string(a.Detail)}
 	for i, v := range values {
 		if text, ok := v.(string); ok { // a record must not be lost to bytes that a caller sent
 			values[i] = strings.ReplaceAll(strings.ToValidUTF8(text, "\ufffd"), "\x00", "\ufffd")
 		}
 	}
-	return during("write audit record", d.DB.Write(ctx, func(tx Tx) error {
-		_, err := tx.Exec(ctx, insertAudit, values...)
-		return err
-	}))
+	_, err := tx.Exec(ctx, insertAudit, values...)
+	return err
 }
 
 // CheckKeyring opens the canary, which the first start seals. Errors: [ErrKeyring].
