@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/scope"
 	"github.com/zerotouch-dps/dps/storage"
 )
@@ -16,6 +17,9 @@ type Caller struct {
 	Scope      dps.IDScope // the only scope that the caller may touch; empty: every scope
 	Rights     scope.Rights
 	TrackingID string
+	// Uploader is the name of a caller who may write only enrollments that bear it, and
+	// whose enrollments do. Empty: those of everybody.
+	Uploader string
 }
 
 // Operator returns the caller that holds the admin token: every right in every scope.
@@ -33,6 +37,15 @@ func (c Caller) demand(id dps.IDScope, right scope.Rights) error {
 		return dps.Errorf(dps.Forbidden, "the credential lacks the right %s", right)
 	}
 	return nil
+}
+
+// own refuses a caller who may not replace an enrollment, nil for none. Errors:
+// [dps.Forbidden].
+func (c Caller) own(e *enrollment.Individual) error {
+	if c.Uploader == "" || e == nil || e.Uploader == c.Uploader {
+		return nil
+	}
+	return dps.Errorf(dps.Forbidden, "the enrollment was not made by this uploader")
 }
 
 // demandDeployment refuses a caller who may not manage scopes as such. Errors:
@@ -64,12 +77,17 @@ func (s *Service) audit(ctx context.Context, c Caller, e entry) error {
 		detail = text
 	}
 	// What is committed already is recorded although the caller has gone.
-	err := s.d.Deployment.Audit(context.WithoutCancel(ctx), storage.AuditRecord{
-		Time: s.d.Now(), Scope: e.scope, Actor: c.Actor, Action: e.action,
-		Subject: e.subject, TrackingID: c.TrackingID, Detail: detail,
-	})
-	if err != nil {
+	r := s.record(c, e)
+	r.Detail = detail
+	if err := s.d.Deployment.Audit(context.WithoutCancel(ctx), r); err != nil {
 		return fmt.Errorf("write audit record: %w", err)
 	}
 	return nil
+}
+
+// record makes an audit record without its detail.
+func (s *Service) record(c Caller, e entry) storage.AuditRecord {
+	return storage.AuditRecord{
+		Time: s.d.Now(), Scope: e.scope, Actor: c.Actor, Action: e.action, Subject: e.subject, TrackingID: c.TrackingID,
+	}
 }

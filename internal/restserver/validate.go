@@ -25,6 +25,16 @@ const maxFaults = 10
 // body members. Read-only members may be sent, for clients write back what they read.
 // Credentials are not its matter.
 func Validate(doc *openapi3.T, fail FailFunc) func(http.Handler) http.Handler {
+	return validate(doc, fail, false)
+}
+
+// ValidateHead holds requests to the document like [Validate] and leaves their bodies
+// unread, for operations that stream them.
+func ValidateHead(doc *openapi3.T, fail FailFunc) func(http.Handler) http.Handler {
+	return validate(doc, fail, true)
+}
+
+func validate(doc *openapi3.T, fail FailFunc, headOnly bool) func(http.Handler) http.Handler {
 	router, err := gorillamux.NewRouter(doc)
 	if err != nil { // the embedded document is broken
 		panic(err)
@@ -32,6 +42,7 @@ func Validate(doc *openapi3.T, fail FailFunc) func(http.Handler) http.Handler {
 	return validator.OapiRequestValidatorWithOptions(doc, &validator.Options{
 		Options: openapi3filter.Options{
 			MultiError:                 true,
+			ExcludeRequestBody:         headOnly,
 			ExcludeReadOnlyValidations: true,
 			SkipSettingDefaults:        true,
 			AuthenticationFunc:         openapi3filter.NoopAuthenticationFunc,
