@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"sort"
 	"strings"
@@ -31,8 +32,25 @@ func Validate(doc *openapi3.T, fail FailFunc) func(http.Handler) http.Handler {
 // ValidateHead holds requests to the document like [Validate] and leaves their bodies
 // unread, for operations that stream them.
 func ValidateHead(doc *openapi3.T, fail FailFunc) func(http.Handler) http.Handler {
-	return validate(doc, fail, true)
+	head := validate(doc, fail, true)
+	return func(next http.Handler) http.Handler {
+		// The validator reads a body even where it does not look at it.
+		checked := head(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if body, ok := r.Context().Value(bodyKey{}).(io.ReadCloser); ok {
+				r.Body = body
+			}
+			next.ServeHTTP(w, r)
+		}))
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r = r.WithContext(context.WithValue(r.Context(), bodyKey{}, r.Body))
+			r.Body = http.NoBody
+			checked.ServeHTTP(w, r)
+		})
+	}
 }
+
+// bodyKey is where the body waits meanwhile.
+type bodyKey struct{}
 
 func validate(doc *openapi3.T, fail FailFunc, headOnly bool) func(http.Handler) http.Handler {
 	router, err := gorillamux.NewRouter(doc)

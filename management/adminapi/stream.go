@@ -33,6 +33,7 @@ func whole(r *http.Request) bool { return !streams(r) }
 // stream is an exchange without deadlines that ends when nothing moves any more.
 type stream struct {
 	body   io.Reader
+	ended  error // of the body, for good: what broke must not look like an end
 	w      http.ResponseWriter
 	rc     *http.ResponseController
 	watch  *time.Timer
@@ -66,7 +67,11 @@ func (s *stream) close() {
 
 // Read implements [io.Reader].
 func (s *stream) Read(p []byte) (int, error) {
+	if s.ended != nil {
+		return 0, s.ended
+	}
 	n, err := s.body.Read(p)
+	s.ended = err
 	s.watch.Reset(streamIdle)
 	return n, err
 }

@@ -3,6 +3,7 @@ package lot
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/zerotouch-dps/dps"
@@ -60,7 +61,7 @@ func jsonFault(err error) error {
 		return nil
 	}
 	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		field := e.Field
+		field := strings.TrimPrefix(e.Field, "IndividualEnrollment.") // which is embedded
 		if field == "" {
 			field = "row"
 		}
