@@ -44,19 +44,21 @@ func New(c Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &api{c}
+	a := &api{c: c, imports: make(chan struct{}, maxImports)}
 	strict := admin.NewStrictHandlerWithOptions(a, nil, admin.StrictHTTPServerOptions{
 		RequestErrorHandlerFunc:  a.failRequest,
 		ResponseErrorHandlerFunc: a.fail,
 	})
 	h := admin.HandlerWithOptions(strict, admin.ChiServerOptions{ErrorHandlerFunc: a.failRequest})
 	for _, wrap := range []func(http.Handler) http.Handler{ // the last is the outermost
-		restserver.Validate(doc, a.fail),
-		restserver.Body(MaxBody, a.fail),
+		restserver.Unless(streams, restserver.Validate(doc, a.fail)),
+		restserver.Unless(whole, restserver.ValidateHead(doc, a.fail)),
+		restserver.Unless(streams, restserver.Body(MaxBody, a.fail)),
+		restserver.Unless(whole, restserver.Decompress(a.fail)),
 		enforcer.wrap(a.fail),
 		a.authenticate,
 		rawPath,
-		restserver.Deadline,
+		restserver.Unless(streams, restserver.Deadline),
 		restserver.Log(c.Log, c.Now, c.Rand, a.fail),
 	} {
 		h = wrap(h)
@@ -65,7 +67,10 @@ func New(c Config) (http.Handler, error) {
 }
 
 // api implements the generated strict server interface.
-type api struct{ c Config }
+type api struct {
+	c       Config
+	imports chan struct{} // holds one for each that runs
+}
 
 // fail answers with a problem.
 func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {

@@ -160,6 +160,9 @@ const (
 	severalRows = `select ` + query.RegistrationColumns + ` from unnest($2::text[]) as k(key)
 		cross join lateral (select * from registration r where r.scope_key = $1 and r.reg_key = k.key offset 0) r`
 
+	severalIndividuals = `select ` + query.IndividualColumns + ` from unnest($2::text[]) as k(key)
+		cross join lateral (select * from individual i where i.scope_key = $1 and i.reg_key = k.key offset 0) i`
+
 	// admitRows leaves out what does not exist as NULLs.
 	admitRows = `select k.n, s.config_version,
 			(select true from blocked_leaf b where k.leaf <> '' and b.scope_key = k.scope_key and b.thumbprint = k.leaf limit 1),

@@ -41,6 +41,7 @@ func dialect() query.Dialect {
 		LookUp:     "cross join %[1]s t on t.scope_key = h.scope_key and t.%[2]s = h.entry_key", // SQLite keeps its order
 		Position:   "instr",
 		AuditScope: `lower(scope)`,
+		Several:    query.SeveralInList,
 	}
 }
 

@@ -28,6 +28,7 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 		{"scope", scopeCases()},
 		{"configuration", configurationCases()},
 		{"individual", individualCases()},
+		{"bulk", bulkCases()},
 		{"group", groupCases()},
 		{"admit", admitCases()},
 		{"begin", beginCases()},
