@@ -5617,6 +5617,23 @@ func (response ForgetRegistration204Response) VisitForgetRegistrationResponse(w 
 	return nil
 }
 
+type ForgetRegistrationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ForgetRegistrationdefaultApplicationProblemPlusJSONResponse) VisitForgetRegistrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// ListScopes List the ID scopes.
