@@ -3,6 +3,7 @@ package cli_test
 import (
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/pem"
 	"net/http/httptest"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/zerotouch-dps/dps/cli"
+	"github.com/zerotouch-dps/dps/internal/testpki"
 	"github.com/zerotouch-dps/dps/management/managementtest"
 )
 
@@ -59,6 +61,23 @@ func TestScript(t *testing.T) {
 	}
 }
 
+// addAuthority adds a CA with its key, and another CA's key.
+func addAuthority(files map[string]string, w *managementtest.World) error {
+	for name, file := range map[string]string{"Plant": "plant", "Other": "other"} {
+		root, err := testpki.Root(name, w.Now())
+		if err != nil {
+			return err
+		}
+		key, err := x509.MarshalPKCS8PrivateKey(root.Key)
+		if err != nil {
+			return err
+		}
+		files[file+".pem"] = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: root.Cert.Raw}))
+		files[file+".key"] = string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))
+	}
+	return nil
+}
+
 // setup gives a script the server's address and CA, and files to upload.
 func setup(env *testscript.Env, w *managementtest.World, s *httptest.Server) error {
 	env.Setenv("DPS_ADMIN_URL", s.URL)
@@ -66,10 +85,14 @@ func setup(env *testscript.Env, w *managementtest.World, s *httptest.Server) err
 	env.Setenv("DPS_ADMIN_CA", filepath.Join(env.WorkDir, "server-ca.pem"))
 	env.Setenv("KEY", managementtest.Key)
 	t := env.T().(testing.TB)
+	w.Pass(time.Since(w.Now())) // the commands take the real clock
 	files := map[string]string{
 		"server-ca.pem": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})),
 		"root.pem":      managementtest.Certificate(t, "Factory Root", managementtest.CA),
 		"leaf.pem":      managementtest.Certificate(t, "sn-1", nil),
+	}
+	if err := addAuthority(files, w); err != nil {
+		return err
 	}
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(env.WorkDir, name), []byte(text), 0o600); err != nil {
