@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/zerotouch-dps/dps/client"
 	"github.com/zerotouch-dps/dps/openapi/admin"
@@ -39,7 +40,7 @@ func limitsText(l *admin.Limits) string {
 	if l == nil {
 		return ""
 	}
-	text := show(l.Profile)
+	texts := []string{show(l.Profile)}
 	for _, one := range []struct {
 		name  string
 		limit *int
@@ -50,10 +51,10 @@ func limitsText(l *admin.Limits) string {
 		{"key groups", l.SymmetricKeyEnrollmentGroups},
 	} {
 		if one.limit != nil {
-			text += fmt.Sprintf(", %s %d", one.name, *one.limit)
+			texts = append(texts, fmt.Sprintf("%s %d", one.name, *one.limit))
 		}
 	}
-	return text
+	return strings.Join(texts, ", ")
 }
 
 type scopeListCmd struct{ connectFlags }

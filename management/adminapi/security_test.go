@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/attestation"
 	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/hub"
 	"github.com/zerotouch-dps/dps/internal/testpki"
@@ -86,6 +87,13 @@ func TestProofOfPossession(t *testing.T) {
 		t.Errorf("after the replacement: %v", replaced)
 	}
 	refused("a code of the former bytes", "code", need(twin.Leaf(next, w.Now()))(t))
+	// So do other bytes that a release wrote which knows no codes, and left the code.
+	next = code()
+	stored := need(w.Management.Authority(t.Context(), management.Operator(""), managementtest.Scope, "factory-root"))(t)
+	other := need(attestation.ParseCertificate("certificate", pemText(root.Cert)))(t)
+	stored.Certificate = *other
+	need(w.Store.Scopes().PutAuthority(t.Context(), managementtest.Scope, stored, enrollment.Precondition{}))(t)
+	refused("a code of bytes that were replaced beneath it", "code", need(root.Leaf(next, w.Now()))(t))
 	for _, record := range []string{"token:admin certificate.code factory-root", "token:admin certificate.verify factory-root"} {
 		if !strings.Contains(strings.Join(w.Audits(), "\n"), record) {
 			t.Errorf("no audit record %q", record)
