@@ -116,12 +116,17 @@ func (s *Service) audit(ctx context.Context, c Caller, e entry) error {
 		detail = text
 	}
 	// What is committed already is recorded although the caller has gone.
-	err := s.d.Deployment.Audit(context.WithoutCancel(ctx), storage.AuditRecord{
-		Time: s.d.Now(), Scope: e.scope, Actor: c.Actor, Action: e.action,
-		Subject: e.subject, TrackingID: c.TrackingID, Detail: detail,
-	})
-	if err != nil {
+	r := s.record(c, e)
+	r.Detail = detail
+	if err := s.d.Deployment.Audit(context.WithoutCancel(ctx), r); err != nil {
 		return fmt.Errorf("write audit record: %w", err)
 	}
 	return nil
+}
+
+// record makes an audit record without its detail.
+func (s *Service) record(c Caller, e entry) storage.AuditRecord {
+	return storage.AuditRecord{
+		Time: s.d.Now(), Scope: e.scope, Actor: c.Actor, Action: e.action, Subject: e.subject, TrackingID: c.TrackingID,
+	}
 }

@@ -33,7 +33,7 @@ func (s *Service) checkGroupLimit(ctx context.Context, id dps.IDScope, byKey boo
 		pick, what = scope.KeyGroupLimit, "enrollment groups by symmetric key"
 	}
 	return s.checkLimit(ctx, id, pick, what, func(limit int) (int, error) {
-		return s.d.Enrollments.CountGroups(ctx, id, byKey, limit)
+		return s.d.Enrollments.CountGroupsByProof(ctx, id, byKey, limit)
 	})
 }
 

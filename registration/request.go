@@ -18,6 +18,7 @@ type Request struct {
 	Evidence   attestation.Evidence
 	Payload    json.RawMessage // nil: none
 	APIVersion string
+	Transport  string // "https"
 	Origin     peer.Origin
 }
 

@@ -16,6 +16,7 @@ import (
 // Store is a back end, open and migrated. Its methods are safe for concurrent use.
 type Store interface {
 	Enrollments() enrollment.Store
+	Bulk() Bulk
 	Registrations() registration.Store
 	Scopes() scope.Store
 	Deployment() Deployment

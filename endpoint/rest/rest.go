@@ -183,7 +183,7 @@ func (c *call) parse() error {
 	if err != nil {
 		return err
 	}
-	c.req.Payload, c.req.Origin = body.Payload, peer.Of(c.r.RemoteAddr, c.r.TLS)
+	c.req.Payload, c.req.Transport, c.req.Origin = body.Payload, transport, peer.Of(c.r.RemoteAddr, c.r.TLS)
 	c.req.Evidence, err = c.evidence(body)
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -43,19 +44,21 @@ func New(c Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &api{c}
+	a := &api{c: c, imports: make(chan struct{}, maxImports)}
 	strict := admin.NewStrictHandlerWithOptions(a, nil, admin.StrictHTTPServerOptions{
 		RequestErrorHandlerFunc:  a.failRequest,
 		ResponseErrorHandlerFunc: a.fail,
 	})
 	h := admin.HandlerWithOptions(strict, admin.ChiServerOptions{ErrorHandlerFunc: a.failRequest})
 	for _, wrap := range []func(http.Handler) http.Handler{ // the last is the outermost
-		restserver.Validate(doc, a.fail),
-		restserver.Body(MaxBody, a.fail),
+		restserver.Unless(streams, restserver.Validate(doc, a.fail)),
+		restserver.Unless(whole, restserver.ValidateHead(doc, a.fail)),
+		restserver.Unless(streams, restserver.Body(MaxBody, a.fail)),
+		restserver.Unless(whole, restserver.Decompress(a.fail)),
 		enforcer.wrap(a.fail),
 		a.authenticate,
 		rawPath,
-		restserver.Deadline,
+		restserver.Unless(streams, restserver.Deadline),
 		restserver.Log(c.Log, c.Now, c.Rand, a.fail),
 	} {
 		h = wrap(h)
@@ -64,7 +67,10 @@ func New(c Config) (http.Handler, error) {
 }
 
 // api implements the generated strict server interface.
-type api struct{ c Config }
+type api struct {
+	c       Config
+	imports chan struct{} // holds one for each that runs
+}
 
 // fail answers with a problem.
 func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
@@ -89,9 +95,23 @@ func (a *api) failRequest(w http.ResponseWriter, r *http.Request, err error) {
 func rawPath(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		raw := r.URL.EscapedPath()
+		if r.Method == http.MethodPost {
+			raw = verbApart(raw)
+		}
 		if path, err := url.PathUnescape(raw); err == nil {
 			r.URL.Path, r.URL.RawPath = path, raw
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// verbApart leaves no colon in a path's last segment but that before its verb
+// (…/registrations/{id}:forget): an ID may hold some, and the router takes the first.
+func verbApart(raw string) string {
+	last := strings.LastIndexByte(raw, '/') + 1
+	verb := strings.LastIndexByte(raw, ':')
+	if verb < last {
+		return raw
+	}
+	return raw[:last] + strings.ReplaceAll(raw[last:verb], ":", "%3A") + raw[verb:]
 }

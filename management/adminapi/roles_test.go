@@ -117,10 +117,10 @@ func TestRolesOfRoutes(t *testing.T) {
 // the use cases behind it: a route that serves its role is not refused further down.
 func TestEveryRouteIsHeldToItsRole(t *testing.T) {
 	t.Parallel()
+	w := managementtest.Start(t)
 	for _, o := range operations(t) {
 		t.Run(o.method+" "+o.path, func(t *testing.T) {
 			t.Parallel()
-			w := managementtest.Start(t)
 			lowest, err := management.ParseRole(o.role)
 			if err != nil {
 				t.Fatal(err)

@@ -16,16 +16,18 @@ const (
 
 // Audit implements [storage.Deployment].
 func (d *Deployment) Audit(ctx context.Context, a storage.AuditRecord) error {
+	return during("write audit record", d.DB.Write(ctx, func(tx Tx) error { return writeAudit(ctx, tx, a) }))
+}
+
+func writeAudit(ctx context.Context, tx Tx, a storage.AuditRecord) error {
 	values := []any{Micros(a.Time), string(a.Scope), a.Actor, a.Action, a.Subject, a.TrackingID, string(a.Detail)}
 	for i, v := range values {
 		if text, ok := v.(string); ok { // a record must not be lost to bytes that a caller sent
 			values[i] = storable(text)
 		}
 	}
-	return during("write audit record", d.DB.Write(ctx, func(tx Tx) error {
-		_, err := tx.Exec(ctx, insertAudit, values...)
-		return err
-	}))
+	_, err := tx.Exec(ctx, insertAudit, values...)
+	return err
 }
 
 // storable replaces what a back end's text can't hold.

@@ -141,8 +141,8 @@ func groupNotFound(id string) error {
 	return dps.Errorf(dps.GroupNotFound, "enrollment group %q does not exist", id)
 }
 
-// CountGroups implements [enrollment.Store].
-func (s *Enrollments) CountGroups(ctx context.Context, scope dps.IDScope, byKey bool, limit int) (int, error) {
+// CountGroupsByProof implements [enrollment.Store].
+func (s *Enrollments) CountGroupsByProof(ctx context.Context, scope dps.IDScope, byKey bool, limit int) (int, error) {
 	text := countX509Groups
 	if byKey {
 		text = countKeyGroups

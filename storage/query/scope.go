@@ -22,6 +22,8 @@ const (
 	deletePolicies = `delete from access_policy where scope_key = $1`
 	insertHost     = `insert into scope_host (scope_key, host) values ($1, $2)`
 	deleteHosts    = `delete from scope_host where scope_key = $1`
+	deleteRefusals = `delete from refusal where scope_key = $1`
+	deleteRing     = `delete from refusal_ring where scope_key = $1`
 	lockScopeRow   = `select config_version from scope where scope_key = $1`
 	bumpScope      = `update scope set config_version = config_version + 1 where scope_key = $1`
 	lockDeployment = `select value from setting where name = 'lock/scopes'`
@@ -262,7 +264,7 @@ func (s *Scopes) Delete(ctx context.Context, id dps.IDScope, p enrollment.Precon
 		if holds {
 			return dps.Errorf(dps.InUse, "ID scope %q still has %s", old.ID, what)
 		}
-		for _, text := range []string{deletePolicies, deleteHosts, deleteScope} {
+		for _, text := range []string{deletePolicies, deleteHosts, deleteRefusals, deleteRing, deleteScope} {
 			if _, err := tx.Exec(ctx, text, id.Fold()); err != nil {
 				return err
 			}

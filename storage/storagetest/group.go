@@ -47,7 +47,7 @@ func groupMechanisms(w *world) {
 
 func groupCount(w *world) {
 	count := func(byKey bool, limit int) int {
-		return must(w, func() (int, error) { return w.enrollments().CountGroups(w.ctx, zone, byKey, limit) })
+		return must(w, func() (int, error) { return w.enrollments().CountGroupsByProof(w.ctx, zone, byKey, limit) })
 	}
 	for i := range 3 {
 		w.putGroup(keyGroup(w, fmt.Sprintf("key-%d", i), fmt.Sprintf("p%d-", i)))
