@@ -164,6 +164,25 @@ func TestEveryRouteIsHeldToItsRole(t *testing.T) {
 	}
 }
 
+// Host names are found before scopes are, so an owner of one scope may not take others'.
+func TestHostNamesAreTheDeployments(t *testing.T) {
+	t.Parallel()
+	w := managementtest.Start(t)
+	w.AddScope(t, "0neOTHER", "other.example")
+	change := management.ScopeChange{HostNames: &[]string{"other.example"}}
+	own := management.Caller{Grants: []management.Grant{{Role: management.RoleOwner, Scopes: []dps.IDScope{managementtest.Scope}}}}
+	if _, err := w.Management.UpdateScope(t.Context(), own, managementtest.Scope, change, ""); !dps.Is(err, dps.WrongScope) {
+		t.Errorf("owner of the scope: %v", err)
+	}
+	if _, err := w.Management.UpdateScope(t.Context(), own, managementtest.Scope, management.ScopeChange{DisableLocalAuth: new(true)}, ""); err != nil {
+		t.Errorf("other members: %v", err)
+	}
+	all := management.Caller{Grants: []management.Grant{{Role: management.RoleSecurity}}}
+	if _, err := w.Management.UpdateScope(t.Context(), all, managementtest.Scope, change, ""); err != nil {
+		t.Errorf("security of the deployment: %v", err)
+	}
+}
+
 // Who sees no scope but his own learns of no other, be it there or not.
 func TestScopesOfOthersLookAlike(t *testing.T) {
 	t.Parallel()
