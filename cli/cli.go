@@ -42,6 +42,8 @@ type root struct {
 	Hub         hubCmd         `cmd:"" help:"Operate linked hubs." group:"Operate"`
 	CA          caCmd          `cmd:"" name:"ca" help:"Operate CA certificates." group:"Operate"`
 	Policy      policyCmd      `cmd:"" help:"Operate access policies of the service API." group:"Operate"`
+	IPFilter    ipFilterCmd    `cmd:"" name:"ip-filter" help:"Operate the IP filter of a scope." group:"Operate"`
+	Audit       auditCmd       `cmd:"" help:"Read the audit log." group:"Operate"`
 	Device      deviceCmd      `cmd:"" help:"Be a device, or a fleet of them." group:"Devices"`
 	Version     versionCmd     `cmd:"" help:"Print version and build." group:"Serve"`
 }
