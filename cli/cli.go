@@ -45,6 +45,7 @@ type root struct {
 	IPFilter    ipFilterCmd    `cmd:"" name:"ip-filter" help:"Operate the IP filter of a scope." group:"Operate"`
 	Audit       auditCmd       `cmd:"" help:"Read the audit log." group:"Operate"`
 	Device      deviceCmd      `cmd:"" help:"Be a device, or a fleet of them." group:"Devices"`
+	Completion  completionCmd  `cmd:"" help:"Print the script that completes dps in a shell." group:"Serve"`
 	Version     versionCmd     `cmd:"" help:"Print version and build." group:"Serve"`
 }
 
@@ -67,6 +68,10 @@ func Main(ctx context.Context, args []string, env *Env) int {
 	}
 	if len(args) == 0 {
 		args = []string{"--help"}
+	}
+	if args[0] == completeWord {
+		complete(parser.Model, args[1:], env.Stdout)
+		return ExitOK
 	}
 	command, err := parser.Parse(args)
 	if exit >= 0 { // help was asked for and printed
