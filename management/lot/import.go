@@ -147,8 +147,9 @@ func cutOff(err error) error {
 func (i *importing) read(ctx context.Context, order, work chan<- *batch) error {
 	entered := make(chan struct{})
 	close(entered)
-	b := newBatch(entered)
+	b := newBatch(entered, 0)
 	dispatch := func() error {
+		size := len(b.text)
 		for _, to := range []chan<- *batch{order, work} {
 			select {
 			case to <- b:
@@ -156,7 +157,7 @@ func (i *importing) read(ctx context.Context, order, work chan<- *batch) error {
 				return context.Cause(ctx)
 			}
 		}
-		b = newBatch(b.entered)
+		b = newBatch(b.entered, size+size/8)
 		return nil
 	}
 	for {
