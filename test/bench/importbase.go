@@ -167,7 +167,7 @@ func insertSome(ctx context.Context, db *sql.DB, insert *sql.Stmt, chunk [][]any
 	return tx.Commit()
 }
 
-// memoryWatch samples the memory of a process.
+// memoryWatch samples the memory of a process, without the files that it maps.
 type memoryWatch struct {
 	mu          sync.Mutex
 	begun       bool    // the first tenth is through
@@ -188,7 +188,7 @@ func watchMemory(ctx context.Context, p *process) *memoryWatch {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				if now, err := residentBytes(p.cmd.Process.Pid); err == nil {
+				if now, err := ownBytes(p.cmd.Process.Pid); err == nil {
 					m.note(now)
 				}
 			}
