@@ -49,7 +49,7 @@ func (c enrollmentImportCmd) size() int64 {
 
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) //nolint:gosec // a file descriptor is small
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 func (m *meter) show(p admin.ImportProgress) {

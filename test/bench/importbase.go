@@ -115,12 +115,12 @@ func (l *lab) insertBase(ctx context.Context, from string, n int) (float64, erro
 func insertAll(ctx context.Context, source, target *sql.DB) (took time.Duration, err error) {
 	columns := "scope_key, reg_key, " + query.IndividualColumns
 	count := strings.Count(columns, ",") + 1
-	rows, err := source.QueryContext(ctx, "select "+columns+" from individual order by rowid") //nolint:gosec // names, no values
+	rows, err := source.QueryContext(ctx, "select "+columns+" from individual order by rowid")
 	if err != nil {
 		return 0, err
 	}
-	defer rows.Close()                                                                                                                                  //nolint:errcheck // rows.Err tells
-	insert, err := target.PrepareContext(ctx, "insert into individual ("+columns+") values ("+strings.TrimSuffix(strings.Repeat("?,", count), ",")+")") //nolint:gosec // names and marks, no values
+	defer rows.Close() //nolint:errcheck // rows.Err tells
+	insert, err := target.PrepareContext(ctx, "insert into individual ("+columns+") values ("+strings.TrimSuffix(strings.Repeat("?,", count), ",")+")")
 	if err != nil {
 		return 0, err
 	}
@@ -159,6 +159,7 @@ func insertSome(ctx context.Context, db *sql.DB, insert *sql.Stmt, chunk [][]any
 	}
 	defer tx.Rollback() //nolint:errcheck // nothing is left after a commit
 	statement := tx.StmtContext(ctx, insert)
+	defer statement.Close() //nolint:errcheck // the commit tells
 	for _, row := range chunk {
 		if _, err := statement.ExecContext(ctx, row...); err != nil {
 			return err

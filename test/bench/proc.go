@@ -67,5 +67,5 @@ func parseMemory(text, field string) (float64, error) {
 		}
 		return float64(kb) * 1024, nil
 	}
-	return 0, errors.New("read memory: no "+field)
+	return 0, errors.New("read memory: no " + field)
 }
