@@ -238,6 +238,8 @@ func Anchors(e attestation.Evidence, t *attestation.Trust, id dps.RegistrationID
 		return reachAnchors(t.Reach(e.Chain))
 	case attestation.TokenEvidence:
 		return prefixAnchors(id.Fold(), prefixLengths)
+	case nil: // see [Assume]
+		return prefixAnchors(id.Fold(), prefixLengths)
 	case attestation.TPMEvidence:
 	}
 	return nil

@@ -49,8 +49,21 @@ type Store interface {
 	// same certificate or CA name; [dps.QuotaReached] when the scope has
 	// [MaxUnprefixedKeyGroups].
 	PutGroup(ctx context.Context, scope dps.IDScope, g Group, p Precondition) (Group, error)
+	// CountGroupsByProof counts the groups that devices prove themselves to by a key, or else by
+	// a certificate, up to limit.
+	CountGroupsByProof(ctx context.Context, scope dps.IDScope, byKey bool, limit int) (int, error)
 	// DeleteGroup deletes. Errors: [dps.GroupNotFound], [dps.PreconditionFailed].
 	DeleteGroup(ctx context.Context, scope dps.IDScope, id string, p Precondition) error
+
+	// SearchIndividuals returns a part of the individual enrollments that a search finds.
+	SearchIndividuals(ctx context.Context, scope dps.IDScope, s Search) (Found[Individual], error)
+	// CountIndividuals counts what a search finds, whatever its order; a Tag is left out
+	// of account.
+	CountIndividuals(ctx context.Context, scope dps.IDScope, s Search) (Count, error)
+	// SearchGroups returns a part of the enrollment groups that a search finds.
+	SearchGroups(ctx context.Context, scope dps.IDScope, s Search) (Found[Group], error)
+	// CountGroups counts what a search finds, as CountIndividuals does.
+	CountGroups(ctx context.Context, scope dps.IDScope, s Search) (Count, error)
 
 	// NamingHub returns up to limit enrollments and groups that name the hub.
 	NamingHub(ctx context.Context, scope dps.IDScope, hub string, limit int) ([]Ref, error)

@@ -9,7 +9,6 @@ import (
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/attestation"
 	"github.com/zerotouch-dps/dps/enrollment"
-	"github.com/zerotouch-dps/dps/scope"
 	"github.com/zerotouch-dps/dps/storage"
 )
 
@@ -67,9 +66,9 @@ type Import struct {
 }
 
 // NewImport begins an import. Errors: [dps.InvalidArgument], [dps.NotFound] (scope),
-// [dps.GroupNotFound], and those of a caller without [scope.EnrollmentWrite].
+// [dps.GroupNotFound], and those of a caller below [RoleUploader].
 func (s *Service) NewImport(ctx context.Context, c Caller, id dps.IDScope, o ImportOptions) (*Import, error) {
-	if err := c.demand(id, scope.EnrollmentWrite); err != nil {
+	if err := c.Demand(id, RoleUploader); err != nil {
 		return nil, err
 	}
 	if _, err := s.surroundings(ctx, id); err != nil {
@@ -182,8 +181,8 @@ func (b *importBatch) merge(ctx context.Context, row ImportRow, old *enrollment.
 	if old != nil && b.o.CreateOnly {
 		return e, dps.Errorf(dps.EnrollmentExists, "an enrollment of this ID exists, and this import only creates")
 	}
-	if err := b.caller.own(old); err != nil {
-		return e, err
+	if old != nil && !b.caller.MayReplace(b.scope, old.Settings) {
+		return e, dps.Errorf(dps.Forbidden, "the stored enrollment is not of a lot of this uploader")
 	}
 	var err error
 	if e.Mechanism, err = b.derive(ctx, row); err != nil {
@@ -200,7 +199,13 @@ func (b *importBatch) merge(ctx context.Context, row ImportRow, old *enrollment.
 		e.Reprovision = nil
 	}
 	// What the row leaves out was merged from the stored entry.
-	e.Lot, e.Uploader = first(lot, e.Lot), first(b.caller.Uploader, uploader, e.Uploader)
+	e.Lot, e.Uploader = first(lot, e.Lot), first(uploader, e.Uploader)
+	if b.caller.Demand(b.scope, RoleOperator) != nil {
+		e.Uploader = b.caller.Actor
+	}
+	if !b.caller.MayWriteLot(b.scope, e.Lot) {
+		return e, dps.Errorf(dps.Forbidden, "the lot %q is not one of this uploader", e.Lot)
+	}
 	return e, nil
 }
 

@@ -39,6 +39,32 @@ func (s *Service) DeleteRegistration(ctx context.Context, c Caller, id dps.IDSco
 	return s.audit(ctx, c, entry{id, "registration.delete", string(reg), nil})
 }
 
+// RegistrationHistory returns a record and its last attempts, newest first. Errors: as
+// [Service.Registration].
+func (s *Service) RegistrationHistory(ctx context.Context, c Caller, id dps.IDScope, reg dps.RegistrationID) (registration.Registration, []registration.Attempt, error) {
+	r, err := s.Registration(ctx, c, id, reg)
+	if err != nil {
+		return registration.Registration{}, nil, err
+	}
+	attempts, err := s.d.Registrations.History(ctx, id, reg)
+	return r, attempts, err
+}
+
+// ForgetRegistration forgets a registration as [Service.DeleteRegistration] does, and has
+// the device removed from its hub as soon as that answers. Errors: the same.
+func (s *Service) ForgetRegistration(ctx context.Context, c Caller, id dps.IDScope, reg dps.RegistrationID, ifMatch string) error {
+	if err := c.demand(id, scope.RegistrationStatusWrite); err != nil {
+		return err
+	}
+	if err := dps.CheckID("registrationId", string(reg)); err != nil {
+		return err
+	}
+	if err := s.d.Registrations.Forget(ctx, id, reg, enrollment.Precondition{IfMatch: ifMatch}, s.d.Now()); err != nil {
+		return err
+	}
+	return s.audit(ctx, c, entry{id, "registration.forget", string(reg), map[string]any{"hubIdentity": "remove"}})
+}
+
 // GroupRegistrations returns the records of the devices that last registered through a
 // group. One that was deleted, or never was, is no error: records outlive their group.
 // Errors: [dps.BadRequest] (continuation), and those of a caller without

@@ -22,6 +22,14 @@ type Registrations interface {
 	Several(ctx context.Context, s dps.IDScope, ids []dps.RegistrationID) ([]registration.Registration, error)
 	// ByGroup returns the records of the devices that last registered through a group.
 	ByGroup(ctx context.Context, s dps.IDScope, group string, p enrollment.Page) ([]registration.Registration, error)
+	// History returns the last attempts that have ended, newest first.
+	History(ctx context.Context, s dps.IDScope, id dps.RegistrationID) ([]registration.Attempt, error)
+	// Search returns a part of the records that a search finds.
+	Search(ctx context.Context, scope dps.IDScope, s registration.Search) (enrollment.Found[registration.Registration], error)
+	// Count counts what a search finds, whatever its order.
+	Count(ctx context.Context, scope dps.IDScope, s registration.Search) (enrollment.Count, error)
+	// Forget deletes a record, and has its identity removed from the hub. Errors: as Delete.
+	Forget(ctx context.Context, s dps.IDScope, id dps.RegistrationID, p enrollment.Precondition, due time.Time) error
 	// Delete forgets a record. Errors: [dps.RegistrationNotFound],
 	// [dps.PreconditionFailed], [dps.ConcurrentChange] (it is assigning).
 	Delete(ctx context.Context, s dps.IDScope, id dps.RegistrationID, p enrollment.Precondition) error

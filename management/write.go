@@ -11,6 +11,8 @@ import (
 type Write struct {
 	IfMatch string // header's text; empty: the entry must not exist
 	Version APIVersion
+	// Either creates or replaces when IfMatch is empty.
+	Either bool
 
 	update bool // a missing entry is not found, rather than not matching
 }
@@ -74,6 +76,7 @@ func (t table[T]) precondition(w Write, stored *T) (enrollment.Precondition, err
 		return enrollment.Precondition{Absent: true}, nil
 	case stored == nil:
 		return enrollment.Precondition{}, dps.Errorf(dps.PreconditionFailed, "there is no entry of this ID to match If-Match; leave the header out to create one")
+	case w.IfMatch == "" && w.Either:
 	case w.IfMatch == "":
 		return enrollment.Precondition{}, dps.Errorf(t.exists, "an entry of this ID exists; send its etag in If-Match to update it")
 	case !t.etag(*stored).Matches(w.IfMatch):

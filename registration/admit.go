@@ -7,6 +7,7 @@ import (
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/attestation"
 	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/scope"
 )
 
 // admission is a device that proved itself, and what decides about it.
@@ -21,9 +22,18 @@ type admission struct {
 // configuration changed under it.
 const maxConfigReloads = 3
 
-// admit reads what decides about the device and holds it to that. Without a proof the
-// error is [dps.Unauthorized], also for an unknown scope.
+// admit is consider, with a note of who is turned away.
 func (r *Registrar) admit(ctx context.Context, req Request) (*admission, error) {
+	a, err := r.consider(ctx, req)
+	if err != nil {
+		r.refused(req, err)
+	}
+	return a, err
+}
+
+// consider reads what decides about the device and holds it to that. Without a proof the
+// error is [dps.Unauthorized], also for an unknown scope. It writes nothing.
+func (r *Registrar) consider(ctx context.Context, req Request) (*admission, error) {
 	cfg, err := r.configs.get(ctx, req.Scope)
 	if err != nil {
 		return nil, unknownScope(err)
@@ -34,6 +44,9 @@ func (r *Registrar) admit(ctx context.Context, req Request) (*admission, error) 
 			return nil, unknownScope(err)
 		}
 		if snapshot.ConfigVersion == cfg.Version {
+			if why := cfg.Scope.Refuses(req.Origin, scope.DeviceEndpoint); why != nil {
+				return nil, attestation.Refuse(why)
+			}
 			return r.resolve(req, cfg, snapshot)
 		}
 		if cfg, err = r.configs.load(ctx, req.Scope); err != nil {
@@ -53,6 +66,9 @@ func admitQuery(req Request, cfg *config) AdmitQuery {
 }
 
 func (r *Registrar) resolve(req Request, cfg *config, s Snapshot) (*admission, error) {
+	if req.Evidence == nil {
+		return assume(cfg, s)
+	}
 	match, proof, err := r.resolver.Resolve(enrollment.Question{
 		Candidates: s.Candidates, Evidence: req.Evidence, Trust: cfg.trust,
 		Subject:            attestation.Subject{Scope: cfg.Scope.ID, ID: req.ID},

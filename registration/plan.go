@@ -12,11 +12,11 @@ import (
 	"github.com/zerotouch-dps/dps/hub"
 )
 
-// plan makes the row that begins (or at once ends) a device's operation.
-func (r *Registrar) plan(ctx context.Context, req Request, a *admission) (*Start, error) {
-	s := &Start{}
+// plan makes the row that begins (or at once ends) a device's operation, and says why.
+func (r *Registrar) plan(ctx context.Context, req Request, a *admission) (*Start, decision, error) {
+	s, why := &Start{}, decision{Entry: a.match.Ref, Proof: a.proof.Kind}
 	if err := r.newRow(&s.Registration, req, a); err != nil {
-		return nil, err
+		return nil, why, err
 	}
 	if a.current != nil {
 		s.Previous, s.PreviousAttempt = a.current.Operation.ID, a.current.Operation.Attempt
@@ -27,17 +27,17 @@ func (r *Registrar) plan(ctx context.Context, req Request, a *admission) (*Start
 			s.Registration.doubtCredential(a.current.Operation)
 			s.Removals = leftBehind(*a.current, s.Registration)
 		}
-		return s, nil
+		return s, why, nil
 	}
-	why := decision{Entry: a.match.Ref, Proof: a.proof.Kind, Reprovision: reprovisionText(a, req)}
+	why.Reprovision = reprovisionText(a, req)
 	if err := choose(ctx, &s.Registration, req, a, &why); err != nil {
 		if dps.CodeOf(err) == dps.Internal {
-			return nil, err
+			return nil, why, err
 		}
 		s.fail(err)
 	}
 	s.Registration.Operation.Decision = why.encode()
-	return s, nil
+	return s, why, nil
 }
 
 // newRow fills in the row with a new operation that has no hub yet. The spelling of

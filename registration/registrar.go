@@ -75,6 +75,8 @@ type Entries interface {
 type Observer interface {
 	// Assigned is called when an assignment is committed; took is since Begin.
 	Assigned(hub string, took time.Duration)
+	// RefusalsDropped is called when so many refusals could not be kept for reading.
+	RefusalsDropped(n int)
 	// HubCall is called after a hub call; code is "ok" or the error code's name.
 	HubCall(hub string, took time.Duration, err error)
 }
@@ -110,6 +112,8 @@ type Registrar struct {
 	working sync.WaitGroup
 	mu      sync.Mutex
 	flights map[dps.OperationID]*flight
+
+	refusals *refusals
 }
 
 // New returns a registrar. Run must be running for operations of killed replicas, and
@@ -118,8 +122,9 @@ func New(d Deps) *Registrar {
 	s := d.Settings.withDefaults()
 	return &Registrar{
 		store: d.Store, configs: newConfigs(d.Scopes), entries: d.Entries, resolver: d.Resolver,
-		gates: newGates(d.OpenGate), observer: d.Observer, log: d.Log, now: d.Now, rand: d.Rand,
+		gates: newGates(d.OpenGate, d.Now), observer: d.Observer, log: d.Log, now: d.Now, rand: d.Rand,
 		settings: s, slots: make(chan struct{}, s.MaxFlights), flights: map[dps.OperationID]*flight{},
+		refusals: newRefusals(),
 	}
 }
 
@@ -154,7 +159,7 @@ func (r *Registrar) start(ctx context.Context, req Request) (*pending, error) {
 	if inFlight(a.current) && !a.match.Disabled {
 		return r.join(ctx, req, a)
 	}
-	start, err := r.plan(ctx, req, a)
+	start, _, err := r.plan(ctx, req, a)
 	if err != nil {
 		return nil, err
 	}

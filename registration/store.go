@@ -46,6 +46,12 @@ type Begun struct {
 	Held bool
 }
 
+// Owner is the registration that holds a device identity, with folded IDs.
+type Owner struct {
+	Scope dps.IDScope
+	ID    dps.RegistrationID
+}
+
 // Store keeps registrations, hub identity claims and the outbox. Methods are safe for
 // concurrent use; each answers only after its commit. A connection that broke or a
 // store without a primary gives [dps.Unavailable].
@@ -55,7 +61,7 @@ type Store interface {
 	Admit(ctx context.Context, q AdmitQuery) (Snapshot, error)
 
 	// Begin writes the row if it is as Previous says, claims (Operation.Hub,
-	// Operation.Want.DeviceID) for it when Hub is set, and cancels a pending removal
+	// Operation.Want.DeviceID) for it when Hub is set, and parks a pending removal
 	// of that identity which nobody has claimed. now decides whether a claim on a
 	// removal still stands. Nothing is written when it loses or fails. Errors:
 	// [dps.DeviceIDTaken] (another registration holds the identity, in any scope).
@@ -64,7 +70,7 @@ type Store interface {
 	// Claim takes over an assigning operation whose lease is over at now, or renews
 	// one's own (same attempt, whatever the lease): compare-and-set on operation and
 	// attempt; attempt + 1, lease until the given time. It loses while a claimed removal
-	// of the same identity stands.
+	// of the same identity stands, and parks one whose worker's lease is over.
 	Claim(ctx context.Context, r Registration, now, until time.Time) (Registration, bool, error)
 
 	// Defer gives an assigning operation back until a time, when any replica may
@@ -74,8 +80,8 @@ type Store interface {
 	// Extend moves the deadline of an assigning operation; a lost race is no error.
 	Extend(ctx context.Context, r Registration, deadline time.Time) error
 
-	// Finish writes a final state, compare-and-set on operation and attempt, and puts
-	// removals into the outbox in the same commit. It gives the row a new ETag, which
+	// Finish writes a final state, compare-and-set on operation and attempt, and in the
+	// same commit puts removals into the outbox and the attempt into the history. It gives the row a new ETag, which
 	// it returns.
 	Finish(ctx context.Context, r Registration, removals []Removal) (etag dps.ETag, won bool, err error)
 
@@ -86,6 +92,10 @@ type Store interface {
 	// Registration returns a record. Errors: [dps.RegistrationNotFound].
 	Registration(ctx context.Context, s dps.IDScope, id dps.RegistrationID) (Registration, error)
 
+	// History returns the last attempts that have ended, at most MaxAttempts, newest first.
+	// A Begin that ends at once is one, too.
+	History(ctx context.Context, s dps.IDScope, id dps.RegistrationID) ([]Attempt, error)
+
 	// Several returns the records that exist of these devices, in any order; folded, no
 	// two of the IDs are the same.
 	Several(ctx context.Context, s dps.IDScope, ids []dps.RegistrationID) ([]Registration, error)
@@ -94,17 +104,39 @@ type Store interface {
 	// whether it still exists or not.
 	ByGroup(ctx context.Context, s dps.IDScope, group string, p enrollment.Page) ([]Registration, error)
 
-	// Delete forgets a record and its identity claims; the hub's identity stays.
+	// Search returns a part of the records that a search finds.
+	Search(ctx context.Context, scope dps.IDScope, s Search) (enrollment.Found[Registration], error)
+
+	// Count counts what a search finds, whatever its order.
+	Count(ctx context.Context, scope dps.IDScope, s Search) (enrollment.Count, error)
+
+	// Delete forgets a record, its history and its identity claims; the identity that it
+	// points to stays in the hub.
 	// Errors: [dps.RegistrationNotFound], [dps.PreconditionFailed],
 	// [dps.ConcurrentChange] (it is assigning).
 	Delete(ctx context.Context, s dps.IDScope, id dps.RegistrationID, p enrollment.Precondition) error
 
-	// ClaimRemovals claims up to limit due removals until the given time, each by
-	// compare-and-set.
+	// Owner returns whose a device identity is; zero when it is nobody's.
+	Owner(ctx context.Context, hub, deviceID string) (Owner, error)
+
+	// Forget deletes a record as Delete does, and in the same commit puts the removal of
+	// its identity, due then, into the outbox; the claim stands until that is done.
+	Forget(ctx context.Context, s dps.IDScope, id dps.RegistrationID, p enrollment.Precondition, due time.Time) error
+
+	// RecordRefusals keeps refusals, up to [RefusalRing] of each scope; further ones
+	// overwrite the oldest. Those of scopes that do not exist are not kept.
+	RecordRefusals(ctx context.Context, list []Refusal) error
+
+	// Refusals returns the refusals that are kept of a scope, newest first; of one
+	// registration ID, folded, unless it is empty.
+	Refusals(ctx context.Context, s dps.IDScope, id dps.RegistrationID, limit int) ([]Refusal, error)
+
+	// ClaimRemovals claims up to limit removals until the given time, each by compare-and-
+	// set: those due, and those parked whose registration is not assigning.
 	ClaimRemovals(ctx context.Context, now, until time.Time, limit int) ([]Removal, error)
 
-	// PostponeRemoval gives a claimed removal back with its Looks and Due; compare-and-
-	// set on ID and attempt.
+	// PostponeRemoval gives a claimed removal back with its Looks and Due, or parked;
+	// compare-and-set on ID and attempt.
 	PostponeRemoval(ctx context.Context, r Removal) (won bool, err error)
 
 	// CompleteRemoval deletes a claimed removal and, unless the registration points to

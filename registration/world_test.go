@@ -133,6 +133,7 @@ type silent struct{}
 
 func (silent) Assigned(string, time.Duration)       {}
 func (silent) HubCall(string, time.Duration, error) {}
+func (silent) RefusalsDropped(int)                  {}
 
 // key returns 32 bytes of one letter in base64.
 func key(c string) dps.Secret {

@@ -19,6 +19,7 @@ type metrics struct {
 	assigned *prometheus.CounterVec
 	assign   *prometheus.HistogramVec
 	hubCalls *prometheus.HistogramVec
+	dropped  prometheus.Counter
 }
 
 func newMetrics() *metrics {
@@ -41,7 +42,10 @@ func newMetrics() *metrics {
 			Name: "dps_hub_call_seconds", Help: "Time of identity writes, waiting for the hub's queue included.", Buckets: buckets,
 		}, []string{"hub", "code"}),
 	}
-	m.registry.MustRegister(m.requests, m.latency, m.assigned, m.assign, m.hubCalls,
+	m.dropped = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "dps_refusals_dropped_total", Help: "Refused device requests that were too many to be kept for reading.",
+	})
+	m.registry.MustRegister(m.requests, m.latency, m.assigned, m.assign, m.hubCalls, m.dropped,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -57,6 +61,9 @@ func (m *metrics) Assigned(hub string, took time.Duration) {
 	m.assigned.WithLabelValues(hub).Inc()
 	m.assign.WithLabelValues(hub).Observe(took.Seconds())
 }
+
+// RefusalsDropped implements registration.Observer.
+func (m *metrics) RefusalsDropped(n int) { m.dropped.Add(float64(n)) }
 
 // HubCall implements registration.Observer.
 func (m *metrics) HubCall(hub string, took time.Duration, err error) {

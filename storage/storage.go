@@ -33,12 +33,24 @@ type Deployment interface {
 	// PutSetting writes a value. With onlyAbsent an existing one stays, and written
 	// is false, so that of several replicas starting at once one wins.
 	PutSetting(ctx context.Context, name string, value []byte, onlyAbsent bool) (written bool, err error)
-	// Audit appends a record.
+	// Audit appends a record; its ID is given to it.
 	Audit(ctx context.Context, a AuditRecord) error
+	// Audits returns the records that fit, newest first.
+	Audits(ctx context.Context, f AuditFilter) ([]AuditRecord, error)
+}
+
+// AuditFilter picks audit records; zero members let everything through.
+type AuditFilter struct {
+	Scope                  dps.IDScope
+	Actor, Action, Subject string
+	From, Until            time.Time // Until is not included
+	Before                 int64     // only records with lower IDs
+	Limit                  int       // at least 1
 }
 
 // AuditRecord says who changed or revealed what.
 type AuditRecord struct {
+	ID         int64 // grows with each record
 	Time       time.Time
 	Scope      dps.IDScope // empty: the deployment
 	Actor      string      // "policy:provisioningserviceowner", "token:admin"

@@ -20,6 +20,7 @@ import (
 	"github.com/zerotouch-dps/dps/endpoint"
 	"github.com/zerotouch-dps/dps/internal/apierror"
 	"github.com/zerotouch-dps/dps/internal/logfield"
+	"github.com/zerotouch-dps/dps/internal/peer"
 	"github.com/zerotouch-dps/dps/registration"
 )
 
@@ -182,7 +183,7 @@ func (c *call) parse() error {
 	if err != nil {
 		return err
 	}
-	c.req.Payload = body.Payload
+	c.req.Payload, c.req.Transport, c.req.Origin = body.Payload, transport, peer.Of(c.r.RemoteAddr, c.r.TLS)
 	c.req.Evidence, err = c.evidence(body)
 	return err
 }

@@ -1,7 +1,6 @@
 package adminapi
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -24,17 +23,24 @@ import (
 // is the largest.
 const MaxBody = 256 << 10
 
-// Config is what the handler works with; all members are required.
+// Config is what the handler works with; members are required unless they say otherwise.
 type Config struct {
 	Management *management.Service
-	Log        *zap.Logger
-	Now        func() time.Time
-	Rand       io.Reader
+	// Identify proves who sent a request by other credentials than the admin token;
+	// nil: there are none.
+	Identify Identifier
+	Log      *zap.Logger
+	Now      func() time.Time
+	Rand     io.Reader
 }
 
 // New returns the handler of the operator's API, which serves /admin/v1.
 func New(c Config) (http.Handler, error) {
 	doc, err := openapi.Load(openapi.Admin())
+	if err != nil {
+		return nil, err
+	}
+	enforcer, err := newEnforcer(doc)
 	if err != nil {
 		return nil, err
 	}
@@ -49,6 +55,7 @@ func New(c Config) (http.Handler, error) {
 		restserver.Unless(whole, restserver.ValidateHead(doc, a.fail)),
 		restserver.Unless(streams, restserver.Body(MaxBody, a.fail)),
 		restserver.Unless(whole, restserver.Decompress(a.fail)),
+		enforcer.wrap(a.fail),
 		a.authenticate,
 		rawPath,
 		restserver.Unless(streams, restserver.Deadline),
@@ -88,6 +95,9 @@ func (a *api) failRequest(w http.ResponseWriter, r *http.Request, err error) {
 func rawPath(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		raw := r.URL.EscapedPath()
+		if r.Method == http.MethodPost {
+			raw = verbApart(raw)
+		}
 		if path, err := url.PathUnescape(raw); err == nil {
 			r.URL.Path, r.URL.RawPath = path, raw
 		}
@@ -95,32 +105,13 @@ func rawPath(next http.Handler) http.Handler {
 	})
 }
 
-type callerKey struct{}
-
-// callerOf returns who was authenticated. What he may do is decided by each use case
-// of management, from the caller's rights.
-func callerOf(ctx context.Context) management.Caller {
-	c, _ := ctx.Value(callerKey{}).(management.Caller) // the zero Caller may do nothing
-	return c
-}
-
-// authenticate proves the bearer before anything of the request is interpreted.
-func (a *api) authenticate(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		caller, err := a.caller(r)
-		if err != nil {
-			a.fail(w, r, err)
-			return
-		}
-		restserver.ExchangeOf(r.Context()).Actor = caller.Actor
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
-	})
-}
-
-func (a *api) caller(r *http.Request) (management.Caller, error) {
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if dps.FoldASCII(scheme) != "bearer" || token == "" {
-		return management.Caller{}, dps.Errorf(dps.Unauthenticated, "send the admin token in the Authorization header: Bearer <token>")
+// verbApart leaves no colon in a path's last segment but that before its verb
+// (…/registrations/{id}:forget): an ID may hold some, and the router takes the first.
+func verbApart(raw string) string {
+	last := strings.LastIndexByte(raw, '/') + 1
+	verb := strings.LastIndexByte(raw, ':')
+	if verb < last {
+		return raw
 	}
-	return a.c.Management.VerifyAdminToken(r.Context(), strings.TrimSpace(token), restserver.ExchangeOf(r.Context()).TrackingID)
+	return raw[:last] + strings.ReplaceAll(raw[last:verb], ":", "%3A") + raw[verb:]
 }

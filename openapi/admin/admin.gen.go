@@ -52,6 +52,24 @@ func (e ExportEnrollmentsWithKeysParamsFormat) Valid() bool {
 	}
 }
 
+// Defines values for ForgetRegistrationParamsHubIdentity.
+const (
+	Keep   ForgetRegistrationParamsHubIdentity = "keep"
+	Remove ForgetRegistrationParamsHubIdentity = "remove"
+)
+
+// Valid indicates whether the value is a known member of the ForgetRegistrationParamsHubIdentity enum.
+func (e ForgetRegistrationParamsHubIdentity) Valid() bool {
+	switch e {
+	case Keep:
+		return true
+	case Remove:
+		return true
+	default:
+		return false
+	}
+}
+
 // Certificate defines model for Certificate.
 type Certificate struct {
 	// Certificate One CA certificate, PEM text or base64 of DER. Read as PEM.
@@ -89,6 +107,40 @@ type CertificateDeletion struct {
 // CertificateList defines model for CertificateList.
 type CertificateList struct {
 	Value []Certificate `json:"value"`
+}
+
+// Continuation Send it to read on; absent on the last page. A page may be short, or empty, although more follow.
+type Continuation = string
+
+// Enrollment IndividualEnrollment of the service API; lot and uploader, of those that were imported, are read-only.
+type Enrollment = IndividualEnrollment
+
+// EnrollmentGroup EnrollmentGroup of the service API; lot and uploader are read-only.
+type EnrollmentGroup = GroupEnrollment
+
+// EnrollmentGroupPage defines model for EnrollmentGroupPage.
+type EnrollmentGroupPage struct {
+	// Continuation Send it to read on; absent on the last page. A page may be short, or empty, although more follow.
+	Continuation *Continuation     `json:"continuation,omitempty"`
+	Count        *ResultCount      `json:"count,omitempty"`
+	Value        []EnrollmentGroup `json:"value"`
+}
+
+// EnrollmentKeys AttestationMechanism of the service API.
+type EnrollmentKeys = Mechanism
+
+// EnrollmentPage defines model for EnrollmentPage.
+type EnrollmentPage struct {
+	// Continuation Send it to read on; absent on the last page. A page may be short, or empty, although more follow.
+	Continuation *Continuation `json:"continuation,omitempty"`
+	Count        *ResultCount  `json:"count,omitempty"`
+	Value        []Enrollment  `json:"value"`
+}
+
+// EnrollmentRef The entry that admitted the device; one member is set.
+type EnrollmentRef struct {
+	Group      *string `json:"group,omitempty"`
+	Individual *string `json:"individual,omitempty"`
 }
 
 // Etag Quoted version of the resource. Informative on writes; send If-Match.
@@ -256,6 +308,85 @@ type Problem struct {
 	Type       string             `json:"type"`
 }
 
+// Registration defines model for Registration.
+type Registration struct {
+	AssignedHub *string `json:"assignedHub,omitempty"`
+	Attempt     *int64  `json:"attempt,omitempty"`
+	Attestation *string `json:"attestation,omitempty"`
+
+	// CreatedDateTimeUtc UTC with seven fractional digits. Ignored on writes.
+	CreatedDateTimeUtc *Time `json:"createdDateTimeUtc,omitempty"`
+
+	// Decision Why the last operation went as it did.
+	Decision *json.RawMessage `json:"decision,omitempty"`
+	DeviceID *string          `json:"deviceId,omitempty"`
+
+	// Enrollment The entry that admitted the device; one member is set.
+	Enrollment   *EnrollmentRef `json:"enrollment,omitempty"`
+	ErrorCode    *int           `json:"errorCode,omitempty"`
+	ErrorMessage *string        `json:"errorMessage,omitempty"`
+
+	// Etag Quoted version of the resource. Informative on writes; send If-Match.
+	Etag *Etag `json:"etag,omitempty"`
+
+	// History The last attempts, at most five, newest first. Not in lists.
+	History *[]RegistrationAttempt `json:"history,omitempty"`
+
+	// LastUpdatedDateTimeUtc UTC with seven fractional digits. Ignored on writes.
+	LastUpdatedDateTimeUtc *Time   `json:"lastUpdatedDateTimeUtc,omitempty"`
+	OperationID            *string `json:"operationId,omitempty"`
+
+	// Payload What the device is told beside its hub.
+	Payload        *json.RawMessage `json:"payload,omitempty"`
+	RegistrationID string           `json:"registrationId"`
+
+	// Status unassigned, assigning, assigned, failed or disabled.
+	Status    string  `json:"status"`
+	Substatus *string `json:"substatus,omitempty"`
+}
+
+// RegistrationAttempt defines model for RegistrationAttempt.
+type RegistrationAttempt struct {
+	APIVersion  *string          `json:"apiVersion,omitempty"`
+	AssignedHub *string          `json:"assignedHub,omitempty"`
+	Attempt     int64            `json:"attempt"`
+	Attestation *string          `json:"attestation,omitempty"`
+	Decision    *json.RawMessage `json:"decision,omitempty"`
+	DeviceID    *string          `json:"deviceId,omitempty"`
+
+	// EndedDateTimeUtc UTC with seven fractional digits. Ignored on writes.
+	EndedDateTimeUtc *Time `json:"endedDateTimeUtc,omitempty"`
+
+	// Enrollment The entry that admitted the device; one member is set.
+	Enrollment   *EnrollmentRef `json:"enrollment,omitempty"`
+	ErrorCode    *int           `json:"errorCode,omitempty"`
+	ErrorMessage *string        `json:"errorMessage,omitempty"`
+	OperationID  string         `json:"operationId"`
+
+	// StartedDateTimeUtc UTC with seven fractional digits. Ignored on writes.
+	StartedDateTimeUtc *Time   `json:"startedDateTimeUtc,omitempty"`
+	Status             string  `json:"status"`
+	Substatus          *string `json:"substatus,omitempty"`
+
+	// Thumbprint SHA-256 of the presented device certificate.
+	Thumbprint *string `json:"thumbprint,omitempty"`
+}
+
+// RegistrationPage defines model for RegistrationPage.
+type RegistrationPage struct {
+	// Continuation Send it to read on; absent on the last page. A page may be short, or empty, although more follow.
+	Continuation *Continuation  `json:"continuation,omitempty"`
+	Count        *ResultCount   `json:"count,omitempty"`
+	Value        []Registration `json:"value"`
+}
+
+// ResultCount defines model for ResultCount.
+type ResultCount struct {
+	// Approximate There are at least so many; counting stopped early.
+	Approximate bool  `json:"approximate"`
+	Value       int64 `json:"value"`
+}
+
 // Scope defines model for Scope.
 type Scope struct {
 	// AllocationPolicy hashed (the default), geoLatency or static; for enrollments that name none.
@@ -291,6 +422,9 @@ type Time = string
 // CertificateName defines model for CertificateName.
 type CertificateName = string
 
+// EnrollmentGroupID defines model for EnrollmentGroupId.
+type EnrollmentGroupID = string
+
 // HostName defines model for HostName.
 type HostName = string
 
@@ -305,6 +439,69 @@ type IfNoneMatch = string
 
 // KeyName defines model for KeyName.
 type KeyName = string
+
+// RegistrationID defines model for RegistrationId.
+type RegistrationID = string
+
+// SearchAttestation defines model for SearchAttestation.
+type SearchAttestation = string
+
+// SearchContinuation defines model for SearchContinuation.
+type SearchContinuation = string
+
+// SearchCount defines model for SearchCount.
+type SearchCount = bool
+
+// SearchCreatedFrom defines model for SearchCreatedFrom.
+type SearchCreatedFrom = string
+
+// SearchCreatedUntil defines model for SearchCreatedUntil.
+type SearchCreatedUntil = string
+
+// SearchErrorCode defines model for SearchErrorCode.
+type SearchErrorCode = int
+
+// SearchGroup defines model for SearchGroup.
+type SearchGroup = string
+
+// SearchHub defines model for SearchHub.
+type SearchHub = string
+
+// SearchID defines model for SearchId.
+type SearchID = string
+
+// SearchIDPrefix defines model for SearchIdPrefix.
+type SearchIDPrefix = string
+
+// SearchLimit defines model for SearchLimit.
+type SearchLimit = int
+
+// SearchLot defines model for SearchLot.
+type SearchLot = string
+
+// SearchOrder defines model for SearchOrder.
+type SearchOrder = string
+
+// SearchProvisioningStatus defines model for SearchProvisioningStatus.
+type SearchProvisioningStatus = string
+
+// SearchRegistrationStatus defines model for SearchRegistrationStatus.
+type SearchRegistrationStatus = string
+
+// SearchSort defines model for SearchSort.
+type SearchSort = string
+
+// SearchTag defines model for SearchTag.
+type SearchTag = string
+
+// SearchUpdatedFrom defines model for SearchUpdatedFrom.
+type SearchUpdatedFrom = string
+
+// SearchUpdatedUntil defines model for SearchUpdatedUntil.
+type SearchUpdatedUntil = string
+
+// SearchUploader defines model for SearchUploader.
+type SearchUploader = string
 
 // DeleteScopeParams defines parameters for DeleteScope.
 type DeleteScopeParams struct {
@@ -326,6 +523,136 @@ type DeleteCertificateParams struct {
 
 // PutCertificateParams defines parameters for PutCertificate.
 type PutCertificateParams struct {
+	// IfMatch Etag of the resource as it was read.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch "*": the resource must not exist.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// ListEnrollmentGroupsParams defines parameters for ListEnrollmentGroups.
+type ListEnrollmentGroupsParams struct {
+	// ID The whole ID, in any letter case.
+	ID *SearchID `form:"id,omitempty" json:"id,omitempty"`
+
+	// IDPrefix The beginning of the ID, in any letter case.
+	IDPrefix *SearchIDPrefix `form:"idPrefix,omitempty" json:"idPrefix,omitempty"`
+
+	// ProvisioningStatus enabled or disabled.
+	ProvisioningStatus *SearchProvisioningStatus `form:"provisioningStatus,omitempty" json:"provisioningStatus,omitempty"`
+
+	// Attestation symmetricKey, x509 or tpm.
+	Attestation *SearchAttestation `form:"attestation,omitempty" json:"attestation,omitempty"`
+	Lot         *SearchLot         `form:"lot,omitempty" json:"lot,omitempty"`
+	Uploader    *SearchUploader    `form:"uploader,omitempty" json:"uploader,omitempty"`
+
+	// Hub Host name of a hub, which an enrollment names or a device is assigned to.
+	Hub *SearchHub `form:"hub,omitempty" json:"hub,omitempty"`
+
+	// Tag name=value: a member of the initial twin's tags; names inside objects are joined by dots.
+	Tag *SearchTag `form:"tag,omitempty" json:"tag,omitempty"`
+
+	// CreatedFrom First time that is inside (RFC 3339).
+	CreatedFrom *SearchCreatedFrom `form:"createdFrom,omitempty" json:"createdFrom,omitempty"`
+
+	// CreatedUntil First time that is no longer inside (RFC 3339).
+	CreatedUntil *SearchCreatedUntil `form:"createdUntil,omitempty" json:"createdUntil,omitempty"`
+
+	// UpdatedFrom First time that is inside (RFC 3339).
+	UpdatedFrom *SearchUpdatedFrom `form:"updatedFrom,omitempty" json:"updatedFrom,omitempty"`
+
+	// UpdatedUntil First time that is no longer inside (RFC 3339).
+	UpdatedUntil *SearchUpdatedUntil `form:"updatedUntil,omitempty" json:"updatedUntil,omitempty"`
+
+	// Sort id (the default), created or updated.
+	Sort *SearchSort `form:"sort,omitempty" json:"sort,omitempty"`
+
+	// Order asc (the default) or desc.
+	Order *SearchOrder `form:"order,omitempty" json:"order,omitempty"`
+
+	// Limit Greatest number of items on the page; 100 is the default, 1000 the most.
+	Limit *SearchLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Continuation As the page before gave it.
+	Continuation *SearchContinuation `form:"continuation,omitempty" json:"continuation,omitempty"`
+
+	// Count Count what the filters find, too; not with a tag.
+	Count *SearchCount `form:"count,omitempty" json:"count,omitempty"`
+}
+
+// DeleteEnrollmentGroupParams defines parameters for DeleteEnrollmentGroup.
+type DeleteEnrollmentGroupParams struct {
+	// IfMatch Etag of the resource as it was read.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// PutEnrollmentGroupParams defines parameters for PutEnrollmentGroup.
+type PutEnrollmentGroupParams struct {
+	// IfMatch Etag of the resource as it was read.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch "*": the resource must not exist.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// ListEnrollmentsParams defines parameters for ListEnrollments.
+type ListEnrollmentsParams struct {
+	// ID The whole ID, in any letter case.
+	ID *SearchID `form:"id,omitempty" json:"id,omitempty"`
+
+	// IDPrefix The beginning of the ID, in any letter case.
+	IDPrefix *SearchIDPrefix `form:"idPrefix,omitempty" json:"idPrefix,omitempty"`
+
+	// ProvisioningStatus enabled or disabled.
+	ProvisioningStatus *SearchProvisioningStatus `form:"provisioningStatus,omitempty" json:"provisioningStatus,omitempty"`
+
+	// Attestation symmetricKey, x509 or tpm.
+	Attestation *SearchAttestation `form:"attestation,omitempty" json:"attestation,omitempty"`
+	Lot         *SearchLot         `form:"lot,omitempty" json:"lot,omitempty"`
+	Uploader    *SearchUploader    `form:"uploader,omitempty" json:"uploader,omitempty"`
+
+	// Hub Host name of a hub, which an enrollment names or a device is assigned to.
+	Hub *SearchHub `form:"hub,omitempty" json:"hub,omitempty"`
+
+	// Tag name=value: a member of the initial twin's tags; names inside objects are joined by dots.
+	Tag *SearchTag `form:"tag,omitempty" json:"tag,omitempty"`
+
+	// CreatedFrom First time that is inside (RFC 3339).
+	CreatedFrom *SearchCreatedFrom `form:"createdFrom,omitempty" json:"createdFrom,omitempty"`
+
+	// CreatedUntil First time that is no longer inside (RFC 3339).
+	CreatedUntil *SearchCreatedUntil `form:"createdUntil,omitempty" json:"createdUntil,omitempty"`
+
+	// UpdatedFrom First time that is inside (RFC 3339).
+	UpdatedFrom *SearchUpdatedFrom `form:"updatedFrom,omitempty" json:"updatedFrom,omitempty"`
+
+	// UpdatedUntil First time that is no longer inside (RFC 3339).
+	UpdatedUntil *SearchUpdatedUntil `form:"updatedUntil,omitempty" json:"updatedUntil,omitempty"`
+
+	// Sort id (the default), created or updated.
+	Sort *SearchSort `form:"sort,omitempty" json:"sort,omitempty"`
+
+	// Order asc (the default) or desc.
+	Order *SearchOrder `form:"order,omitempty" json:"order,omitempty"`
+
+	// Limit Greatest number of items on the page; 100 is the default, 1000 the most.
+	Limit *SearchLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Continuation As the page before gave it.
+	Continuation *SearchContinuation `form:"continuation,omitempty" json:"continuation,omitempty"`
+
+	// Count Count what the filters find, too; not with a tag.
+	Count *SearchCount `form:"count,omitempty" json:"count,omitempty"`
+}
+
+// DeleteEnrollmentParams defines parameters for DeleteEnrollment.
+type DeleteEnrollmentParams struct {
+	// IfMatch Etag of the resource as it was read.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// PutEnrollmentParams defines parameters for PutEnrollment.
+type PutEnrollmentParams struct {
 	// IfMatch Etag of the resource as it was read.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
@@ -436,6 +763,72 @@ type PutPolicyParams struct {
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
+// ListRegistrationsParams defines parameters for ListRegistrations.
+type ListRegistrationsParams struct {
+	// ID The whole ID, in any letter case.
+	ID *SearchID `form:"id,omitempty" json:"id,omitempty"`
+
+	// IDPrefix The beginning of the ID, in any letter case.
+	IDPrefix *SearchIDPrefix `form:"idPrefix,omitempty" json:"idPrefix,omitempty"`
+
+	// Status unassigned, assigning, assigned, failed or disabled.
+	Status *SearchRegistrationStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// Group The enrollment group through which the device last registered.
+	Group *SearchGroup `form:"group,omitempty" json:"group,omitempty"`
+
+	// Hub Host name of a hub, which an enrollment names or a device is assigned to.
+	Hub *SearchHub `form:"hub,omitempty" json:"hub,omitempty"`
+
+	// ErrorCode The six digits that the device was told.
+	ErrorCode *SearchErrorCode `form:"errorCode,omitempty" json:"errorCode,omitempty"`
+
+	// CreatedFrom First time that is inside (RFC 3339).
+	CreatedFrom *SearchCreatedFrom `form:"createdFrom,omitempty" json:"createdFrom,omitempty"`
+
+	// CreatedUntil First time that is no longer inside (RFC 3339).
+	CreatedUntil *SearchCreatedUntil `form:"createdUntil,omitempty" json:"createdUntil,omitempty"`
+
+	// UpdatedFrom First time that is inside (RFC 3339).
+	UpdatedFrom *SearchUpdatedFrom `form:"updatedFrom,omitempty" json:"updatedFrom,omitempty"`
+
+	// UpdatedUntil First time that is no longer inside (RFC 3339).
+	UpdatedUntil *SearchUpdatedUntil `form:"updatedUntil,omitempty" json:"updatedUntil,omitempty"`
+
+	// Sort id (the default), created or updated.
+	Sort *SearchSort `form:"sort,omitempty" json:"sort,omitempty"`
+
+	// Order asc (the default) or desc.
+	Order *SearchOrder `form:"order,omitempty" json:"order,omitempty"`
+
+	// Limit Greatest number of items on the page; 100 is the default, 1000 the most.
+	Limit *SearchLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Continuation As the page before gave it.
+	Continuation *SearchContinuation `form:"continuation,omitempty" json:"continuation,omitempty"`
+
+	// Count Count what the filters find, too; not with a tag.
+	Count *SearchCount `form:"count,omitempty" json:"count,omitempty"`
+}
+
+// DeleteRegistrationParams defines parameters for DeleteRegistration.
+type DeleteRegistrationParams struct {
+	// IfMatch Etag of the resource as it was read.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ForgetRegistrationParams defines parameters for ForgetRegistration.
+type ForgetRegistrationParams struct {
+	// HubIdentity keep (the default), or remove; a removal is carried out as soon as the hub answers.
+	HubIdentity *ForgetRegistrationParamsHubIdentity `form:"hubIdentity,omitempty" json:"hubIdentity,omitempty"`
+
+	// IfMatch Etag of the resource as it was read.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ForgetRegistrationParamsHubIdentity defines parameters for ForgetRegistration.
+type ForgetRegistrationParamsHubIdentity string
+
 // CreateScopeJSONRequestBody defines body for CreateScope for application/json ContentType.
 type CreateScopeJSONRequestBody = Scope
 
@@ -444,6 +837,12 @@ type UpdateScopeJSONRequestBody = Scope
 
 // PutCertificateJSONRequestBody defines body for PutCertificate for application/json ContentType.
 type PutCertificateJSONRequestBody = Certificate
+
+// PutEnrollmentGroupJSONRequestBody defines body for PutEnrollmentGroup for application/json ContentType.
+type PutEnrollmentGroupJSONRequestBody = EnrollmentGroup
+
+// PutEnrollmentJSONRequestBody defines body for PutEnrollment for application/json ContentType.
+type PutEnrollmentJSONRequestBody = Enrollment
 
 // UpdateLinkedHubJSONRequestBody defines body for UpdateLinkedHub for application/json ContentType.
 type UpdateLinkedHubJSONRequestBody = LinkedHub
@@ -483,6 +882,36 @@ type ServerInterface interface {
 	// PutCertificate Add or replace a CA certificate. Other bytes under its name are unverified again.
 	// (PUT /admin/v1/scopes/{idScope}/certificates/{name})
 	PutCertificate(w http.ResponseWriter, r *http.Request, idScope IDScope, name CertificateName, params PutCertificateParams)
+	// ListEnrollmentGroups Find enrollment groups, keys masked. Filters are combined by and.
+	// (GET /admin/v1/scopes/{idScope}/enrollmentGroups)
+	ListEnrollmentGroups(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListEnrollmentGroupsParams)
+	// DeleteEnrollmentGroup Delete an enrollment group. The records of its devices stay.
+	// (DELETE /admin/v1/scopes/{idScope}/enrollmentGroups/{enrollmentGroupId})
+	DeleteEnrollmentGroup(w http.ResponseWriter, r *http.Request, idScope IDScope, enrollmentGroupID EnrollmentGroupID, params DeleteEnrollmentGroupParams)
+	// GetEnrollmentGroup Show an enrollment group, keys masked.
+	// (GET /admin/v1/scopes/{idScope}/enrollmentGroups/{enrollmentGroupId})
+	GetEnrollmentGroup(w http.ResponseWriter, r *http.Request, idScope IDScope, enrollmentGroupID EnrollmentGroupID)
+	// PutEnrollmentGroup Create or replace an enrollment group. Keys left out are kept, or generated.
+	// (PUT /admin/v1/scopes/{idScope}/enrollmentGroups/{enrollmentGroupId})
+	PutEnrollmentGroup(w http.ResponseWriter, r *http.Request, idScope IDScope, enrollmentGroupID EnrollmentGroupID, params PutEnrollmentGroupParams)
+	// ListEnrollmentGroupKeys Reveal the keys of an enrollment group. Leaves an audit record.
+	// (POST /admin/v1/scopes/{idScope}/enrollmentGroups/{enrollmentGroupId}/listKeys)
+	ListEnrollmentGroupKeys(w http.ResponseWriter, r *http.Request, idScope IDScope, enrollmentGroupID EnrollmentGroupID)
+	// ListEnrollments Find individual enrollments, keys masked. Filters are combined by and.
+	// (GET /admin/v1/scopes/{idScope}/enrollments)
+	ListEnrollments(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListEnrollmentsParams)
+	// DeleteEnrollment Delete an individual enrollment. Its registration record stays.
+	// (DELETE /admin/v1/scopes/{idScope}/enrollments/{registrationId})
+	DeleteEnrollment(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID, params DeleteEnrollmentParams)
+	// GetEnrollment Show an individual enrollment, keys masked.
+	// (GET /admin/v1/scopes/{idScope}/enrollments/{registrationId})
+	GetEnrollment(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID)
+	// PutEnrollment Create or replace an individual enrollment. Keys left out are kept, or generated.
+	// (PUT /admin/v1/scopes/{idScope}/enrollments/{registrationId})
+	PutEnrollment(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID, params PutEnrollmentParams)
+	// ListEnrollmentKeys Reveal the keys of an individual enrollment. Leaves an audit record.
+	// (POST /admin/v1/scopes/{idScope}/enrollments/{registrationId}/listKeys)
+	ListEnrollmentKeys(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID)
 	// ExportEnrollments Export all individual enrollments, by ID, as rows that can be imported.
 	// (GET /admin/v1/scopes/{idScope}/enrollments:export)
 	ExportEnrollments(w http.ResponseWriter, r *http.Request, idScope IDScope, params ExportEnrollmentsParams)
@@ -525,6 +954,18 @@ type ServerInterface interface {
 	// ListPolicyKeys Reveal the keys and connection strings of a policy. Leaves an audit record.
 	// (POST /admin/v1/scopes/{idScope}/policies/{keyName}/listKeys)
 	ListPolicyKeys(w http.ResponseWriter, r *http.Request, idScope IDScope, keyName KeyName)
+	// ListRegistrations Find registration records. Filters are combined by and.
+	// (GET /admin/v1/scopes/{idScope}/registrations)
+	ListRegistrations(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListRegistrationsParams)
+	// DeleteRegistration Delete a registration record. The device stays in its hub, and its next registration is a first one.
+	// (DELETE /admin/v1/scopes/{idScope}/registrations/{registrationId})
+	DeleteRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID, params DeleteRegistrationParams)
+	// GetRegistration Show a registration record with its last attempts and why each went as it did.
+	// (GET /admin/v1/scopes/{idScope}/registrations/{registrationId})
+	GetRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID)
+	// ForgetRegistration Delete a registration record and, when asked to, the device in its hub.
+	// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:forget)
+	ForgetRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID, params ForgetRegistrationParams)
 }
 
 // Unimplemented server implementation that returns http.StatusNotImplemented for each endpoint.
@@ -582,6 +1023,66 @@ func (_ Unimplemented) GetCertificate(w http.ResponseWriter, r *http.Request, id
 // PutCertificate Add or replace a CA certificate. Other bytes under its name are unverified again.
 // (PUT /admin/v1/scopes/{idScope}/certificates/{name})
 func (_ Unimplemented) PutCertificate(w http.ResponseWriter, r *http.Request, idScope IDScope, name CertificateName, params PutCertificateParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListEnrollmentGroups Find enrollment groups, keys masked. Filters are combined by and.
+// (GET /admin/v1/scopes/{idScope}/enrollmentGroups)
+func (_ Unimplemented) ListEnrollmentGroups(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListEnrollmentGroupsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// DeleteEnrollmentGroup Delete an enrollment group. The records of its devices stay.
+// (DELETE /admin/v1/scopes/{idScope}/enrollmentGroups/{enrollmentGroupId})
+func (_ Unimplemented) DeleteEnrollmentGroup(w http.ResponseWriter, r *http.Request, idScope IDScope, enrollmentGroupID EnrollmentGroupID, params DeleteEnrollmentGroupParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetEnrollmentGroup Show an enrollment group, keys masked.
+// (GET /admin/v1/scopes/{idScope}/enrollmentGroups/{enrollmentGroupId})
+func (_ Unimplemented) GetEnrollmentGroup(w http.ResponseWriter, r *http.Request, idScope IDScope, enrollmentGroupID EnrollmentGroupID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PutEnrollmentGroup Create or replace an enrollment group. Keys left out are kept, or generated.
+// (PUT /admin/v1/scopes/{idScope}/enrollmentGroups/{enrollmentGroupId})
+func (_ Unimplemented) PutEnrollmentGroup(w http.ResponseWriter, r *http.Request, idScope IDScope, enrollmentGroupID EnrollmentGroupID, params PutEnrollmentGroupParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListEnrollmentGroupKeys Reveal the keys of an enrollment group. Leaves an audit record.
+// (POST /admin/v1/scopes/{idScope}/enrollmentGroups/{enrollmentGroupId}/listKeys)
+func (_ Unimplemented) ListEnrollmentGroupKeys(w http.ResponseWriter, r *http.Request, idScope IDScope, enrollmentGroupID EnrollmentGroupID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListEnrollments Find individual enrollments, keys masked. Filters are combined by and.
+// (GET /admin/v1/scopes/{idScope}/enrollments)
+func (_ Unimplemented) ListEnrollments(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListEnrollmentsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// DeleteEnrollment Delete an individual enrollment. Its registration record stays.
+// (DELETE /admin/v1/scopes/{idScope}/enrollments/{registrationId})
+func (_ Unimplemented) DeleteEnrollment(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID, params DeleteEnrollmentParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetEnrollment Show an individual enrollment, keys masked.
+// (GET /admin/v1/scopes/{idScope}/enrollments/{registrationId})
+func (_ Unimplemented) GetEnrollment(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PutEnrollment Create or replace an individual enrollment. Keys left out are kept, or generated.
+// (PUT /admin/v1/scopes/{idScope}/enrollments/{registrationId})
+func (_ Unimplemented) PutEnrollment(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID, params PutEnrollmentParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListEnrollmentKeys Reveal the keys of an individual enrollment. Leaves an audit record.
+// (POST /admin/v1/scopes/{idScope}/enrollments/{registrationId}/listKeys)
+func (_ Unimplemented) ListEnrollmentKeys(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -666,6 +1167,30 @@ func (_ Unimplemented) PutPolicy(w http.ResponseWriter, r *http.Request, idScope
 // ListPolicyKeys Reveal the keys and connection strings of a policy. Leaves an audit record.
 // (POST /admin/v1/scopes/{idScope}/policies/{keyName}/listKeys)
 func (_ Unimplemented) ListPolicyKeys(w http.ResponseWriter, r *http.Request, idScope IDScope, keyName KeyName) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListRegistrations Find registration records. Filters are combined by and.
+// (GET /admin/v1/scopes/{idScope}/registrations)
+func (_ Unimplemented) ListRegistrations(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListRegistrationsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// DeleteRegistration Delete a registration record. The device stays in its hub, and its next registration is a first one.
+// (DELETE /admin/v1/scopes/{idScope}/registrations/{registrationId})
+func (_ Unimplemented) DeleteRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID, params DeleteRegistrationParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetRegistration Show a registration record with its last attempts and why each went as it did.
+// (GET /admin/v1/scopes/{idScope}/registrations/{registrationId})
+func (_ Unimplemented) GetRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ForgetRegistration Delete a registration record and, when asked to, the device in its hub.
+// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:forget)
+func (_ Unimplemented) ForgetRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID, params ForgetRegistrationParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1021,6 +1546,920 @@ func (siw *ServerInterfaceWrapper) PutCertificate(w http.ResponseWriter, r *http
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.PutCertificate(w, r, idScope, name, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListEnrollmentGroups operation middleware
+func (siw *ServerInterfaceWrapper) ListEnrollmentGroups(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListEnrollmentGroupsParams
+
+	// ------------- Optional query parameter "id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "id", r.URL.Query(), &params.ID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "id"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "idPrefix" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "idPrefix", r.URL.Query(), &params.IDPrefix, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "idPrefix"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idPrefix", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "provisioningStatus" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "provisioningStatus", r.URL.Query(), &params.ProvisioningStatus, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "provisioningStatus"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "provisioningStatus", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "attestation" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "attestation", r.URL.Query(), &params.Attestation, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "attestation"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "attestation", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "lot" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "lot", r.URL.Query(), &params.Lot, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "lot"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "lot", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "uploader" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "uploader", r.URL.Query(), &params.Uploader, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "uploader"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "uploader", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "hub" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "hub", r.URL.Query(), &params.Hub, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "hub"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "hub", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "tag" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "tag", r.URL.Query(), &params.Tag, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "tag"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "tag", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "createdFrom" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "createdFrom", r.URL.Query(), &params.CreatedFrom, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "createdFrom"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "createdFrom", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "createdUntil" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "createdUntil", r.URL.Query(), &params.CreatedUntil, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "createdUntil"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "createdUntil", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "updatedFrom" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "updatedFrom", r.URL.Query(), &params.UpdatedFrom, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "updatedFrom"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "updatedFrom", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "updatedUntil" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "updatedUntil", r.URL.Query(), &params.UpdatedUntil, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "updatedUntil"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "updatedUntil", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "sort" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort", r.URL.Query(), &params.Sort, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "sort"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "sort", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "order" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "order", r.URL.Query(), &params.Order, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "order"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "order", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "continuation" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "continuation", r.URL.Query(), &params.Continuation, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "continuation"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "continuation", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "count" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "count", r.URL.Query(), &params.Count, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "count"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "count", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListEnrollmentGroups(w, r, idScope, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DeleteEnrollmentGroup operation middleware
+func (siw *ServerInterfaceWrapper) DeleteEnrollmentGroup(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "enrollmentGroupId" -------------
+	var enrollmentGroupID EnrollmentGroupID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "enrollmentGroupId", chi.URLParam(r, "enrollmentGroupId"), &enrollmentGroupID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "enrollmentGroupId", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteEnrollmentGroupParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeleteEnrollmentGroup(w, r, idScope, enrollmentGroupID, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetEnrollmentGroup operation middleware
+func (siw *ServerInterfaceWrapper) GetEnrollmentGroup(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "enrollmentGroupId" -------------
+	var enrollmentGroupID EnrollmentGroupID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "enrollmentGroupId", chi.URLParam(r, "enrollmentGroupId"), &enrollmentGroupID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "enrollmentGroupId", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetEnrollmentGroup(w, r, idScope, enrollmentGroupID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PutEnrollmentGroup operation middleware
+func (siw *ServerInterfaceWrapper) PutEnrollmentGroup(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "enrollmentGroupId" -------------
+	var enrollmentGroupID EnrollmentGroupID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "enrollmentGroupId", chi.URLParam(r, "enrollmentGroupId"), &enrollmentGroupID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "enrollmentGroupId", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PutEnrollmentGroupParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PutEnrollmentGroup(w, r, idScope, enrollmentGroupID, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListEnrollmentGroupKeys operation middleware
+func (siw *ServerInterfaceWrapper) ListEnrollmentGroupKeys(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "enrollmentGroupId" -------------
+	var enrollmentGroupID EnrollmentGroupID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "enrollmentGroupId", chi.URLParam(r, "enrollmentGroupId"), &enrollmentGroupID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "enrollmentGroupId", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListEnrollmentGroupKeys(w, r, idScope, enrollmentGroupID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListEnrollments operation middleware
+func (siw *ServerInterfaceWrapper) ListEnrollments(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListEnrollmentsParams
+
+	// ------------- Optional query parameter "id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "id", r.URL.Query(), &params.ID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "id"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "idPrefix" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "idPrefix", r.URL.Query(), &params.IDPrefix, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "idPrefix"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idPrefix", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "provisioningStatus" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "provisioningStatus", r.URL.Query(), &params.ProvisioningStatus, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "provisioningStatus"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "provisioningStatus", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "attestation" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "attestation", r.URL.Query(), &params.Attestation, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "attestation"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "attestation", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "lot" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "lot", r.URL.Query(), &params.Lot, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "lot"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "lot", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "uploader" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "uploader", r.URL.Query(), &params.Uploader, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "uploader"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "uploader", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "hub" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "hub", r.URL.Query(), &params.Hub, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "hub"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "hub", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "tag" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "tag", r.URL.Query(), &params.Tag, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "tag"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "tag", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "createdFrom" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "createdFrom", r.URL.Query(), &params.CreatedFrom, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "createdFrom"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "createdFrom", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "createdUntil" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "createdUntil", r.URL.Query(), &params.CreatedUntil, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "createdUntil"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "createdUntil", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "updatedFrom" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "updatedFrom", r.URL.Query(), &params.UpdatedFrom, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "updatedFrom"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "updatedFrom", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "updatedUntil" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "updatedUntil", r.URL.Query(), &params.UpdatedUntil, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "updatedUntil"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "updatedUntil", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "sort" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort", r.URL.Query(), &params.Sort, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "sort"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "sort", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "order" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "order", r.URL.Query(), &params.Order, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "order"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "order", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "continuation" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "continuation", r.URL.Query(), &params.Continuation, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "continuation"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "continuation", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "count" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "count", r.URL.Query(), &params.Count, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "count"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "count", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListEnrollments(w, r, idScope, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DeleteEnrollment operation middleware
+func (siw *ServerInterfaceWrapper) DeleteEnrollment(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "registrationId" -------------
+	var registrationID RegistrationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "registrationId", chi.URLParam(r, "registrationId"), &registrationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "registrationId", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteEnrollmentParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeleteEnrollment(w, r, idScope, registrationID, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetEnrollment operation middleware
+func (siw *ServerInterfaceWrapper) GetEnrollment(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "registrationId" -------------
+	var registrationID RegistrationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "registrationId", chi.URLParam(r, "registrationId"), &registrationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "registrationId", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetEnrollment(w, r, idScope, registrationID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PutEnrollment operation middleware
+func (siw *ServerInterfaceWrapper) PutEnrollment(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "registrationId" -------------
+	var registrationID RegistrationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "registrationId", chi.URLParam(r, "registrationId"), &registrationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "registrationId", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PutEnrollmentParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PutEnrollment(w, r, idScope, registrationID, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListEnrollmentKeys operation middleware
+func (siw *ServerInterfaceWrapper) ListEnrollmentKeys(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "registrationId" -------------
+	var registrationID RegistrationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "registrationId", chi.URLParam(r, "registrationId"), &registrationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "registrationId", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListEnrollmentKeys(w, r, idScope, registrationID)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -1884,6 +3323,396 @@ func (siw *ServerInterfaceWrapper) ListPolicyKeys(w http.ResponseWriter, r *http
 	handler.ServeHTTP(w, r)
 }
 
+// ListRegistrations operation middleware
+func (siw *ServerInterfaceWrapper) ListRegistrations(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListRegistrationsParams
+
+	// ------------- Optional query parameter "id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "id", r.URL.Query(), &params.ID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "id"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "idPrefix" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "idPrefix", r.URL.Query(), &params.IDPrefix, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "idPrefix"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idPrefix", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", r.URL.Query(), &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "status"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "status", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "group" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "group", r.URL.Query(), &params.Group, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "group"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "group", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "hub" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "hub", r.URL.Query(), &params.Hub, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "hub"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "hub", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "errorCode" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "errorCode", r.URL.Query(), &params.ErrorCode, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "errorCode"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "errorCode", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "createdFrom" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "createdFrom", r.URL.Query(), &params.CreatedFrom, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "createdFrom"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "createdFrom", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "createdUntil" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "createdUntil", r.URL.Query(), &params.CreatedUntil, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "createdUntil"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "createdUntil", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "updatedFrom" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "updatedFrom", r.URL.Query(), &params.UpdatedFrom, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "updatedFrom"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "updatedFrom", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "updatedUntil" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "updatedUntil", r.URL.Query(), &params.UpdatedUntil, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "updatedUntil"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "updatedUntil", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "sort" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort", r.URL.Query(), &params.Sort, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "sort"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "sort", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "order" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "order", r.URL.Query(), &params.Order, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "order"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "order", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "continuation" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "continuation", r.URL.Query(), &params.Continuation, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "continuation"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "continuation", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "count" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "count", r.URL.Query(), &params.Count, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "count"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "count", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListRegistrations(w, r, idScope, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DeleteRegistration operation middleware
+func (siw *ServerInterfaceWrapper) DeleteRegistration(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "registrationId" -------------
+	var registrationID RegistrationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "registrationId", chi.URLParam(r, "registrationId"), &registrationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "registrationId", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteRegistrationParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeleteRegistration(w, r, idScope, registrationID, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetRegistration operation middleware
+func (siw *ServerInterfaceWrapper) GetRegistration(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "registrationId" -------------
+	var registrationID RegistrationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "registrationId", chi.URLParam(r, "registrationId"), &registrationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "registrationId", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetRegistration(w, r, idScope, registrationID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ForgetRegistration operation middleware
+func (siw *ServerInterfaceWrapper) ForgetRegistration(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "registrationId" -------------
+	var registrationID RegistrationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "registrationId", chi.URLParam(r, "registrationId"), &registrationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "registrationId", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ForgetRegistrationParams
+
+	// ------------- Optional query parameter "hubIdentity" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "hubIdentity", r.URL.Query(), &params.HubIdentity, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "hubIdentity"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "hubIdentity", Err: err})
+		}
+		return
+	}
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ForgetRegistration(w, r, idScope, registrationID, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 type UnescapedCookieParamError struct {
 	ParamName string
 	Err       error
@@ -2058,6 +3887,48 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/policies/{keyName}/listKeys", wrapper.ListPolicyKeys)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/enrollments", wrapper.ListEnrollments)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/admin/v1/scopes/{idScope}/enrollments/{registrationId}", wrapper.DeleteEnrollment)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/enrollments/{registrationId}", wrapper.GetEnrollment)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/admin/v1/scopes/{idScope}/enrollments/{registrationId}", wrapper.PutEnrollment)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/enrollments/{registrationId}/listKeys", wrapper.ListEnrollmentKeys)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/enrollmentGroups", wrapper.ListEnrollmentGroups)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/admin/v1/scopes/{idScope}/enrollmentGroups/{enrollmentGroupId}", wrapper.DeleteEnrollmentGroup)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/enrollmentGroups/{enrollmentGroupId}", wrapper.GetEnrollmentGroup)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/admin/v1/scopes/{idScope}/enrollmentGroups/{enrollmentGroupId}", wrapper.PutEnrollmentGroup)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/enrollmentGroups/{enrollmentGroupId}/listKeys", wrapper.ListEnrollmentGroupKeys)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/registrations", wrapper.ListRegistrations)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/admin/v1/scopes/{idScope}/registrations/{registrationId}", wrapper.DeleteRegistration)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/registrations/{registrationId}", wrapper.GetRegistration)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/registrations/{registrationId}:forget", wrapper.ForgetRegistration)
+	})
+	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/enrollments:import", wrapper.ImportEnrollments)
 	})
 	r.Group(func(r chi.Router) {
@@ -2079,6 +3950,15 @@ type CertificateJSONResponse struct {
 	Headers CertificateResponseHeaders
 }
 
+type EnrollmentResponseHeaders struct {
+	ETag *string
+}
+type EnrollmentJSONResponse struct {
+	Body Enrollment
+
+	Headers EnrollmentResponseHeaders
+}
+
 type EnrollmentFileApplicationXNdjsonResponse struct {
 	Body io.Reader
 
@@ -2088,6 +3968,15 @@ type EnrollmentFileTextCsvResponse struct {
 	Body io.Reader
 
 	ContentLength int64
+}
+
+type EnrollmentGroupResponseHeaders struct {
+	ETag *string
+}
+type EnrollmentGroupJSONResponse struct {
+	Body EnrollmentGroup
+
+	Headers EnrollmentGroupResponseHeaders
 }
 
 type LinkedHubResponseHeaders struct {
@@ -2109,6 +3998,15 @@ type PolicyJSONResponse struct {
 }
 
 type ProblemApplicationProblemPlusJSONResponse Problem
+
+type RegistrationResponseHeaders struct {
+	ETag *string
+}
+type RegistrationJSONResponse struct {
+	Body Registration
+
+	Headers RegistrationResponseHeaders
+}
 
 type ScopeResponseHeaders struct {
 	ETag *string
@@ -2476,6 +4374,412 @@ type PutCertificatedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PutCertificatedefaultApplicationProblemPlusJSONResponse) VisitPutCertificateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEnrollmentGroupsRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	Params  ListEnrollmentGroupsParams
+}
+
+type ListEnrollmentGroupsResponseObject interface {
+	VisitListEnrollmentGroupsResponse(w http.ResponseWriter) error
+}
+
+type ListEnrollmentGroups200JSONResponse EnrollmentGroupPage
+
+func (response ListEnrollmentGroups200JSONResponse) VisitListEnrollmentGroupsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEnrollmentGroupsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListEnrollmentGroupsdefaultApplicationProblemPlusJSONResponse) VisitListEnrollmentGroupsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteEnrollmentGroupRequestObject struct {
+	IDScope           IDScope           `json:"idScope"`
+	EnrollmentGroupID EnrollmentGroupID `json:"enrollmentGroupId"`
+	Params            DeleteEnrollmentGroupParams
+}
+
+type DeleteEnrollmentGroupResponseObject interface {
+	VisitDeleteEnrollmentGroupResponse(w http.ResponseWriter) error
+}
+
+type DeleteEnrollmentGroup204Response struct {
+}
+
+func (response DeleteEnrollmentGroup204Response) VisitDeleteEnrollmentGroupResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteEnrollmentGroupdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteEnrollmentGroupdefaultApplicationProblemPlusJSONResponse) VisitDeleteEnrollmentGroupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetEnrollmentGroupRequestObject struct {
+	IDScope           IDScope           `json:"idScope"`
+	EnrollmentGroupID EnrollmentGroupID `json:"enrollmentGroupId"`
+}
+
+type GetEnrollmentGroupResponseObject interface {
+	VisitGetEnrollmentGroupResponse(w http.ResponseWriter) error
+}
+
+type GetEnrollmentGroup200JSONResponse struct{ EnrollmentGroupJSONResponse }
+
+func (response GetEnrollmentGroup200JSONResponse) VisitGetEnrollmentGroupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetEnrollmentGroupdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetEnrollmentGroupdefaultApplicationProblemPlusJSONResponse) VisitGetEnrollmentGroupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutEnrollmentGroupRequestObject struct {
+	IDScope           IDScope           `json:"idScope"`
+	EnrollmentGroupID EnrollmentGroupID `json:"enrollmentGroupId"`
+	Params            PutEnrollmentGroupParams
+	Body              *PutEnrollmentGroupJSONRequestBody
+}
+
+type PutEnrollmentGroupResponseObject interface {
+	VisitPutEnrollmentGroupResponse(w http.ResponseWriter) error
+}
+
+type PutEnrollmentGroup200JSONResponse struct{ EnrollmentGroupJSONResponse }
+
+func (response PutEnrollmentGroup200JSONResponse) VisitPutEnrollmentGroupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutEnrollmentGroupdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PutEnrollmentGroupdefaultApplicationProblemPlusJSONResponse) VisitPutEnrollmentGroupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEnrollmentGroupKeysRequestObject struct {
+	IDScope           IDScope           `json:"idScope"`
+	EnrollmentGroupID EnrollmentGroupID `json:"enrollmentGroupId"`
+}
+
+type ListEnrollmentGroupKeysResponseObject interface {
+	VisitListEnrollmentGroupKeysResponse(w http.ResponseWriter) error
+}
+
+type ListEnrollmentGroupKeys200JSONResponse EnrollmentKeys
+
+func (response ListEnrollmentGroupKeys200JSONResponse) VisitListEnrollmentGroupKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEnrollmentGroupKeysdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListEnrollmentGroupKeysdefaultApplicationProblemPlusJSONResponse) VisitListEnrollmentGroupKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEnrollmentsRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	Params  ListEnrollmentsParams
+}
+
+type ListEnrollmentsResponseObject interface {
+	VisitListEnrollmentsResponse(w http.ResponseWriter) error
+}
+
+type ListEnrollments200JSONResponse EnrollmentPage
+
+func (response ListEnrollments200JSONResponse) VisitListEnrollmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEnrollmentsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListEnrollmentsdefaultApplicationProblemPlusJSONResponse) VisitListEnrollmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteEnrollmentRequestObject struct {
+	IDScope        IDScope        `json:"idScope"`
+	RegistrationID RegistrationID `json:"registrationId"`
+	Params         DeleteEnrollmentParams
+}
+
+type DeleteEnrollmentResponseObject interface {
+	VisitDeleteEnrollmentResponse(w http.ResponseWriter) error
+}
+
+type DeleteEnrollment204Response struct {
+}
+
+func (response DeleteEnrollment204Response) VisitDeleteEnrollmentResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteEnrollmentdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteEnrollmentdefaultApplicationProblemPlusJSONResponse) VisitDeleteEnrollmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetEnrollmentRequestObject struct {
+	IDScope        IDScope        `json:"idScope"`
+	RegistrationID RegistrationID `json:"registrationId"`
+}
+
+type GetEnrollmentResponseObject interface {
+	VisitGetEnrollmentResponse(w http.ResponseWriter) error
+}
+
+type GetEnrollment200JSONResponse struct{ EnrollmentJSONResponse }
+
+func (response GetEnrollment200JSONResponse) VisitGetEnrollmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetEnrollmentdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetEnrollmentdefaultApplicationProblemPlusJSONResponse) VisitGetEnrollmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutEnrollmentRequestObject struct {
+	IDScope        IDScope        `json:"idScope"`
+	RegistrationID RegistrationID `json:"registrationId"`
+	Params         PutEnrollmentParams
+	Body           *PutEnrollmentJSONRequestBody
+}
+
+type PutEnrollmentResponseObject interface {
+	VisitPutEnrollmentResponse(w http.ResponseWriter) error
+}
+
+type PutEnrollment200JSONResponse struct{ EnrollmentJSONResponse }
+
+func (response PutEnrollment200JSONResponse) VisitPutEnrollmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutEnrollmentdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PutEnrollmentdefaultApplicationProblemPlusJSONResponse) VisitPutEnrollmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEnrollmentKeysRequestObject struct {
+	IDScope        IDScope        `json:"idScope"`
+	RegistrationID RegistrationID `json:"registrationId"`
+}
+
+type ListEnrollmentKeysResponseObject interface {
+	VisitListEnrollmentKeysResponse(w http.ResponseWriter) error
+}
+
+type ListEnrollmentKeys200JSONResponse EnrollmentKeys
+
+func (response ListEnrollmentKeys200JSONResponse) VisitListEnrollmentKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEnrollmentKeysdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListEnrollmentKeysdefaultApplicationProblemPlusJSONResponse) VisitListEnrollmentKeysResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3177,6 +5481,142 @@ func (response ListPolicyKeysdefaultApplicationProblemPlusJSONResponse) VisitLis
 	return err
 }
 
+type ListRegistrationsRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	Params  ListRegistrationsParams
+}
+
+type ListRegistrationsResponseObject interface {
+	VisitListRegistrationsResponse(w http.ResponseWriter) error
+}
+
+type ListRegistrations200JSONResponse RegistrationPage
+
+func (response ListRegistrations200JSONResponse) VisitListRegistrationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRegistrationsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListRegistrationsdefaultApplicationProblemPlusJSONResponse) VisitListRegistrationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRegistrationRequestObject struct {
+	IDScope        IDScope        `json:"idScope"`
+	RegistrationID RegistrationID `json:"registrationId"`
+	Params         DeleteRegistrationParams
+}
+
+type DeleteRegistrationResponseObject interface {
+	VisitDeleteRegistrationResponse(w http.ResponseWriter) error
+}
+
+type DeleteRegistration204Response struct {
+}
+
+func (response DeleteRegistration204Response) VisitDeleteRegistrationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteRegistrationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteRegistrationdefaultApplicationProblemPlusJSONResponse) VisitDeleteRegistrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRegistrationRequestObject struct {
+	IDScope        IDScope        `json:"idScope"`
+	RegistrationID RegistrationID `json:"registrationId"`
+}
+
+type GetRegistrationResponseObject interface {
+	VisitGetRegistrationResponse(w http.ResponseWriter) error
+}
+
+type GetRegistration200JSONResponse struct{ RegistrationJSONResponse }
+
+func (response GetRegistration200JSONResponse) VisitGetRegistrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRegistrationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetRegistrationdefaultApplicationProblemPlusJSONResponse) VisitGetRegistrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ForgetRegistrationRequestObject struct {
+	IDScope        IDScope        `json:"idScope"`
+	RegistrationID RegistrationID `json:"registrationId"`
+	Params         ForgetRegistrationParams
+}
+
+type ForgetRegistrationResponseObject interface {
+	VisitForgetRegistrationResponse(w http.ResponseWriter) error
+}
+
+type ForgetRegistration204Response struct {
+}
+
+func (response ForgetRegistration204Response) VisitForgetRegistrationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// ListScopes List the ID scopes.
@@ -3206,6 +5646,36 @@ type StrictServerInterface interface {
 	// PutCertificate Add or replace a CA certificate. Other bytes under its name are unverified again.
 	// (PUT /admin/v1/scopes/{idScope}/certificates/{name})
 	PutCertificate(ctx context.Context, request PutCertificateRequestObject) (PutCertificateResponseObject, error)
+	// ListEnrollmentGroups Find enrollment groups, keys masked. Filters are combined by and.
+	// (GET /admin/v1/scopes/{idScope}/enrollmentGroups)
+	ListEnrollmentGroups(ctx context.Context, request ListEnrollmentGroupsRequestObject) (ListEnrollmentGroupsResponseObject, error)
+	// DeleteEnrollmentGroup Delete an enrollment group. The records of its devices stay.
+	// (DELETE /admin/v1/scopes/{idScope}/enrollmentGroups/{enrollmentGroupId})
+	DeleteEnrollmentGroup(ctx context.Context, request DeleteEnrollmentGroupRequestObject) (DeleteEnrollmentGroupResponseObject, error)
+	// GetEnrollmentGroup Show an enrollment group, keys masked.
+	// (GET /admin/v1/scopes/{idScope}/enrollmentGroups/{enrollmentGroupId})
+	GetEnrollmentGroup(ctx context.Context, request GetEnrollmentGroupRequestObject) (GetEnrollmentGroupResponseObject, error)
+	// PutEnrollmentGroup Create or replace an enrollment group. Keys left out are kept, or generated.
+	// (PUT /admin/v1/scopes/{idScope}/enrollmentGroups/{enrollmentGroupId})
+	PutEnrollmentGroup(ctx context.Context, request PutEnrollmentGroupRequestObject) (PutEnrollmentGroupResponseObject, error)
+	// ListEnrollmentGroupKeys Reveal the keys of an enrollment group. Leaves an audit record.
+	// (POST /admin/v1/scopes/{idScope}/enrollmentGroups/{enrollmentGroupId}/listKeys)
+	ListEnrollmentGroupKeys(ctx context.Context, request ListEnrollmentGroupKeysRequestObject) (ListEnrollmentGroupKeysResponseObject, error)
+	// ListEnrollments Find individual enrollments, keys masked. Filters are combined by and.
+	// (GET /admin/v1/scopes/{idScope}/enrollments)
+	ListEnrollments(ctx context.Context, request ListEnrollmentsRequestObject) (ListEnrollmentsResponseObject, error)
+	// DeleteEnrollment Delete an individual enrollment. Its registration record stays.
+	// (DELETE /admin/v1/scopes/{idScope}/enrollments/{registrationId})
+	DeleteEnrollment(ctx context.Context, request DeleteEnrollmentRequestObject) (DeleteEnrollmentResponseObject, error)
+	// GetEnrollment Show an individual enrollment, keys masked.
+	// (GET /admin/v1/scopes/{idScope}/enrollments/{registrationId})
+	GetEnrollment(ctx context.Context, request GetEnrollmentRequestObject) (GetEnrollmentResponseObject, error)
+	// PutEnrollment Create or replace an individual enrollment. Keys left out are kept, or generated.
+	// (PUT /admin/v1/scopes/{idScope}/enrollments/{registrationId})
+	PutEnrollment(ctx context.Context, request PutEnrollmentRequestObject) (PutEnrollmentResponseObject, error)
+	// ListEnrollmentKeys Reveal the keys of an individual enrollment. Leaves an audit record.
+	// (POST /admin/v1/scopes/{idScope}/enrollments/{registrationId}/listKeys)
+	ListEnrollmentKeys(ctx context.Context, request ListEnrollmentKeysRequestObject) (ListEnrollmentKeysResponseObject, error)
 	// ExportEnrollments Export all individual enrollments, by ID, as rows that can be imported.
 	// (GET /admin/v1/scopes/{idScope}/enrollments:export)
 	ExportEnrollments(ctx context.Context, request ExportEnrollmentsRequestObject) (ExportEnrollmentsResponseObject, error)
@@ -3248,6 +5718,18 @@ type StrictServerInterface interface {
 	// ListPolicyKeys Reveal the keys and connection strings of a policy. Leaves an audit record.
 	// (POST /admin/v1/scopes/{idScope}/policies/{keyName}/listKeys)
 	ListPolicyKeys(ctx context.Context, request ListPolicyKeysRequestObject) (ListPolicyKeysResponseObject, error)
+	// ListRegistrations Find registration records. Filters are combined by and.
+	// (GET /admin/v1/scopes/{idScope}/registrations)
+	ListRegistrations(ctx context.Context, request ListRegistrationsRequestObject) (ListRegistrationsResponseObject, error)
+	// DeleteRegistration Delete a registration record. The device stays in its hub, and its next registration is a first one.
+	// (DELETE /admin/v1/scopes/{idScope}/registrations/{registrationId})
+	DeleteRegistration(ctx context.Context, request DeleteRegistrationRequestObject) (DeleteRegistrationResponseObject, error)
+	// GetRegistration Show a registration record with its last attempts and why each went as it did.
+	// (GET /admin/v1/scopes/{idScope}/registrations/{registrationId})
+	GetRegistration(ctx context.Context, request GetRegistrationRequestObject) (GetRegistrationResponseObject, error)
+	// ForgetRegistration Delete a registration record and, when asked to, the device in its hub.
+	// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:forget)
+	ForgetRegistration(ctx context.Context, request ForgetRegistrationRequestObject) (ForgetRegistrationResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error)
@@ -3540,6 +6022,294 @@ func (sh *strictHandler) PutCertificate(w http.ResponseWriter, r *http.Request, 
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(PutCertificateResponseObject); ok {
 		if err := validResponse.VisitPutCertificateResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListEnrollmentGroups operation middleware
+func (sh *strictHandler) ListEnrollmentGroups(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListEnrollmentGroupsParams) {
+	var request ListEnrollmentGroupsRequestObject
+
+	request.IDScope = idScope
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListEnrollmentGroups(ctx, request.(ListEnrollmentGroupsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListEnrollmentGroups")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListEnrollmentGroupsResponseObject); ok {
+		if err := validResponse.VisitListEnrollmentGroupsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DeleteEnrollmentGroup operation middleware
+func (sh *strictHandler) DeleteEnrollmentGroup(w http.ResponseWriter, r *http.Request, idScope IDScope, enrollmentGroupID EnrollmentGroupID, params DeleteEnrollmentGroupParams) {
+	var request DeleteEnrollmentGroupRequestObject
+
+	request.IDScope = idScope
+	request.EnrollmentGroupID = enrollmentGroupID
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteEnrollmentGroup(ctx, request.(DeleteEnrollmentGroupRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteEnrollmentGroup")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DeleteEnrollmentGroupResponseObject); ok {
+		if err := validResponse.VisitDeleteEnrollmentGroupResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetEnrollmentGroup operation middleware
+func (sh *strictHandler) GetEnrollmentGroup(w http.ResponseWriter, r *http.Request, idScope IDScope, enrollmentGroupID EnrollmentGroupID) {
+	var request GetEnrollmentGroupRequestObject
+
+	request.IDScope = idScope
+	request.EnrollmentGroupID = enrollmentGroupID
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetEnrollmentGroup(ctx, request.(GetEnrollmentGroupRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetEnrollmentGroup")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetEnrollmentGroupResponseObject); ok {
+		if err := validResponse.VisitGetEnrollmentGroupResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutEnrollmentGroup operation middleware
+func (sh *strictHandler) PutEnrollmentGroup(w http.ResponseWriter, r *http.Request, idScope IDScope, enrollmentGroupID EnrollmentGroupID, params PutEnrollmentGroupParams) {
+	var request PutEnrollmentGroupRequestObject
+
+	request.IDScope = idScope
+	request.EnrollmentGroupID = enrollmentGroupID
+	request.Params = params
+
+	var body PutEnrollmentGroupJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PutEnrollmentGroup(ctx, request.(PutEnrollmentGroupRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutEnrollmentGroup")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PutEnrollmentGroupResponseObject); ok {
+		if err := validResponse.VisitPutEnrollmentGroupResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListEnrollmentGroupKeys operation middleware
+func (sh *strictHandler) ListEnrollmentGroupKeys(w http.ResponseWriter, r *http.Request, idScope IDScope, enrollmentGroupID EnrollmentGroupID) {
+	var request ListEnrollmentGroupKeysRequestObject
+
+	request.IDScope = idScope
+	request.EnrollmentGroupID = enrollmentGroupID
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListEnrollmentGroupKeys(ctx, request.(ListEnrollmentGroupKeysRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListEnrollmentGroupKeys")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListEnrollmentGroupKeysResponseObject); ok {
+		if err := validResponse.VisitListEnrollmentGroupKeysResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListEnrollments operation middleware
+func (sh *strictHandler) ListEnrollments(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListEnrollmentsParams) {
+	var request ListEnrollmentsRequestObject
+
+	request.IDScope = idScope
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListEnrollments(ctx, request.(ListEnrollmentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListEnrollments")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListEnrollmentsResponseObject); ok {
+		if err := validResponse.VisitListEnrollmentsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DeleteEnrollment operation middleware
+func (sh *strictHandler) DeleteEnrollment(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID, params DeleteEnrollmentParams) {
+	var request DeleteEnrollmentRequestObject
+
+	request.IDScope = idScope
+	request.RegistrationID = registrationID
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteEnrollment(ctx, request.(DeleteEnrollmentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteEnrollment")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DeleteEnrollmentResponseObject); ok {
+		if err := validResponse.VisitDeleteEnrollmentResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetEnrollment operation middleware
+func (sh *strictHandler) GetEnrollment(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID) {
+	var request GetEnrollmentRequestObject
+
+	request.IDScope = idScope
+	request.RegistrationID = registrationID
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetEnrollment(ctx, request.(GetEnrollmentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetEnrollment")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetEnrollmentResponseObject); ok {
+		if err := validResponse.VisitGetEnrollmentResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutEnrollment operation middleware
+func (sh *strictHandler) PutEnrollment(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID, params PutEnrollmentParams) {
+	var request PutEnrollmentRequestObject
+
+	request.IDScope = idScope
+	request.RegistrationID = registrationID
+	request.Params = params
+
+	var body PutEnrollmentJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PutEnrollment(ctx, request.(PutEnrollmentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutEnrollment")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PutEnrollmentResponseObject); ok {
+		if err := validResponse.VisitPutEnrollmentResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListEnrollmentKeys operation middleware
+func (sh *strictHandler) ListEnrollmentKeys(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID) {
+	var request ListEnrollmentKeysRequestObject
+
+	request.IDScope = idScope
+	request.RegistrationID = registrationID
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListEnrollmentKeys(ctx, request.(ListEnrollmentKeysRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListEnrollmentKeys")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListEnrollmentKeysResponseObject); ok {
+		if err := validResponse.VisitListEnrollmentKeysResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -3945,6 +6715,116 @@ func (sh *strictHandler) ListPolicyKeys(w http.ResponseWriter, r *http.Request, 
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ListPolicyKeysResponseObject); ok {
 		if err := validResponse.VisitListPolicyKeysResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListRegistrations operation middleware
+func (sh *strictHandler) ListRegistrations(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListRegistrationsParams) {
+	var request ListRegistrationsRequestObject
+
+	request.IDScope = idScope
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListRegistrations(ctx, request.(ListRegistrationsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListRegistrations")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListRegistrationsResponseObject); ok {
+		if err := validResponse.VisitListRegistrationsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DeleteRegistration operation middleware
+func (sh *strictHandler) DeleteRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID, params DeleteRegistrationParams) {
+	var request DeleteRegistrationRequestObject
+
+	request.IDScope = idScope
+	request.RegistrationID = registrationID
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteRegistration(ctx, request.(DeleteRegistrationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteRegistration")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DeleteRegistrationResponseObject); ok {
+		if err := validResponse.VisitDeleteRegistrationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetRegistration operation middleware
+func (sh *strictHandler) GetRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID) {
+	var request GetRegistrationRequestObject
+
+	request.IDScope = idScope
+	request.RegistrationID = registrationID
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetRegistration(ctx, request.(GetRegistrationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetRegistration")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetRegistrationResponseObject); ok {
+		if err := validResponse.VisitGetRegistrationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ForgetRegistration operation middleware
+func (sh *strictHandler) ForgetRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID, params ForgetRegistrationParams) {
+	var request ForgetRegistrationRequestObject
+
+	request.IDScope = idScope
+	request.RegistrationID = registrationID
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ForgetRegistration(ctx, request.(ForgetRegistrationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ForgetRegistration")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ForgetRegistrationResponseObject); ok {
+		if err := validResponse.VisitForgetRegistrationResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

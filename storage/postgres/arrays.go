@@ -87,7 +87,31 @@ func finishArrays(batch []*write) []any {
 		column(batch, func(w *write) string { return w.row.Assignment }),
 		column(batch, func(w *write) string { return w.row.Operation }),
 		column(batch, func(w *write) string { return w.row.Decision }),
+		column(batch, func(w *write) string { return w.record }),
 	}
+}
+
+// queueAttempts adds the attempts of registrations that ended as they began, if there
+// are any.
+func queueAttempts(pipeline *pgx.Batch, batch []*write) {
+	var ended []*write
+	for _, w := range batch {
+		if w.kind != finish && w.record != "" {
+			ended = append(ended, w)
+		}
+	}
+	if len(ended) == 0 {
+		return
+	}
+	pipeline.Queue(
+		insertAttempts,
+		column(ended, func(w *write) string { return w.scopeKey }),
+		column(ended, func(w *write) string { return w.regKey }),
+		column(ended, func(w *write) string { return w.row.ETag }),
+		column(ended, func(w *write) int64 { return w.row.Attempt }),
+		column(ended, func(w *write) string { return w.row.OperationID }),
+		column(ended, func(w *write) string { return w.record }),
+	)
 }
 
 // entry is a removal and the call that brings it.

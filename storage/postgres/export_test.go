@@ -31,7 +31,7 @@ func ConnConfig(url string) (*pgx.ConnConfig, error) {
 func Statements() map[string]string {
 	return map[string]string{
 		"begin": beginRows, "begin_new": beginNew, "finish": finishRows, "claim": claimRows, "defer": deferRows, "extend": extendRows,
-		"removals": insertRemovals, "admit": admitRows, "several": severalRows,
+		"removals": insertRemovals, "attempts": insertAttempts, "admit": admitRows, "several": severalRows,
 	}
 }
 
@@ -53,3 +53,9 @@ func (s *Store) ReadOnlySessions(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Narrow bounds what searches look at.
+func (s *Store) Narrow(b query.Bounds) { s.enrollments.Bounds, s.registrations.Bounds = b, b }
+
+// Dialect is that of the store.
+func Dialect() query.Dialect { return dialect() }

@@ -14,6 +14,7 @@ import (
 	"github.com/zerotouch-dps/dps/storage"
 	"github.com/zerotouch-dps/dps/storage/migrations"
 	"github.com/zerotouch-dps/dps/storage/postgres"
+	"github.com/zerotouch-dps/dps/storage/query"
 	"github.com/zerotouch-dps/dps/storage/storagetest"
 )
 
@@ -49,6 +50,15 @@ func open(t *testing.T, url string, ring *keyring.Ring) *postgres.Store {
 func TestStore(t *testing.T) {
 	t.Parallel()
 	storagetest.Run(t, func(t *testing.T) storage.Store { return open(t, cluster.Database(t), storagetest.Ring(t)) })
+}
+
+func TestNarrowSearch(t *testing.T) {
+	t.Parallel()
+	storagetest.RunSearch(t, func(t *testing.T) storage.Store {
+		s := open(t, cluster.Database(t), storagetest.Ring(t))
+		s.Narrow(query.Bounds{Scan: 7, Tags: 3, Count: 11})
+		return s
+	})
 }
 
 func TestReplicas(t *testing.T) {

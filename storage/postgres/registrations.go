@@ -62,6 +62,9 @@ func (s *registrations) Begin(ctx context.Context, start registration.Start, now
 		w.kind = beginFirst
 	}
 	w.previous, w.previousAttempt, w.now, w.removals = string(start.Previous), start.PreviousAttempt, query.Micros(now), start.Removals
+	if start.Registration.Operation.Status != registration.Assigning {
+		w.record = query.AttemptRecord(&start.Registration)
+	}
 	if err := s.do(ctx, "begin operation", w); err != nil {
 		return registration.Begun{}, err
 	}
@@ -108,7 +111,7 @@ func (s *registrations) Finish(ctx context.Context, r registration.Registration,
 		return "", false, err
 	}
 	w := newWrite(finish, &row)
-	w.removals = removals
+	w.removals, w.record = removals, query.AttemptRecord(&r)
 	if err := s.do(ctx, "finish operation", w); err != nil || !w.won {
 		return "", false, err
 	}

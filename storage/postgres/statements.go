@@ -70,8 +70,8 @@ const (
 		returning 1
 	), kept as materialized (
 		select 1 from seen k join hub_claim c on c.ctid = k.claim where not k.other for key share of c
-	), cancelled as (
-		delete from removal p using (select unnest(lapsed) as tid, now from seen where lapsed is not null and other is not true) k
+	), parked as (
+		update removal p set ` + query.ParkRemoval + ` from (select unnest(lapsed) as tid, now from seen where lapsed is not null and other is not true) k
 		where p.ctid = k.tid and p.lease_until <= k.now
 		returning 1
 	)`
@@ -79,7 +79,7 @@ const (
 	select n, other is true, held, coalesce(old_scope, scope), coalesce(old_id, id), coalesce(old_created, created) from seen
 	where case when (select count(*) from inserted) + (select count(*) from claimed)`
 	beginTail = beginResult + ` + (select count(*) from updated)
-			+ (select count(*) from kept) + (select count(*) from cancelled)` + beginExpected
+			+ (select count(*) from kept) + (select count(*) from parked)` + beginExpected
 	beginNewTail  = beginResult + beginExpected
 	beginExpected = `
 		<> (select coalesce(sum(1 + (want_hub <> '')::int + coalesce(cardinality(lapsed), 0)), 0) from seen where other is not true)
@@ -88,9 +88,12 @@ const (
 	finishRows = `with seen as materialized (
 		select k.*, r.tid
 		from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::text[],
-			$10::text[], $11::text[], $12::text[]) with ordinality
+			$10::text[], $11::text[], $12::text[], $13::text[]) with ordinality
 		as k(scope_key, reg_key, operation_id, attempt, etag, updated, status, assigned_hub, device_id,
-			assignment, operation, decision, n) ` + lookUp + `
+			assignment, operation, decision, record, n) ` + lookUp + `
+	), recorded as (
+		insert into registration_history (scope_key, reg_key, slot, attempt, operation_id, record)
+		select scope_key, reg_key, attempt % 5, attempt, operation_id, record from seen ` + query.OverwriteAttempt + `
 	), updated as (
 		update registration r set etag = k.etag, updated = k.updated, status = k.status,
 			assigned_hub = k.assigned_hub, device_id = k.device_id, assignment = k.assignment, operation = k.operation,
@@ -98,8 +101,8 @@ const (
 		from seen k ` + unchanged + ` returning 1
 	)` + seenUpdated
 
-	// claimRows loses while a claimed removal of the identity stands, and cancels one
-	// whose worker is gone.
+	// claimRows loses while a claimed removal of the identity stands, and parks one whose
+	// worker is gone.
 	claimRows = `with seen as materialized (
 		select k.*, r.tid, m.lapsed
 		from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[]) with ordinality
@@ -112,13 +115,13 @@ const (
 	), updated as (
 		update registration r set etag = k.etag, attempt = r.attempt + 1, lease_until = k.until
 		from seen k ` + unchanged + ` returning k.n, r.*
-	), cancelled as (
-		delete from removal p using (select unnest(lapsed) as tid, now from seen where lapsed is not null) k
+	), parked as (
+		update removal p set ` + query.ParkRemoval + ` from (select unnest(lapsed) as tid, now from seen where lapsed is not null) k
 		where p.ctid = k.tid and p.lease_until <= k.now
 		returning 1
 	)
 	select k.n, ` + query.RegistrationColumns + ` from (select 1) always left join updated k on true
-	where case when (select count(*) from updated) + (select count(*) from cancelled)
+	where case when (select count(*) from updated) + (select count(*) from parked)
 		<> (select coalesce(sum(1 + coalesce(cardinality(lapsed), 0)), 0) from seen)
 		then dps_lost_race() else true end`
 
@@ -144,6 +147,15 @@ const (
 			hub, device_id, generation, digest, looks, due)
 		left join registration r on r.scope_key = k.row_scope and r.reg_key = k.row_id
 		where coalesce(r.etag, '') = k.row_etag`
+
+	// insertAttempts runs after registrations that ended at once were written, as
+	// insertRemovals does.
+	insertAttempts = `insert into registration_history (scope_key, reg_key, slot, attempt, operation_id, record)
+		select k.scope_key, k.reg_key, k.attempt % 5, k.attempt, k.operation_id, k.record
+		from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[])
+		as k(scope_key, reg_key, etag, attempt, operation_id, record)
+		left join registration r on r.scope_key = k.scope_key and r.reg_key = k.reg_key
+		where coalesce(r.etag, '') = k.etag ` + query.OverwriteAttempt
 
 	severalRows = `select ` + query.RegistrationColumns + ` from unnest($2::text[]) as k(key)
 		cross join lateral (select * from registration r where r.scope_key = $1 and r.reg_key = k.key offset 0) r`

@@ -148,12 +148,15 @@ func migrate(ctx context.Context, from *pgx.ConnConfig, apply bool) error {
 func dialect() query.Dialect {
 	return query.Dialect{
 		ForUpdate: " for update", ForKeyShare: " for key share", SkipLocked: " skip locked",
+		HasGroup:   `strpos(operation, '"group":"') > 0`,
+		GroupKey:   `lower(split_part(split_part(operation, '"group":"', 2), '"', 1) collate "C")`,
+		LookUp:     "cross join lateral (select * from %[1]s e where e.scope_key = h.scope_key and e.%[2]s = h.entry_key offset 0) t",
+		Position:   "strpos",
+		AuditScope: `lower(scope collate "C")`,
 		Several: func(scopeKey string, keys []string) (string, []any) {
 			return severalIndividuals, []any{scopeKey, keys}
 		},
 		Copy: copyRows,
-		OfGroup: `strpos(operation, '"group":"') > 0
-		and lower(split_part(split_part(operation, '"group":"', 2), '"', 1) collate "C") = $2`,
 	}
 }
 
@@ -170,7 +173,7 @@ func newStore(d *database, codec query.Codec) (*Store, error) {
 		bulk:          &query.Bulk{Enrollments: enrollments},
 		registrations: newRegistrations(d, codec, dialect, groups),
 		scopes:        &query.Scopes{DB: d, Codec: codec, Dialect: dialect},
-		deployment:    &query.Deployment{DB: d, Codec: codec},
+		deployment:    &query.Deployment{DB: d, Codec: codec, Dialect: dialect},
 	}, nil
 }
 

@@ -34,6 +34,7 @@ type write struct {
 	now              int64
 	time             int64 // lease or deadline
 	removals         []registration.Removal
+	record           string // of the attempt, when it has ended
 
 	won, taken, held bool
 	first            spelling // of the row that a begin wrote
@@ -105,6 +106,7 @@ func (s *registrations) sendOnce(ctx context.Context, batch []*write) error {
 		}
 	}
 	queueRemovals(&pipeline, batch)
+	queueAttempts(&pipeline, batch)
 	// The statements between here and the end of the pipeline are one transaction,
 	// which the server commits (PostgreSQL protocol, "Pipelining").
 	return s.db.pool.AcquireFunc(ctx, func(c *pgxpool.Conn) error {

@@ -41,15 +41,22 @@ type Dialect struct {
 	ForUpdate   string // appended to a select of rows that are to be written
 	ForKeyShare string // appended to a select of a row that must not be deleted meanwhile
 	SkipLocked  string // appended to ForUpdate
+	// HasGroup is the condition on a row of registration that its operation came through
+	// a group, and GroupKey that group, folded; as the index registration_by_group has them.
+	HasGroup, GroupKey string
+	// LookUp joins to rows h of enrollment_hub, one by one, the row t of the table %[1]s
+	// whose key column is %[2]s.
+	LookUp   string
+	Position string // function of a text and a part of it: where that begins, 0 if nowhere
+	// AuditScope is the folded scope of an audit record; as the index audit_by_scope_key
+	// has it.
+	AuditScope string
 	// Several selects, with its arguments, those of the individual enrollments of a
 	// scope (folded) that have these keys.
 	Several func(scopeKey string, keys []string) (text string, args []any)
 	// Copy inserts many rows the fastest way there is, and fails when one exists. Nil:
 	// there is no faster way than an insert each.
 	Copy func(ctx context.Context, tx Tx, table string, columns []string, rows [][]any) error
-	// OfGroup is the condition on a row of registration that its operation's group,
-	// folded, is $2; as the index registration_by_group has it.
-	OfGroup string
 }
 
 // ErrRace asks [DB.Write] to run the transaction again, on a new view of the rows.

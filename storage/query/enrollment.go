@@ -25,6 +25,7 @@ type Enrollments struct {
 	DB      DB
 	Codec   Codec
 	Dialect Dialect
+	Bounds  Bounds
 }
 
 var _ enrollment.Store = (*Enrollments)(nil)

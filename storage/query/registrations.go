@@ -16,13 +16,13 @@ const (
 	selectSeveral      = `select ` + RegistrationColumns + ` from registration where scope_key = $1 and reg_key in (`
 	selectExpired      = `select ` + RegistrationColumns + ` from registration
 		where lease_until > 0 and lease_until <= $1 order by lease_until limit $2`
-	// The dialect's OfGroup stands between the two.
+	// The dialect's words for the group stand between the two.
 	selectOfGroup = `select ` + RegistrationColumns + ` from registration where scope_key = $1 and `
 	pageOfGroup   = ` and reg_key > $3 order by reg_key limit $4`
 
-	selectRegistrationState = `select etag, status from registration where scope_key = $1 and reg_key = $2`
-	deleteRegistration      = `delete from registration where scope_key = $1 and reg_key = $2`
-	deleteClaims            = `delete from hub_claim where scope_key = $1 and reg_key = $2 and not exists (
+	deleteRegistration = `delete from registration where scope_key = $1 and reg_key = $2`
+	deleteParked       = `delete from removal where scope_key = $1 and reg_key = $2 and hub_key = $3 and device_id = $4 and due = ` + parked
+	deleteClaims       = `delete from hub_claim where scope_key = $1 and reg_key = $2 and not exists (
 		select 1 from removal m where m.scope_key = hub_claim.scope_key and m.reg_key = hub_claim.reg_key
 		and m.hub_key = hub_claim.hub_key and m.device_id = hub_claim.device_id)`
 )
@@ -33,6 +33,7 @@ type Registrations struct {
 	DB      DB
 	Codec   Codec
 	Dialect Dialect
+	Bounds  Bounds
 }
 
 // Registration implements [registration.Store].
@@ -104,7 +105,9 @@ func Keys(ids []dps.RegistrationID) []string {
 }
 
 // SelectOfGroup is the statement of [Registrations.ByGroup].
-func (d Dialect) SelectOfGroup() string { return selectOfGroup + d.OfGroup + pageOfGroup }
+func (d Dialect) SelectOfGroup() string {
+	return selectOfGroup + d.HasGroup + " and " + d.GroupKey + " = $2" + pageOfGroup
+}
 
 // ByGroup implements [registration.Store].
 func (s *Registrations) ByGroup(ctx context.Context, scope dps.IDScope, group string, p enrollment.Page) ([]registration.Registration, error) {
@@ -113,29 +116,67 @@ func (s *Registrations) ByGroup(ctx context.Context, scope dps.IDScope, group st
 
 // Delete implements [registration.Store].
 func (s *Registrations) Delete(ctx context.Context, scope dps.IDScope, id dps.RegistrationID, p enrollment.Precondition) error {
-	keys := []any{scope.Fold(), id.Fold()}
 	return during("delete registration", s.DB.Write(ctx, func(tx Tx) error {
-		var etag, status string
-		found, err := one(ctx, tx, selectRegistrationState+s.Dialect.ForUpdate, keys, func(scan ScanFunc) error { return scan(&etag, &status) })
+		r, err := s.toDelete(ctx, tx, scope, id, p)
 		if err != nil {
 			return err
 		}
-		if !found {
-			return registrationNotFound(id)
-		}
-		if err := expect(enrollment.Precondition{IfMatch: p.IfMatch}, true, dps.ETag(etag), nil); err != nil {
+		return deleteRecord(ctx, tx, &r)
+	}))
+}
+
+// Forget implements [registration.Store].
+func (s *Registrations) Forget(ctx context.Context, scope dps.IDScope, id dps.RegistrationID, p enrollment.Precondition, due time.Time) error {
+	return during("forget registration", s.DB.Write(ctx, func(tx Tx) error {
+		r, err := s.toDelete(ctx, tx, scope, id, p)
+		if err != nil {
 			return err
 		}
-		if status == string(registration.Assigning) {
-			return dps.Errorf(dps.ConcurrentChange, "registration %q is being assigned", id)
-		}
-		for _, text := range []string{deleteRegistration, deleteClaims} {
-			if _, err := tx.Exec(ctx, text, keys...); err != nil {
+		if a := r.Assignment; a.Hub != "" {
+			m := registration.Removal{
+				Scope: r.Scope, Registration: r.ID, Hub: a.Hub, DeviceID: a.DeviceID,
+				GenerationID: a.GenerationID, CredentialDigest: a.CredentialDigest, Due: due,
+			}
+			if _, err := tx.Exec(ctx, InsertRemoval, RemovalValues(&m)...); err != nil {
 				return err
 			}
 		}
-		return nil
+		return deleteRecord(ctx, tx, &r)
 	}))
+}
+
+// toDelete locks a record that may be deleted.
+func (s *Registrations) toDelete(ctx context.Context, tx Tx, scope dps.IDScope, id dps.RegistrationID, p enrollment.Precondition) (registration.Registration, error) {
+	var row RegistrationRow
+	found, err := one(ctx, tx, SelectRegistration+s.Dialect.ForUpdate, []any{scope.Fold(), id.Fold()}, func(scan ScanFunc) error { return scan(row.Dest()...) })
+	if err != nil {
+		return registration.Registration{}, err
+	}
+	if !found {
+		return registration.Registration{}, registrationNotFound(id)
+	}
+	if err := expect(enrollment.Precondition{IfMatch: p.IfMatch}, true, dps.ETag(row.ETag), nil); err != nil {
+		return registration.Registration{}, err
+	}
+	if row.Status == string(registration.Assigning) {
+		return registration.Registration{}, dps.Errorf(dps.ConcurrentChange, "registration %q is being assigned", id)
+	}
+	return s.Codec.Registration(&row)
+}
+
+// deleteRecord deletes all that stands of a registration but the removals that are due.
+// A parked one of the identity that the record points to has become obsolete with it.
+func deleteRecord(ctx context.Context, tx Tx, r *registration.Registration) error {
+	keys := []any{r.Scope.Fold(), r.ID.Fold()}
+	if _, err := tx.Exec(ctx, deleteParked, append(keys, dps.FoldASCII(r.Assignment.Hub), r.Assignment.DeviceID)...); err != nil {
+		return err
+	}
+	for _, text := range []string{deleteRegistration, deleteClaims, deleteHistory} {
+		if _, err := tx.Exec(ctx, text, keys...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Normalize makes a registration what the store gives back: times in UTC and whole

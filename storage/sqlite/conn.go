@@ -15,8 +15,8 @@ import (
 	"github.com/zerotouch-dps/dps/storage/query"
 )
 
-// maxStatements bounds the prepared statements of one connection; the texts of this
-// program are fewer, so that it is never reached but by a mistake.
+// maxStatements bounds the prepared statements of one connection. The texts of this
+// program are some 300; past the bound any one makes room.
 const maxStatements = 512
 
 // conn is one connection with its prepared statements. One goroutine uses it at a time.
@@ -51,7 +51,7 @@ func (c *conn) prepared(ctx context.Context, text string) (*sql.Stmt, error) {
 		return s, nil
 	}
 	if len(c.statements) >= maxStatements {
-		return nil, fmt.Errorf("prepare statement: %d stand already", maxStatements)
+		c.forgetOne()
 	}
 	s, err := c.raw.PrepareContext(context.WithoutCancel(ctx), text)
 	if err != nil {
@@ -59,6 +59,16 @@ func (c *conn) prepared(ctx context.Context, text string) (*sql.Stmt, error) {
 	}
 	c.statements[text] = s
 	return s, nil
+}
+
+// forgetOne makes room for a statement. One whose rows are being read is closed when
+// they are.
+func (c *conn) forgetOne() {
+	for text, s := range c.statements {
+		_ = s.Close() // it holds nothing that could be lost
+		delete(c.statements, text)
+		return
+	}
 }
 
 // Exec implements [query.Tx].

@@ -1,6 +1,13 @@
 package sqlite
 
-import "context"
+import (
+	"context"
+
+	"github.com/zerotouch-dps/dps/storage/query"
+)
+
+// Narrow bounds what searches look at.
+func (s *Store) Narrow(b query.Bounds) { s.enrollments.Bounds, s.registrations.Bounds = b, b }
 
 // OpenWith opens a store whose batches have another bound: 1 is a commit per call.
 func OpenWith(ctx context.Context, cfg Config, maxBatch int) (*Store, error) {

@@ -35,7 +35,14 @@ type write struct {
 }
 
 func dialect() query.Dialect {
-	return query.Dialect{OfGroup: `json_extract(operation, '$.group') is not null and lower(json_extract(operation, '$.group')) = $2`}
+	return query.Dialect{
+		HasGroup:   `json_extract(operation, '$.group') is not null`,
+		GroupKey:   `lower(json_extract(operation, '$.group'))`,
+		LookUp:     "cross join %[1]s t on t.scope_key = h.scope_key and t.%[2]s = h.entry_key", // SQLite keeps its order
+		Position:   "instr",
+		AuditScope: `lower(scope)`,
+		Several:    query.SeveralInList,
+	}
 }
 
 func newRegistrations(d *database, codec query.Codec, groups *query.GroupCache) *registrations {
@@ -118,11 +125,14 @@ func (s *registrations) Finish(ctx context.Context, r registration.Registration,
 	if err != nil {
 		return "", false, err
 	}
-	won := false
+	record, won := query.AttemptRecord(&r), false
 	err = s.do(ctx, "finish operation", &write{keys: rowKeys(&r), run: func(ctx context.Context, tx query.Tx) error {
 		n, err := tx.Exec(ctx, finishRow, row.ETag, row.Updated, row.Status, row.AssignedHub, row.DeviceID, row.Assignment,
 			row.Operation, row.Decision, row.ScopeKey(), row.RegKey(), row.OperationID, row.Attempt)
 		if won = err == nil && n > 0; !won {
+			return err
+		}
+		if _, err := tx.Exec(ctx, query.UpsertAttempt, query.AttemptValues(&row, record)...); err != nil {
 			return err
 		}
 		return insertRemovals(ctx, tx, removals)

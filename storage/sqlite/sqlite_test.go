@@ -10,6 +10,7 @@ import (
 	"github.com/zerotouch-dps/dps/internal/keyring"
 	"github.com/zerotouch-dps/dps/storage"
 	"github.com/zerotouch-dps/dps/storage/migrations"
+	"github.com/zerotouch-dps/dps/storage/query"
 	"github.com/zerotouch-dps/dps/storage/sqlite"
 	"github.com/zerotouch-dps/dps/storage/storagetest"
 )
@@ -37,6 +38,15 @@ func TestStoreInFile(t *testing.T) {
 	t.Parallel()
 	storagetest.Run(t, func(t *testing.T) storage.Store {
 		return open(t, filepath.Join(t.TempDir(), "with blank?#%.db"), storagetest.Ring(t))
+	})
+}
+
+func TestNarrowSearch(t *testing.T) {
+	t.Parallel()
+	storagetest.RunSearch(t, func(t *testing.T) storage.Store {
+		s := open(t, "", storagetest.Ring(t)).(*sqlite.Store)
+		s.Narrow(query.Bounds{Scan: 7, Tags: 3, Count: 11})
+		return s
 	})
 }
 

@@ -104,14 +104,14 @@ func newStore(d *database, codec query.Codec) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	enrollments := &query.Enrollments{DB: d, Codec: codec, Dialect: query.Dialect{Several: query.SeveralInList}}
+	enrollments := &query.Enrollments{DB: d, Codec: codec, Dialect: dialect()}
 	return &Store{
 		db:            d,
 		enrollments:   enrollments,
 		bulk:          &query.Bulk{Enrollments: enrollments},
 		registrations: newRegistrations(d, codec, groups),
 		scopes:        &query.Scopes{DB: d, Codec: codec},
-		deployment:    &query.Deployment{DB: d, Codec: codec},
+		deployment:    &query.Deployment{DB: d, Codec: codec, Dialect: dialect()},
 	}, nil
 }
 

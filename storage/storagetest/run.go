@@ -2,10 +2,12 @@ package storagetest
 
 import (
 	"context"
+	"net/netip"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/attestation"
@@ -33,6 +35,9 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 		{"operation", operationCases()},
 		{"delete", deleteCases()},
 		{"record list", recordListCases()},
+		{"search", searchCases()},
+		{"history", historyCases()},
+		{"refusals", refusalCases()},
 		{"removal", removalCases()},
 		{"batch", batchCases()},
 		{"race", raceCases()},
@@ -120,7 +125,7 @@ func (w *world) code(err error, want dps.Code) {
 // same reports a difference.
 func (w *world) same(want, got any) {
 	w.Helper()
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
 		w.Errorf("mismatch (-want +got):\n%s", diff)
 	}
 }

@@ -1,0 +1,190 @@
+package adminapi_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+	"testing"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/hub"
+	"github.com/zerotouch-dps/dps/management/managementtest"
+	"github.com/zerotouch-dps/dps/registration"
+)
+
+// register records a device as assigned to hub1, or as failed without one.
+func register(t *testing.T, w *managementtest.World, id dps.RegistrationID, status registration.Status) {
+	t.Helper()
+	r := registration.Registration{Scope: managementtest.Scope, ID: id, Created: w.Now(), Updated: w.Now()}
+	r.Operation = registration.Operation{
+		ID: "op-1", Status: registration.Assigning, LeaseUntil: w.Now(), Started: w.Now(), Entry: enrollment.Ref{Individual: id},
+		Hub: managementtest.Hub1, Want: hub.Want{DeviceID: string(id)}, Decision: json.RawMessage(`{"reason":"only hub"}`),
+	}
+	begun, err := w.Store.Registrations().Begin(t.Context(), registration.Start{Registration: r}, w.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r = begun.Registration
+	r.Operation.Status, r.Operation.Hub = status, ""
+	if status == registration.Assigned {
+		r.Assignment = registration.Assignment{Hub: managementtest.Hub1, DeviceID: string(id), GenerationID: "1"}
+	} else {
+		r.Operation.ErrorCode, r.Operation.ErrorMessage = 400209, "no hub"
+	}
+	if _, _, err := w.Store.Registrations().Finish(t.Context(), r, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ids returns the IDs of a page.
+func ids(page map[string]any, member string) []string {
+	out := []string{}
+	for _, one := range page["value"].([]any) {
+		out = append(out, one.(map[string]any)[member].(string))
+	}
+	return out
+}
+
+func get(path string) call { return call{method: http.MethodGet, path: path} }
+
+func TestEnrollmentLife(t *testing.T) {
+	t.Parallel()
+	w := managementtest.Start(t)
+	path := world + "/enrollments/Dev:1"
+	key := `{"attestation":{"type":"symmetricKey"},"deviceId":"d1"}`
+	made := must(t, w, 200, call{"PUT", path, key, map[string]string{"If-None-Match": "*"}})
+	if made["registrationId"] != "Dev:1" || made["attestation"].(map[string]any)["symmetricKey"] != nil {
+		t.Errorf("created: %v", made)
+	}
+	must(t, w, 409, call{"PUT", path, key, map[string]string{"If-None-Match": "*"}})
+	changed := must(t, w, 200, call{"PUT", path, `{"attestation":{"type":"symmetricKey"},"provisioningStatus":"disabled"}`, nil})
+	if changed["provisioningStatus"] != "disabled" || changed["etag"] == made["etag"] {
+		t.Errorf("replaced: %v", changed)
+	}
+	must(t, w, 412, call{"PUT", path, key, map[string]string{"If-Match": made["etag"].(string)}})
+	keys := must(t, w, 200, call{method: "POST", path: path + "/listKeys"})
+	if keys["symmetricKey"].(map[string]any)["primaryKey"] == "" || w.LastAudit().Action != "enrollment.reveal" {
+		t.Errorf("keys: %v, audited %q", keys, w.LastAudit().Action)
+	}
+	must(t, w, 412, call{"DELETE", path, "", map[string]string{"If-Match": `"x"`}})
+	must(t, w, 204, call{method: "DELETE", path: path})
+	must(t, w, 404, get(path))
+}
+
+func TestGroupLife(t *testing.T) {
+	t.Parallel()
+	w := managementtest.Start(t)
+	path := world + "/enrollmentGroups/line-1"
+	must(t, w, 200, call{"PUT", path, `{"attestation":{"type":"symmetricKey"},"registrationIdPrefix":"l1-"}`, nil})
+	if g := must(t, w, 200, get(path)); g["registrationIdPrefix"] != "l1-" {
+		t.Errorf("group: %v", g)
+	}
+	page := must(t, w, 200, get(world+"/enrollmentGroups?attestation=SYMMETRICKEY&count=true"))
+	if got := ids(page, "enrollmentGroupId"); !slices.Equal(got, []string{"line-1"}) || page["count"].(map[string]any)["value"] != 1.0 {
+		t.Errorf("found %v, %v", got, page["count"])
+	}
+	if keys := must(t, w, 200, call{method: "POST", path: path + "/listKeys"}); keys["symmetricKey"] == nil {
+		t.Errorf("keys: %v", keys)
+	}
+	must(t, w, 204, call{method: "DELETE", path: path})
+	must(t, w, 404, call{method: "POST", path: path + "/listKeys"})
+}
+
+func TestEnrollmentSearch(t *testing.T) {
+	t.Parallel()
+	w := managementtest.Start(t)
+	for _, id := range []string{"b-1", "a-1", "a-2", "c-1", "a-3"} {
+		must(t, w, 200, call{"PUT", world + "/enrollments/" + id, `{"attestation":{"type":"symmetricKey"},"initialTwin":{"tags":{"site":{"line":"` + id[:1] + `"}}}}`, nil})
+		w.Pass(1e9)
+	}
+	list := world + "/enrollments?"
+	for query, want := range map[string][]string{
+		"":                      {"a-1", "a-2", "a-3", "b-1", "c-1"},
+		"idPrefix=A":            {"a-1", "a-2", "a-3"},
+		"idPrefix=a&order=desc": {"a-3", "a-2", "a-1"},
+		"sort=created":          {"b-1", "a-1", "a-2", "c-1", "a-3"},
+		"sort=created&createdFrom=2026-01-01T00:00:02Z": {"a-2", "c-1", "a-3"},
+		"createdUntil=2026-01-01T00:00:01Z":             {"b-1"},
+		"provisioningStatus=disabled":                   {},
+		"attestation=tpm":                               {},
+		"tag=" + url.QueryEscape("site.line=c"):         {"c-1"},
+		"id=B-1":                                        {"b-1"},
+		"hub=" + managementtest.Hub1:                    {},
+	} {
+		if got := ids(must(t, w, 200, get(list+query)), "registrationId"); !slices.Equal(got, want) {
+			t.Errorf("%q: %v, want %v", query, got, want)
+		}
+	}
+	var all []string
+	next := ""
+	for {
+		page := must(t, w, 200, get(list+"sort=updated&order=desc&limit=2&continuation="+next))
+		all = append(all, ids(page, "registrationId")...)
+		if page["continuation"] == nil {
+			break
+		}
+		next = page["continuation"].(string)
+	}
+	if want := []string{"a-3", "c-1", "a-2", "a-1", "b-1"}; !slices.Equal(all, want) {
+		t.Errorf("pages: %v, want %v", all, want)
+	}
+	must(t, w, 400, get(list+"sort=updated&continuation="+next)) // of another order
+	must(t, w, 404, get(scopes+"/0neNONE/enrollments"))
+}
+
+func TestSearchRefusals(t *testing.T) {
+	t.Parallel()
+	w := managementtest.Start(t)
+	for query, field := range map[string]string{
+		"/enrollments?sort=name": "sort", "/enrollments?order=up": "order", "/enrollments?attestation=pin": "attestation",
+		"/enrollments?provisioningStatus=on": "provisioningStatus", "/enrollments?tag=x": "tag", "/enrollments?createdFrom=yesterday": "createdFrom",
+		"/enrollments?count=true&tag=a%3Db": "count", "/registrations?status=lost": "status", "/registrations?errorCode=x": "errorCode",
+		"/registrations?continuation=x": "x-ms-continuation", "/enrollmentGroups?updatedUntil=1": "updatedUntil",
+	} {
+		problem := must(t, w, 400, get(world+query))
+		if info, _ := problem["info"].(map[string]any); info["field"] != field {
+			t.Errorf("%s: %v, want field %s", query, problem, field)
+		}
+	}
+}
+
+func TestRegistrationRecords(t *testing.T) {
+	t.Parallel()
+	w := managementtest.Start(t)
+	register(t, w, "dev:1", registration.Assigned)
+	register(t, w, "dev-2", registration.Failed)
+	for query, want := range map[string][]string{
+		"": {"dev-2", "dev:1"}, "?status=failed": {"dev-2"}, "?errorCode=400209": {"dev-2"}, "?hub=HUB1.example": {"dev:1"},
+		"?status=Assigned&sort=updated": {"dev:1"}, "?group=none": {},
+	} {
+		if got := ids(must(t, w, 200, get(world+"/registrations"+query)), "registrationId"); !slices.Equal(got, want) {
+			t.Errorf("%q: %v, want %v", query, got, want)
+		}
+	}
+	record := must(t, w, 200, get(world+"/registrations/dev:1"))
+	history := record["history"].([]any)
+	if len(history) != 1 || history[0].(map[string]any)["decision"].(map[string]any)["reason"] != "only hub" {
+		t.Errorf("history: %v", history)
+	}
+	must(t, w, 204, call{method: "DELETE", path: world + "/registrations/dev-2"})
+	must(t, w, 404, get(world+"/registrations/dev-2"))
+}
+
+func TestForget(t *testing.T) {
+	t.Parallel()
+	w := managementtest.Start(t)
+	register(t, w, "dev:1", registration.Assigned)
+	register(t, w, "dev-2", registration.Assigned)
+	must(t, w, 412, call{"POST", world + "/registrations/dev:1:forget", "", map[string]string{"If-Match": `"x"`}})
+	must(t, w, 400, call{method: "POST", path: world + "/registrations/dev:1:forget?hubIdentity=maybe"})
+	must(t, w, 204, call{method: "POST", path: world + "/registrations/dev:1:forget?hubIdentity=remove"})
+	must(t, w, 404, get(world+"/registrations/dev:1"))
+	must(t, w, 204, call{method: "POST", path: world + "/registrations/dev-2:forget"})
+	must(t, w, 404, call{method: "POST", path: world + "/registrations/dev-2:forget"})
+	due, err := w.Store.Registrations().ClaimRemovals(t.Context(), w.Now(), w.Now().Add(1), 10)
+	if err != nil || len(due) != 1 || due[0].DeviceID != "dev:1" {
+		t.Errorf("removals: %+v, %v", due, err)
+	}
+}

@@ -1,0 +1,38 @@
+-- +goose NO TRANSACTION
+-- +goose Up
+-- What lists are ordered and filtered by. The conditions keep the indexes from being
+-- considered for any other statement. Written thus they take no lock that devices would
+-- wait for, and what a broken run left is made anew.
+drop index concurrently if exists individual_by_created;
+create index concurrently individual_by_created on individual (scope_key, created, reg_key) where created >= 0;
+drop index concurrently if exists individual_by_updated;
+create index concurrently individual_by_updated on individual (scope_key, updated, reg_key) where updated >= 0;
+drop index concurrently if exists individual_by_lot;
+create index concurrently individual_by_lot on individual (scope_key, lot, reg_key) where lot <> '';
+drop index concurrently if exists individual_by_uploader;
+create index concurrently individual_by_uploader on individual (scope_key, uploader, reg_key) where uploader <> '';
+drop index concurrently if exists individual_disabled;
+create index concurrently individual_disabled on individual (scope_key, reg_key) where not enabled;
+drop index concurrently if exists enrollment_group_by_created;
+create index concurrently enrollment_group_by_created on enrollment_group (scope_key, created, group_key) where created >= 0;
+drop index concurrently if exists enrollment_group_by_updated;
+create index concurrently enrollment_group_by_updated on enrollment_group (scope_key, updated, group_key) where updated >= 0;
+drop index concurrently if exists registration_by_created;
+create index concurrently registration_by_created on registration (scope_key, created, reg_key) where created >= 0;
+drop index concurrently if exists registration_by_updated;
+create index concurrently registration_by_updated on registration (scope_key, updated, reg_key) where updated >= 0;
+drop index concurrently if exists registration_unassigned;
+create index concurrently registration_unassigned on registration (scope_key, status, reg_key)
+    where status <> 'assigned' and status <> 'assigning';
+
+-- +goose Down
+drop index registration_unassigned;
+drop index registration_by_updated;
+drop index registration_by_created;
+drop index enrollment_group_by_updated;
+drop index enrollment_group_by_created;
+drop index individual_disabled;
+drop index individual_by_uploader;
+drop index individual_by_lot;
+drop index individual_by_updated;
+drop index individual_by_created;
