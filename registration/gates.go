@@ -20,14 +20,19 @@ type gates struct {
 	open OpenGateFunc
 	mu   sync.Mutex
 	byID map[string]*hub.Gate
-	done bool
+	// current is the key of each hub's newest link, by folded host name.
+	current map[string]string
+	done    bool
 }
 
-func newGates(open OpenGateFunc) *gates { return &gates{open: open, byID: map[string]*hub.Gate{}} }
+func newGates(open OpenGateFunc) *gates {
+	return &gates{open: open, byID: map[string]*hub.Gate{}, current: map[string]string{}}
+}
 
 // get returns the gate of a link, opening it first if need be.
 func (g *gates) get(l hub.Linked) (*hub.Gate, error) {
-	key := dps.FoldASCII(l.HostName) + "/" + versionOf(l)
+	host := dps.FoldASCII(l.HostName)
+	key := host + "/" + versionOf(l)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.done {
@@ -40,7 +45,7 @@ func (g *gates) get(l hub.Linked) (*hub.Gate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open hub gate: %w", err)
 	}
-	g.byID[key] = gate
+	g.byID[key], g.current[host] = gate, key
 	return gate, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 
 	"github.com/go-chi/chi/v5"
@@ -72,6 +73,20 @@ type CertificateList struct {
 	Value []Certificate `json:"value"`
 }
 
+// CertificateState defines model for CertificateState.
+type CertificateState struct {
+	// ExpiresInDays Negative when it has expired.
+	ExpiresInDays int `json:"expiresInDays"`
+
+	// Expiry UTC with seven fractional digits. Ignored on writes.
+	Expiry *Time `json:"expiry,omitempty"`
+
+	// IDScope Of a CA certificate.
+	IDScope *string `json:"idScope,omitempty"`
+	Name    string  `json:"name"`
+	Subject *string `json:"subject,omitempty"`
+}
+
 // Continuation Send it to read on; absent on the last page. A page may be short, or empty, although more follow.
 type Continuation = string
 
@@ -109,6 +124,78 @@ type EnrollmentRef struct {
 // Etag Quoted version of the resource. Informative on writes; send If-Match.
 type Etag = string
 
+// ExplainRequest A device by what it would show: a certificate chain, a SAS token or a symmetric key. With
+// a registration ID alone the device is taken for who it claims to be.
+type ExplainRequest struct {
+	// APIVersion That the device would send; 2021-06-01 is the default.
+	APIVersion *string `json:"apiVersion,omitempty"`
+
+	// CertificateChain PEM, the device's certificate first, as it would present them.
+	CertificateChain *string `json:"certificateChain,omitempty"`
+
+	// RegistrationID May be left out with a certificate chain; then the common name of the first certificate.
+	RegistrationID *string `json:"registrationId,omitempty"`
+	SasToken       *string `json:"sasToken,omitempty"`
+
+	// SymmetricKey The device's key in base64; of a group's device the derived one.
+	SymmetricKey *string `json:"symmetricKey,omitempty"`
+}
+
+// ExplainedCertificate defines model for ExplainedCertificate.
+type ExplainedCertificate struct {
+	Issuer string `json:"issuer"`
+
+	// NotAfter UTC with seven fractional digits. Ignored on writes.
+	NotAfter *Time `json:"notAfter,omitempty"`
+
+	// NotBefore UTC with seven fractional digits. Ignored on writes.
+	NotBefore        *Time  `json:"notBefore,omitempty"`
+	Sha256Thumbprint string `json:"sha256Thumbprint"`
+	Subject          string `json:"subject"`
+}
+
+// ExplainedHub defines model for ExplainedHub.
+type ExplainedHub struct {
+	AllocationWeight int    `json:"allocationWeight"`
+	HostName         string `json:"hostName"`
+}
+
+// Explanation defines model for Explanation.
+type Explanation struct {
+	AllocationPolicy *string `json:"allocationPolicy,omitempty"`
+	AssignedHub      *string `json:"assignedHub,omitempty"`
+
+	// Assumed Nothing was shown; the device is taken for who it claims to be.
+	Assumed          bool                    `json:"assumed"`
+	Candidates       *[]ExplainedHub         `json:"candidates,omitempty"`
+	CertificateChain *[]ExplainedCertificate `json:"certificateChain,omitempty"`
+	DeviceID         *string                 `json:"deviceId,omitempty"`
+
+	// Enrollment The entry that admitted the device; one member is set.
+	Enrollment *EnrollmentRef `json:"enrollment,omitempty"`
+
+	// ErrorCode The six digits that the device would be told.
+	ErrorCode    *int    `json:"errorCode,omitempty"`
+	ErrorMessage *string `json:"errorMessage,omitempty"`
+
+	// HubCall The hub would be written; else the device keeps what it has.
+	HubCall *bool `json:"hubCall,omitempty"`
+
+	// Outcome assigned, refused, disabled, failed, or assigning while an operation is under way.
+	Outcome string `json:"outcome"`
+	Proven  bool   `json:"proven"`
+
+	// Reason Why it is refused, which the device is not told, or how its hub is chosen.
+	Reason         *string       `json:"reason,omitempty"`
+	Registration   *Registration `json:"registration,omitempty"`
+	RegistrationID string        `json:"registrationId"`
+
+	// Reprovision first assignment, never, migrate or reset.
+	Reprovision *string               `json:"reprovision,omitempty"`
+	Signer      *ExplainedCertificate `json:"signer,omitempty"`
+	Substatus   *string               `json:"substatus,omitempty"`
+}
+
 // HubProbe defines model for HubProbe.
 type HubProbe struct {
 	// Devices How many devices the hub holds.
@@ -116,6 +203,22 @@ type HubProbe struct {
 	RegistryRead   bool  `json:"registryRead"`
 	RegistryWrite  bool  `json:"registryWrite"`
 	ServiceConnect bool  `json:"serviceConnect"`
+}
+
+// HubState defines model for HubState.
+type HubState struct {
+	// BreakerOpen Calls are held back since the hub fails.
+	BreakerOpen bool `json:"breakerOpen"`
+
+	// ExpectedDelaySeconds How long a newcomer would wait for its turn.
+	ExpectedDelaySeconds float32 `json:"expectedDelaySeconds"`
+	HostName             string  `json:"hostName"`
+	InFlight             int     `json:"inFlight"`
+	LastError            *string `json:"lastError,omitempty"`
+
+	// LastErrorDateTimeUtc UTC with seven fractional digits. Ignored on writes.
+	LastErrorDateTimeUtc *Time `json:"lastErrorDateTimeUtc,omitempty"`
+	Queued               int   `json:"queued"`
 }
 
 // LinkedHub defines model for LinkedHub.
@@ -219,6 +322,30 @@ type Problem struct {
 	Type       string             `json:"type"`
 }
 
+// Refusal defines model for Refusal.
+type Refusal struct {
+	Attestation *string `json:"attestation,omitempty"`
+
+	// Reason Which the device is not told.
+	Reason string `json:"reason"`
+
+	// RegistrationID As the device wrote it.
+	RegistrationID string  `json:"registrationId"`
+	RemoteAddress  *string `json:"remoteAddress,omitempty"`
+
+	// Thumbprint SHA-256 of the presented device certificate.
+	Thumbprint *string `json:"thumbprint,omitempty"`
+
+	// Time UTC with seven fractional digits. Ignored on writes.
+	Time      *Time   `json:"time,omitempty"`
+	Transport *string `json:"transport,omitempty"`
+}
+
+// RefusalList defines model for RefusalList.
+type RefusalList struct {
+	Value []Refusal `json:"value"`
+}
+
 // Registration defines model for Registration.
 type Registration struct {
 	AssignedHub *string `json:"assignedHub,omitempty"`
@@ -298,6 +425,19 @@ type ResultCount struct {
 	Value       int64 `json:"value"`
 }
 
+// Retention defines model for Retention.
+type Retention struct {
+	// AuditDays Audit records are deleted after so many days.
+	AuditDays *int `json:"auditDays,omitempty"`
+
+	// OrphanedRegistrationDays Registration records whose enrollment was deleted are deleted so many days after
+	// their last change. The devices stay in their hubs.
+	OrphanedRegistrationDays *int `json:"orphanedRegistrationDays,omitempty"`
+
+	// RefusalDays Refusals are deleted after so many days, though the ring has room.
+	RefusalDays *int `json:"refusalDays,omitempty"`
+}
+
 // Scope defines model for Scope.
 type Scope struct {
 	// AllocationPolicy hashed (the default), geoLatency or static; for enrollments that name none.
@@ -325,6 +465,27 @@ type Scope struct {
 // ScopeList defines model for ScopeList.
 type ScopeList struct {
 	Value []Scope `json:"value"`
+}
+
+// State defines model for State.
+type State struct {
+	// Certificates Server certificates of this replica and CA certificates of every scope, the next to expire first.
+	Certificates []CertificateState `json:"certificates"`
+
+	// Hubs The hubs that this replica has called since its start.
+	Hubs       []HubState  `json:"hubs"`
+	Operations ResultCount `json:"operations"`
+
+	// OperationsHere Assignments that this replica is carrying out.
+	OperationsHere int         `json:"operationsHere"`
+	Removals       ResultCount `json:"removals"`
+
+	// Store sqlite or postgres.
+	Store string `json:"store"`
+
+	// UptimeSeconds Of this replica.
+	UptimeSeconds int64  `json:"uptimeSeconds"`
+	Version       string `json:"version"`
 }
 
 // Time UTC with seven fractional digits. Ignored on writes.
@@ -610,6 +771,14 @@ type PutPolicyParams struct {
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
+// ListRefusalsParams defines parameters for ListRefusals.
+type ListRefusalsParams struct {
+	RegistrationID *string `form:"registrationId,omitempty" json:"registrationId,omitempty"`
+
+	// Limit Greatest number of items on the page; 100 is the default, 1000 the most.
+	Limit *SearchLimit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
 // ListRegistrationsParams defines parameters for ListRegistrations.
 type ListRegistrationsParams struct {
 	// ID The whole ID, in any letter case.
@@ -676,6 +845,9 @@ type ForgetRegistrationParams struct {
 // ForgetRegistrationParamsHubIdentity defines parameters for ForgetRegistration.
 type ForgetRegistrationParamsHubIdentity string
 
+// PutRetentionJSONRequestBody defines body for PutRetention for application/json ContentType.
+type PutRetentionJSONRequestBody = Retention
+
 // CreateScopeJSONRequestBody defines body for CreateScope for application/json ContentType.
 type CreateScopeJSONRequestBody = Scope
 
@@ -691,6 +863,9 @@ type PutEnrollmentGroupJSONRequestBody = EnrollmentGroup
 // PutEnrollmentJSONRequestBody defines body for PutEnrollment for application/json ContentType.
 type PutEnrollmentJSONRequestBody = Enrollment
 
+// ExplainJSONRequestBody defines body for Explain for application/json ContentType.
+type ExplainJSONRequestBody = ExplainRequest
+
 // UpdateLinkedHubJSONRequestBody defines body for UpdateLinkedHub for application/json ContentType.
 type UpdateLinkedHubJSONRequestBody = LinkedHub
 
@@ -702,6 +877,15 @@ type PutPolicyJSONRequestBody = Policy
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// Backup Stream a consistent snapshot of the whole store (gzip of NDJSON). Secrets stay sealed by the keyring.
+	// (POST /admin/v1/backup)
+	Backup(w http.ResponseWriter, r *http.Request)
+	// GetRetention How long records are kept.
+	// (GET /admin/v1/retention)
+	GetRetention(w http.ResponseWriter, r *http.Request)
+	// PutRetention Set how long records are kept; members left out mean for ever.
+	// (PUT /admin/v1/retention)
+	PutRetention(w http.ResponseWriter, r *http.Request)
 	// ListScopes List the ID scopes.
 	// (GET /admin/v1/scopes)
 	ListScopes(w http.ResponseWriter, r *http.Request)
@@ -759,6 +943,9 @@ type ServerInterface interface {
 	// ListEnrollmentKeys Reveal the keys of an individual enrollment. Leaves an audit record.
 	// (POST /admin/v1/scopes/{idScope}/enrollments/{registrationId}/listKeys)
 	ListEnrollmentKeys(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID)
+	// Explain Say what would become of a device, and why. Nothing is written and no hub is called.
+	// (POST /admin/v1/scopes/{idScope}/explain)
+	Explain(w http.ResponseWriter, r *http.Request, idScope IDScope)
 	// ListLinkedHubs List the linked hubs of a scope.
 	// (GET /admin/v1/scopes/{idScope}/linkedHubs)
 	ListLinkedHubs(w http.ResponseWriter, r *http.Request, idScope IDScope)
@@ -792,6 +979,9 @@ type ServerInterface interface {
 	// ListPolicyKeys Reveal the keys and connection strings of a policy. Leaves an audit record.
 	// (POST /admin/v1/scopes/{idScope}/policies/{keyName}/listKeys)
 	ListPolicyKeys(w http.ResponseWriter, r *http.Request, idScope IDScope, keyName KeyName)
+	// ListRefusals Devices that were turned away without a proof, newest first. The last 4096 are kept.
+	// (GET /admin/v1/scopes/{idScope}/refusals)
+	ListRefusals(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListRefusalsParams)
 	// ListRegistrations Find registration records. Filters are combined by and.
 	// (GET /admin/v1/scopes/{idScope}/registrations)
 	ListRegistrations(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListRegistrationsParams)
@@ -804,11 +994,32 @@ type ServerInterface interface {
 	// ForgetRegistration Delete a registration record and, when asked to, the device in its hub.
 	// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:forget)
 	ForgetRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID, params ForgetRegistrationParams)
+	// GetState The state of the replica that answers, and of the store.
+	// (GET /admin/v1/state)
+	GetState(w http.ResponseWriter, r *http.Request)
 }
 
 // Unimplemented server implementation that returns http.StatusNotImplemented for each endpoint.
 
 type Unimplemented struct{}
+
+// Backup Stream a consistent snapshot of the whole store (gzip of NDJSON). Secrets stay sealed by the keyring.
+// (POST /admin/v1/backup)
+func (_ Unimplemented) Backup(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetRetention How long records are kept.
+// (GET /admin/v1/retention)
+func (_ Unimplemented) GetRetention(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PutRetention Set how long records are kept; members left out mean for ever.
+// (PUT /admin/v1/retention)
+func (_ Unimplemented) PutRetention(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
 
 // ListScopes List the ID scopes.
 // (GET /admin/v1/scopes)
@@ -924,6 +1135,12 @@ func (_ Unimplemented) ListEnrollmentKeys(w http.ResponseWriter, r *http.Request
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// Explain Say what would become of a device, and why. Nothing is written and no hub is called.
+// (POST /admin/v1/scopes/{idScope}/explain)
+func (_ Unimplemented) Explain(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ListLinkedHubs List the linked hubs of a scope.
 // (GET /admin/v1/scopes/{idScope}/linkedHubs)
 func (_ Unimplemented) ListLinkedHubs(w http.ResponseWriter, r *http.Request, idScope IDScope) {
@@ -990,6 +1207,12 @@ func (_ Unimplemented) ListPolicyKeys(w http.ResponseWriter, r *http.Request, id
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// ListRefusals Devices that were turned away without a proof, newest first. The last 4096 are kept.
+// (GET /admin/v1/scopes/{idScope}/refusals)
+func (_ Unimplemented) ListRefusals(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListRefusalsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ListRegistrations Find registration records. Filters are combined by and.
 // (GET /admin/v1/scopes/{idScope}/registrations)
 func (_ Unimplemented) ListRegistrations(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListRegistrationsParams) {
@@ -1014,6 +1237,12 @@ func (_ Unimplemented) ForgetRegistration(w http.ResponseWriter, r *http.Request
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// GetState The state of the replica that answers, and of the store.
+// (GET /admin/v1/state)
+func (_ Unimplemented) GetState(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ServerInterfaceWrapper converts contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler            ServerInterface
@@ -1022,6 +1251,48 @@ type ServerInterfaceWrapper struct {
 }
 
 type MiddlewareFunc func(http.Handler) http.Handler
+
+// Backup operation middleware
+func (siw *ServerInterfaceWrapper) Backup(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.Backup(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetRetention operation middleware
+func (siw *ServerInterfaceWrapper) GetRetention(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetRetention(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PutRetention operation middleware
+func (siw *ServerInterfaceWrapper) PutRetention(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PutRetention(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
 
 // ListScopes operation middleware
 func (siw *ServerInterfaceWrapper) ListScopes(w http.ResponseWriter, r *http.Request) {
@@ -2289,6 +2560,32 @@ func (siw *ServerInterfaceWrapper) ListEnrollmentKeys(w http.ResponseWriter, r *
 	handler.ServeHTTP(w, r)
 }
 
+// Explain operation middleware
+func (siw *ServerInterfaceWrapper) Explain(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.Explain(w, r, idScope)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListLinkedHubs operation middleware
 func (siw *ServerInterfaceWrapper) ListLinkedHubs(w http.ResponseWriter, r *http.Request) {
 
@@ -2827,6 +3124,61 @@ func (siw *ServerInterfaceWrapper) ListPolicyKeys(w http.ResponseWriter, r *http
 	handler.ServeHTTP(w, r)
 }
 
+// ListRefusals operation middleware
+func (siw *ServerInterfaceWrapper) ListRefusals(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListRefusalsParams
+
+	// ------------- Optional query parameter "registrationId" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "registrationId", r.URL.Query(), &params.RegistrationID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "registrationId"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "registrationId", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListRefusals(w, r, idScope, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListRegistrations operation middleware
 func (siw *ServerInterfaceWrapper) ListRegistrations(w http.ResponseWriter, r *http.Request) {
 
@@ -3217,6 +3569,20 @@ func (siw *ServerInterfaceWrapper) ForgetRegistration(w http.ResponseWriter, r *
 	handler.ServeHTTP(w, r)
 }
 
+// GetState operation middleware
+func (siw *ServerInterfaceWrapper) GetState(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetState(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 type UnescapedCookieParamError struct {
 	ParamName string
 	Err       error
@@ -3432,6 +3798,24 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/registrations/{registrationId}:forget", wrapper.ForgetRegistration)
 	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/refusals", wrapper.ListRefusals)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/explain", wrapper.Explain)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/state", wrapper.GetState)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/retention", wrapper.GetRetention)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/admin/v1/retention", wrapper.PutRetention)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/backup", wrapper.Backup)
+	})
 
 	return r
 }
@@ -3499,6 +3883,127 @@ type ScopeJSONResponse struct {
 	Body Scope
 
 	Headers ScopeResponseHeaders
+}
+
+type BackupRequestObject struct {
+}
+
+type BackupResponseObject interface {
+	VisitBackupResponse(w http.ResponseWriter) error
+}
+
+type Backup200ApplicationGzipResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response Backup200ApplicationGzipResponse) VisitBackupResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/gzip")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type BackupdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response BackupdefaultApplicationProblemPlusJSONResponse) VisitBackupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRetentionRequestObject struct {
+}
+
+type GetRetentionResponseObject interface {
+	VisitGetRetentionResponse(w http.ResponseWriter) error
+}
+
+type GetRetention200JSONResponse Retention
+
+func (response GetRetention200JSONResponse) VisitGetRetentionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRetentiondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetRetentiondefaultApplicationProblemPlusJSONResponse) VisitGetRetentionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutRetentionRequestObject struct {
+	Body *PutRetentionJSONRequestBody
+}
+
+type PutRetentionResponseObject interface {
+	VisitPutRetentionResponse(w http.ResponseWriter) error
+}
+
+type PutRetention200JSONResponse Retention
+
+func (response PutRetention200JSONResponse) VisitPutRetentionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutRetentiondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PutRetentiondefaultApplicationProblemPlusJSONResponse) VisitPutRetentionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type ListScopesRequestObject struct {
@@ -4275,6 +4780,46 @@ func (response ListEnrollmentKeysdefaultApplicationProblemPlusJSONResponse) Visi
 	return err
 }
 
+type ExplainRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	Body    *ExplainJSONRequestBody
+}
+
+type ExplainResponseObject interface {
+	VisitExplainResponse(w http.ResponseWriter) error
+}
+
+type Explain200JSONResponse Explanation
+
+func (response Explain200JSONResponse) VisitExplainResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplaindefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ExplaindefaultApplicationProblemPlusJSONResponse) VisitExplainResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListLinkedHubsRequestObject struct {
 	IDScope IDScope `json:"idScope"`
 }
@@ -4724,6 +5269,46 @@ func (response ListPolicyKeysdefaultApplicationProblemPlusJSONResponse) VisitLis
 	return err
 }
 
+type ListRefusalsRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	Params  ListRefusalsParams
+}
+
+type ListRefusalsResponseObject interface {
+	VisitListRefusalsResponse(w http.ResponseWriter) error
+}
+
+type ListRefusals200JSONResponse RefusalList
+
+func (response ListRefusals200JSONResponse) VisitListRefusalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRefusalsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListRefusalsdefaultApplicationProblemPlusJSONResponse) VisitListRefusalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListRegistrationsRequestObject struct {
 	IDScope IDScope `json:"idScope"`
 	Params  ListRegistrationsParams
@@ -4877,8 +5462,55 @@ func (response ForgetRegistrationdefaultApplicationProblemPlusJSONResponse) Visi
 	return err
 }
 
+type GetStateRequestObject struct {
+}
+
+type GetStateResponseObject interface {
+	VisitGetStateResponse(w http.ResponseWriter) error
+}
+
+type GetState200JSONResponse State
+
+func (response GetState200JSONResponse) VisitGetStateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStatedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetStatedefaultApplicationProblemPlusJSONResponse) VisitGetStateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// Backup Stream a consistent snapshot of the whole store (gzip of NDJSON). Secrets stay sealed by the keyring.
+	// (POST /admin/v1/backup)
+	Backup(ctx context.Context, request BackupRequestObject) (BackupResponseObject, error)
+	// GetRetention How long records are kept.
+	// (GET /admin/v1/retention)
+	GetRetention(ctx context.Context, request GetRetentionRequestObject) (GetRetentionResponseObject, error)
+	// PutRetention Set how long records are kept; members left out mean for ever.
+	// (PUT /admin/v1/retention)
+	PutRetention(ctx context.Context, request PutRetentionRequestObject) (PutRetentionResponseObject, error)
 	// ListScopes List the ID scopes.
 	// (GET /admin/v1/scopes)
 	ListScopes(ctx context.Context, request ListScopesRequestObject) (ListScopesResponseObject, error)
@@ -4936,6 +5568,9 @@ type StrictServerInterface interface {
 	// ListEnrollmentKeys Reveal the keys of an individual enrollment. Leaves an audit record.
 	// (POST /admin/v1/scopes/{idScope}/enrollments/{registrationId}/listKeys)
 	ListEnrollmentKeys(ctx context.Context, request ListEnrollmentKeysRequestObject) (ListEnrollmentKeysResponseObject, error)
+	// Explain Say what would become of a device, and why. Nothing is written and no hub is called.
+	// (POST /admin/v1/scopes/{idScope}/explain)
+	Explain(ctx context.Context, request ExplainRequestObject) (ExplainResponseObject, error)
 	// ListLinkedHubs List the linked hubs of a scope.
 	// (GET /admin/v1/scopes/{idScope}/linkedHubs)
 	ListLinkedHubs(ctx context.Context, request ListLinkedHubsRequestObject) (ListLinkedHubsResponseObject, error)
@@ -4969,6 +5604,9 @@ type StrictServerInterface interface {
 	// ListPolicyKeys Reveal the keys and connection strings of a policy. Leaves an audit record.
 	// (POST /admin/v1/scopes/{idScope}/policies/{keyName}/listKeys)
 	ListPolicyKeys(ctx context.Context, request ListPolicyKeysRequestObject) (ListPolicyKeysResponseObject, error)
+	// ListRefusals Devices that were turned away without a proof, newest first. The last 4096 are kept.
+	// (GET /admin/v1/scopes/{idScope}/refusals)
+	ListRefusals(ctx context.Context, request ListRefusalsRequestObject) (ListRefusalsResponseObject, error)
 	// ListRegistrations Find registration records. Filters are combined by and.
 	// (GET /admin/v1/scopes/{idScope}/registrations)
 	ListRegistrations(ctx context.Context, request ListRegistrationsRequestObject) (ListRegistrationsResponseObject, error)
@@ -4981,6 +5619,9 @@ type StrictServerInterface interface {
 	// ForgetRegistration Delete a registration record and, when asked to, the device in its hub.
 	// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:forget)
 	ForgetRegistration(ctx context.Context, request ForgetRegistrationRequestObject) (ForgetRegistrationResponseObject, error)
+	// GetState The state of the replica that answers, and of the store.
+	// (GET /admin/v1/state)
+	GetState(ctx context.Context, request GetStateRequestObject) (GetStateResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error)
@@ -5020,6 +5661,85 @@ type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
 	options     StrictHTTPServerOptions
+}
+
+// Backup operation middleware
+func (sh *strictHandler) Backup(w http.ResponseWriter, r *http.Request) {
+	var request BackupRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.Backup(ctx, request.(BackupRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Backup")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(BackupResponseObject); ok {
+		if err := validResponse.VisitBackupResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetRetention operation middleware
+func (sh *strictHandler) GetRetention(w http.ResponseWriter, r *http.Request) {
+	var request GetRetentionRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetRetention(ctx, request.(GetRetentionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetRetention")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetRetentionResponseObject); ok {
+		if err := validResponse.VisitGetRetentionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutRetention operation middleware
+func (sh *strictHandler) PutRetention(w http.ResponseWriter, r *http.Request) {
+	var request PutRetentionRequestObject
+
+	var body PutRetentionJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PutRetention(ctx, request.(PutRetentionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutRetention")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PutRetentionResponseObject); ok {
+		if err := validResponse.VisitPutRetentionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
 }
 
 // ListScopes operation middleware
@@ -5568,6 +6288,39 @@ func (sh *strictHandler) ListEnrollmentKeys(w http.ResponseWriter, r *http.Reque
 	}
 }
 
+// Explain operation middleware
+func (sh *strictHandler) Explain(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	var request ExplainRequestObject
+
+	request.IDScope = idScope
+
+	var body ExplainJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.Explain(ctx, request.(ExplainRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Explain")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ExplainResponseObject); ok {
+		if err := validResponse.VisitExplainResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListLinkedHubs operation middleware
 func (sh *strictHandler) ListLinkedHubs(w http.ResponseWriter, r *http.Request, idScope IDScope) {
 	var request ListLinkedHubsRequestObject
@@ -5889,6 +6642,33 @@ func (sh *strictHandler) ListPolicyKeys(w http.ResponseWriter, r *http.Request, 
 	}
 }
 
+// ListRefusals operation middleware
+func (sh *strictHandler) ListRefusals(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListRefusalsParams) {
+	var request ListRefusalsRequestObject
+
+	request.IDScope = idScope
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListRefusals(ctx, request.(ListRefusalsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListRefusals")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListRefusalsResponseObject); ok {
+		if err := validResponse.VisitListRefusalsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListRegistrations operation middleware
 func (sh *strictHandler) ListRegistrations(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListRegistrationsParams) {
 	var request ListRegistrationsRequestObject
@@ -5992,6 +6772,30 @@ func (sh *strictHandler) ForgetRegistration(w http.ResponseWriter, r *http.Reque
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ForgetRegistrationResponseObject); ok {
 		if err := validResponse.VisitForgetRegistrationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetState operation middleware
+func (sh *strictHandler) GetState(w http.ResponseWriter, r *http.Request) {
+	var request GetStateRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetState(ctx, request.(GetStateRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetState")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetStateResponseObject); ok {
+		if err := validResponse.VisitGetStateResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -27,8 +27,9 @@ var ErrKeyring = errors.New("the keyring does not open this store: give the keyr
 
 // Deployment implements [storage.Deployment] over a back end's DB.
 type Deployment struct {
-	DB    DB
-	Codec Codec
+	DB      DB
+	Codec   Codec
+	Dialect Dialect
 }
 
 var _ storage.Deployment = (*Deployment)(nil)

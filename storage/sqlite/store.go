@@ -108,7 +108,7 @@ func newStore(d *database, codec query.Codec) (*Store, error) {
 		enrollments:   &query.Enrollments{DB: d, Codec: codec, Dialect: dialect()},
 		registrations: newRegistrations(d, codec, groups),
 		scopes:        &query.Scopes{DB: d, Codec: codec},
-		deployment:    &query.Deployment{DB: d, Codec: codec},
+		deployment:    &query.Deployment{DB: d, Codec: codec, Dialect: dialect()},
 	}, nil
 }
 
