@@ -78,6 +78,11 @@ func (r *Registrar) Explain(ctx context.Context, req Request) (Explanation, erro
 
 // foresee adds what the plan for an admitted device says.
 func (r *Registrar) foresee(ctx context.Context, e Explanation, req Request, a *admission) (Explanation, error) {
+	if _, tpm := a.match.Mechanism.(attestation.TPM); tpm && !a.match.Disabled {
+		e.Outcome, e.Reason = WouldRefuse, "TPM attestation is not available in this release"
+		e.tell(attestation.Refuse(nil))
+		return e, nil
+	}
 	start, why, err := r.plan(ctx, req, a)
 	if err != nil {
 		return Explanation{}, err

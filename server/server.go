@@ -31,6 +31,8 @@ type Env struct {
 	Log  *zap.Logger
 	Now  func() time.Time
 	Rand io.Reader
+	// Version is told to operators.
+	Version string
 }
 
 // Server is a wired server. New opens everything, Run serves, and after Run everything
@@ -111,7 +113,9 @@ func (s *Server) wire(ring *keyring.Ring) error {
 	s.management = management.New(management.Deps{
 		Enrollments: s.store.Enrollments(), Registrations: s.store.Registrations(), Scopes: s.store.Scopes(),
 		Deployment: s.store.Deployment(), Continuations: continuations, Now: env.Now, Rand: env.Rand, HubKinds: hubKinds(),
-		Probe: func(ctx context.Context, l hub.Linked) (hub.Probe, error) { return probe(ctx, l, env) },
+		Devices: s.registrar, Backups: s.store,
+		Replica: management.Replica{Version: env.Version, Started: env.Now(), Certificates: s.tls.expiring},
+		Probe:   func(ctx context.Context, l hub.Linked) (hub.Probe, error) { return probe(ctx, l, env) },
 	})
 	s.health = &health{store: s.store}
 	if s.public, err = s.newPublic(); err != nil {
@@ -173,6 +177,7 @@ func (s *Server) Run(ctx context.Context) error {
 	var workers errgroup.Group
 	workers.Go(func() error { return s.registrar.Run(serving) })
 	workers.Go(func() error { return s.tls.run(serving) })
+	workers.Go(func() error { return s.management.RunRetention(serving, s.env.Log) })
 	var listeners errgroup.Group
 	failed := make(chan struct{}, 2)
 	for server, l := range map[*http.Server]net.Listener{device: s.device, admin: s.admin} {
