@@ -25,7 +25,9 @@ const (
 // DPS_ADMIN_TOKEN and DPS_ADMIN_CA, then a ready file.
 type connectFlags struct {
 	AdminURL  string `name:"admin-url" placeholder:"URL" help:"URL of the operator's API. Default: $$DPS_ADMIN_URL, or the ready file's."`
-	Token     string `placeholder:"TOKEN" help:"Admin token; @FILE reads it from a file. Default: $$DPS_ADMIN_TOKEN, or the ready file's."`
+	Token     string `placeholder:"TOKEN" help:"Admin token, or a bearer token of your identity provider; @FILE reads it from a file. Default: $$DPS_ADMIN_TOKEN, or the ready file's."`
+	Cert      string `name:"client-cert" placeholder:"FILE" help:"PEM of a client certificate to show instead of a token, with its chain. Default: $$DPS_ADMIN_CERT."`
+	Key       string `name:"client-key" placeholder:"FILE" help:"PEM of its private key. Default: $$DPS_ADMIN_KEY, or the certificate's file."`
 	AdminCA   string `name:"admin-ca" placeholder:"FILE" help:"PEM of the CA that signed the server's certificate. Default: $$DPS_ADMIN_CA, or the ready file's."`
 	ReadyFile string `placeholder:"FILE" help:"File that \"dps dev\" writes. Default: ./.dps/ready.json when it exists."`
 	Output    string `short:"o" enum:"table,json" default:"table" help:"table or json."`
@@ -54,19 +56,45 @@ func (f connectFlags) admin(env *Env) (*client.Admin, error) {
 	if url == "" {
 		return nil, usagef("which server? give --admin-url, or run this where \"dps dev\" left .dps/ready.json")
 	}
-	token, err := secretText(env, first(f.Token, env.Getenv("DPS_ADMIN_TOKEN"), ready.Admin.Token))
+	certificates, err := f.certificates(env)
 	if err != nil {
 		return nil, err
 	}
-	if token == "" {
-		return nil, usagef("the admin token is missing: give --token or DPS_ADMIN_TOKEN")
+	token, err := f.token(env, ready, len(certificates) > 0)
+	if err != nil {
+		return nil, err
 	}
 	roots, err := rootsOf(first(f.AdminCA, env.Getenv("DPS_ADMIN_CA"), ready.CAFile))
 	if err != nil {
 		return nil, err
 	}
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: certificates, MinVersion: tls.VersionTLS12}}
 	return &client.Admin{URL: url, Token: token, HTTP: &http.Client{Transport: transport, Timeout: callTimeout}}, nil
+}
+
+// token returns the bearer token; with a client certificate, only one that was given.
+func (f connectFlags) token(env *Env, ready readyFile, certified bool) (string, error) {
+	if certified {
+		return secretText(env, f.Token)
+	}
+	token, err := secretText(env, first(f.Token, env.Getenv("DPS_ADMIN_TOKEN"), ready.Admin.Token))
+	if err == nil && token == "" {
+		return "", usagef("who are you? give --token or DPS_ADMIN_TOKEN, or --client-cert")
+	}
+	return token, err
+}
+
+// certificates returns the client certificate, if one is given.
+func (f connectFlags) certificates(env *Env) ([]tls.Certificate, error) {
+	cert := first(f.Cert, env.Getenv("DPS_ADMIN_CERT"))
+	if cert == "" {
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(cert, first(f.Key, env.Getenv("DPS_ADMIN_KEY"), cert))
+	if err != nil {
+		return nil, fmt.Errorf("read client certificate: %w", err)
+	}
+	return []tls.Certificate{pair}, nil
 }
 
 // ready reads the ready file: a named one must exist, the default one may be missing.

@@ -10,16 +10,23 @@ import (
 // Admin calls the operator's API. It is safe for concurrent use.
 type Admin struct {
 	URL   string // "https://127.0.0.1:9443"
-	Token string // the admin token
+	Token string // the admin token, or one of an identity provider; empty: HTTP has a client certificate
 	HTTP  *http.Client
 }
 
 func (a *Admin) call(ctx context.Context, method string, in, out any, options []Option, segments ...string) error {
 	path := append([]string{"admin", "v1", "scopes"}, segments...)
 	return call{
-		method: method, url: join(a.URL, path...), authorization: "Bearer " + a.Token,
+		method: method, url: join(a.URL, path...), authorization: a.bearer(),
 		in: in, out: out, options: options,
 	}.do(ctx, a.HTTP)
+}
+
+func (a *Admin) bearer() string {
+	if a.Token == "" {
+		return ""
+	}
+	return "Bearer " + a.Token
 }
 
 // Scopes lists the ID scopes.
@@ -89,7 +96,7 @@ func (a *Admin) UnlinkHub(ctx context.Context, scope, hostName string, force boo
 	if force {
 		url += "?force=true"
 	}
-	return call{method: http.MethodDelete, url: url, authorization: "Bearer " + a.Token, options: options}.do(ctx, a.HTTP)
+	return call{method: http.MethodDelete, url: url, authorization: a.bearer(), options: options}.do(ctx, a.HTTP)
 }
 
 // Certificates lists the CA certificates of a scope.

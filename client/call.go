@@ -89,7 +89,9 @@ func (c call) request(ctx context.Context) (*http.Request, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make request: %w", err)
 	}
-	req.Header.Set("Authorization", c.authorization)
+	if c.authorization != "" {
+		req.Header.Set("Authorization", c.authorization)
+	}
 	req.Header.Set("Accept", "application/json")
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json; charset=utf-8")

@@ -49,6 +49,9 @@ type Store interface {
 	// same certificate or CA name; [dps.QuotaReached] when the scope has
 	// [MaxUnprefixedKeyGroups].
 	PutGroup(ctx context.Context, scope dps.IDScope, g Group, p Precondition) (Group, error)
+	// CountGroupsByProof counts the groups that devices prove themselves to by a key, or else by
+	// a certificate, up to limit.
+	CountGroupsByProof(ctx context.Context, scope dps.IDScope, byKey bool, limit int) (int, error)
 	// DeleteGroup deletes. Errors: [dps.GroupNotFound], [dps.PreconditionFailed].
 	DeleteGroup(ctx context.Context, scope dps.IDScope, id string, p Precondition) error
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/attestation"
@@ -20,6 +21,7 @@ const (
 	maxCommonName  = 64
 	maxWebhookURL  = 2048 // bytes: the longest that HTTP infrastructure takes everywhere
 	maxPolicyName  = 128  // characters of credentialPolicyName
+	maxOrigin      = 128  // bytes of lot and of uploader
 	firstCustomAPI = "2018-09-01"
 )
 
@@ -221,6 +223,28 @@ func (s *Settings) checkCredentialPolicy() error {
 	for _, r := range s.CredentialPolicy {
 		if r < ' ' || r == 0x7f {
 			return dps.Invalid("credentialPolicyName", "charset", "must not hold control characters")
+		}
+	}
+	return nil
+}
+
+// CheckOrigin holds the names of a lot and of an uploader to what is stored and shown
+// well: up to 128 bytes of text without control characters. Errors:
+// [dps.InvalidArgument].
+func CheckOrigin(lot, uploader string) error {
+	if err := checkName("lot", lot); err != nil {
+		return err
+	}
+	return checkName("uploader", uploader)
+}
+
+func checkName(field, name string) error {
+	if len(name) > maxOrigin {
+		return dps.Invalid(field, "length", "must be at most 128 bytes")
+	}
+	for _, r := range name {
+		if r < ' ' || r == 0x7f || r == utf8.RuneError {
+			return dps.Invalid(field, "charset", "must be UTF-8 text without control characters")
 		}
 	}
 	return nil

@@ -67,6 +67,7 @@ func trips(err error) bool {
 
 // fly makes one call to the hub and tells everybody what came of it.
 func (g *Gate) fly(f *flight) {
+	defer g.calls.Done()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.calls[0].ctx), g.timeout)
 	defer cancel()
 	boarded := board(ctx, f.calls)

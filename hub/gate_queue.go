@@ -8,14 +8,20 @@ import (
 	"github.com/zerotouch-dps/dps"
 )
 
-// submit queues a call and waits for its outcome.
+// submit makes a call on the caller's own goroutine when its turn is now, else queues it
+// and waits for its outcome.
 func (g *Gate) submit(c *call) outcome {
 	if err := c.ctx.Err(); err != nil {
 		return outcome{err: gaveUp(err)}
 	}
 	c.outcome = make(chan outcome, 1)
-	if err := g.enqueue(c); err != nil {
+	f, err := g.enqueue(c)
+	if err != nil {
 		return outcome{err: err}
+	}
+	if f != nil {
+		g.fly(f)
+		return <-c.outcome
 	}
 	select {
 	case out := <-c.outcome:
@@ -32,22 +38,26 @@ func gaveUp(err error) error {
 	return dps.Wrap(dps.HubUnavailable, err, "the linked hub did not answer in time")
 }
 
-// enqueue takes a call in, unless there is no hope for it soon.
-func (g *Gate) enqueue(c *call) error {
+// enqueue takes a call in, unless there is no hope for it soon. The flight returned is
+// the call's own, for the caller to fly; nil: the call waits, or shares one.
+func (g *Gate) enqueue(c *call) (*flight, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed {
-		return unavailable(errors.New("the gate is closed"), 0)
+		return nil, unavailable(errors.New("the gate is closed"), 0)
 	}
 	if shut, wait := g.shut(); shut {
-		return unavailable(errOpen, wait)
+		return nil, unavailable(errOpen, wait)
 	}
 	if len(g.waiting) >= g.maxQueue {
-		return unavailable(errQueueFull, min(g.expectedDelay(), maxRetryAfter))
+		return nil, unavailable(errQueueFull, min(g.expectedDelay(), maxRetryAfter))
 	}
 	g.waiting = append(g.waiting, c)
+	if len(g.waiting) == 1 && g.mayStart() {
+		return g.takeOff(), nil
+	}
 	g.dispatch()
-	return nil
+	return nil, nil
 }
 
 const maxRetryAfter = time.Minute
@@ -79,15 +89,31 @@ func (g *Gate) turnAway(cause error, retryAfter time.Duration) {
 
 // dispatch starts what may start. mu is held.
 func (g *Gate) dispatch() {
-	for len(g.waiting) > 0 && len(g.inFlight) < g.concurrency {
-		if wait := g.takeTokens(g.waiting[0].cost); wait > 0 {
-			g.wakeAfter(wait)
-			return
-		}
-		f := &flight{calls: g.next(), start: g.now()}
-		g.inFlight[f] = struct{}{}
-		g.calls.Go(func() { g.fly(f) })
+	for g.mayStart() {
+		f := g.takeOff()
+		go g.fly(f)
 	}
+}
+
+// mayStart tells whether the first in the queue may start, and takes the tokens for it.
+// mu is held.
+func (g *Gate) mayStart() bool {
+	if len(g.waiting) == 0 || len(g.inFlight) >= g.concurrency {
+		return false
+	}
+	if wait := g.takeTokens(g.waiting[0].cost); wait > 0 {
+		g.wakeAfter(wait)
+		return false
+	}
+	return true
+}
+
+// takeOff takes the next flight from the queue. mu is held.
+func (g *Gate) takeOff() *flight {
+	f := &flight{calls: g.next(), start: g.now()}
+	g.inFlight[f] = struct{}{}
+	g.calls.Add(1)
+	return f
 }
 
 // takeTokens takes n tokens, or returns how long there won't be as many.

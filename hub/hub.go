@@ -15,10 +15,13 @@ type Linked struct {
 	DialAddress      string     // host:port dialled instead of HostName:443; empty: HostName
 	Kind             string     // adapter: "azureiot" or "memory"
 	ConnectionString dps.Secret // HostName=…;SharedAccessKeyName=…;SharedAccessKey=…
-	TrustedCAs       string     // PEM of roots beside the system's; empty: system only
-	Location         string
-	AllocationWeight int  // 1 to 1000
-	ApplyAllocation  bool // false: no policy chooses it
+	// NextConnectionString is tried where the first is refused, so that the hub's key can
+	// be rolled without a gap; zero: none.
+	NextConnectionString dps.Secret
+	TrustedCAs           string // PEM of roots beside the system's; empty: system only
+	Location             string
+	AllocationWeight     int  // 1 to 1000
+	ApplyAllocation      bool // false: no policy chooses it
 	// IdentityRate is how many identity operations a minute the hub takes (an Azure S1
 	// unit: 100). 0: unmetered.
 	IdentityRate int

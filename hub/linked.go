@@ -170,7 +170,14 @@ func (l *Linked) checkKind() error {
 	default:
 		return dps.Invalid("kind", "unknown", "must be azureiot")
 	}
-	c, err := ParseConnectionString(l.ConnectionString)
+	if err := l.checkConnection(l.ConnectionString); err != nil || l.NextConnectionString.IsZero() {
+		return err
+	}
+	return l.checkConnection(l.NextConnectionString)
+}
+
+func (l *Linked) checkConnection(text dps.Secret) error {
+	c, err := ParseConnectionString(text)
 	if err != nil {
 		return err
 	}

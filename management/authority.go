@@ -12,9 +12,9 @@ import (
 const maxAuthorityName = 64 // bytes
 
 // Authorities returns the CA certificates of a scope by name. Errors: [dps.NotFound],
-// and those of a caller without [scope.ServiceConfig].
+// and those of a caller below [RoleViewer].
 func (s *Service) Authorities(ctx context.Context, c Caller, id dps.IDScope) ([]scope.Authority, error) {
-	if err := c.demand(id, scope.ServiceConfig); err != nil {
+	if err := c.Demand(id, RoleViewer); err != nil {
 		return nil, err
 	}
 	if _, err := s.d.Scopes.Get(ctx, id); err != nil {
@@ -45,9 +45,13 @@ type AuthorityChange struct {
 }
 
 // PutAuthority adds or replaces a CA certificate. Other bytes under its name are
-// unverified, unless the caller vouches for them. Errors: [dps.NotFound] (scope), [dps.AlreadyExists], [dps.PreconditionFailed],
-// [dps.InvalidArgument], and those of a caller without [scope.ServiceConfig].
+// unverified, unless the caller vouches for them. Errors: [dps.NotFound] (scope),
+// [dps.AlreadyExists], [dps.PreconditionFailed], [dps.InvalidArgument],
+// [dps.QuotaReached], and those of a caller below [RoleSecurity].
 func (s *Service) PutAuthority(ctx context.Context, c Caller, id dps.IDScope, name string, change AuthorityChange) (scope.Authority, error) {
+	if err := c.Demand(id, RoleSecurity); err != nil {
+		return scope.Authority{}, err
+	}
 	if err := checkAuthorityName(name); err != nil {
 		return scope.Authority{}, err
 	}
@@ -59,6 +63,11 @@ func (s *Service) PutAuthority(ctx context.Context, c Caller, id dps.IDScope, na
 	p, err := upsert(found, stored.ETag, change.If)
 	if err != nil {
 		return scope.Authority{}, err
+	}
+	if !found {
+		if err := s.checkAuthorityLimit(ctx, id); err != nil {
+			return scope.Authority{}, err
+		}
 	}
 	next, err := change.apply(name, stored)
 	if err != nil {
@@ -75,9 +84,9 @@ func (s *Service) PutAuthority(ctx context.Context, c Caller, id dps.IDScope, na
 
 // DeleteAuthority deletes a CA certificate, also one that groups refer to, whose names
 // it returns: their devices are refused from now on. Errors: [dps.NotFound],
-// [dps.PreconditionFailed], and those of a caller without [scope.ServiceConfig].
+// [dps.PreconditionFailed], and those of a caller below [RoleSecurity].
 func (s *Service) DeleteAuthority(ctx context.Context, c Caller, id dps.IDScope, name, ifMatch string) ([]string, error) {
-	if err := c.demand(id, scope.ServiceConfig); err != nil {
+	if err := c.Demand(id, RoleSecurity); err != nil {
 		return nil, err
 	}
 	groups, err := s.d.Scopes.DeleteAuthority(ctx, id, name, enrollment.Precondition{IfMatch: ifMatch})
@@ -98,7 +107,7 @@ func (change AuthorityChange) apply(name string, stored scope.Authority) (scope.
 			return next, err
 		}
 		if !bytes.Equal(cert.DER, stored.Certificate.DER) {
-			next.Certificate, next.Verified = *cert, false
+			next.Certificate, next.Verified, next.Verification = *cert, false, nil
 		}
 	}
 	if next.Certificate.DER == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/scope"
@@ -13,35 +14,86 @@ import (
 // Caller is who asks, proven by the surface that took the request.
 type Caller struct {
 	Actor      string      // for the audit: "policy:provisioningserviceowner", "token:admin"
-	Scope      dps.IDScope // the only scope that the caller may touch; empty: every scope
+	Scope      dps.IDScope // the only scope that the caller may touch; empty: where Grants hold
 	Rights     scope.Rights
+	Grants     []Grant // roles; an access policy has none
 	TrackingID string
 }
 
-// Operator returns the caller that holds the admin token: every right in every scope.
+// Operator returns the caller that holds the admin token: the owner of every scope.
 func Operator(trackingID string) Caller {
-	return Caller{Actor: "token:admin", Rights: scope.AllRights, TrackingID: trackingID}
+	return Caller{Actor: "token:admin", Grants: []Grant{{Role: RoleOwner}}, TrackingID: trackingID}
+}
+
+// In returns the caller held to one scope, as a surface does that serves one at a time.
+func (c Caller) In(id dps.IDScope) Caller {
+	c.Scope = id
+	return c
+}
+
+// Reaches reports whether anything at all is granted to the caller in a scope.
+func (c Caller) Reaches(id dps.IDScope) bool {
+	if c.Scope != "" && c.Scope.Fold() != id.Fold() {
+		return false
+	}
+	return len(c.Grants) == 0 || slices.ContainsFunc(c.Grants, func(g Grant) bool { return g.covers(id) })
 }
 
 // demand refuses a caller who lacks a right in a scope. Errors: [dps.WrongScope],
 // [dps.Forbidden].
 func (c Caller) demand(id dps.IDScope, right scope.Rights) error {
-	if c.Scope != "" && c.Scope.Fold() != id.Fold() {
-		return dps.Errorf(dps.WrongScope, "the credential is for another ID scope")
+	if !c.Reaches(id) {
+		return wrongScope()
 	}
-	if !c.Rights.Has(right) {
-		return dps.Errorf(dps.Forbidden, "the credential lacks the right %s", right)
+	if c.Rights.Has(right) || c.granted(id, func(r Role) bool { return r.rights().Has(right) }) {
+		return nil
 	}
-	return nil
+	return dps.Errorf(dps.Forbidden, "the credential lacks the right %s", right)
 }
 
-// demandDeployment refuses a caller who may not manage scopes as such. Errors:
+// Demand refuses a caller whose role in a scope is below the lowest that may. Errors:
 // [dps.WrongScope], [dps.Forbidden].
-func (c Caller) demandDeployment() error {
-	if c.Scope != "" {
-		return dps.Errorf(dps.WrongScope, "the credential is for one ID scope only")
+func (c Caller) Demand(id dps.IDScope, lowest Role) error {
+	if !c.Reaches(id) {
+		return wrongScope()
 	}
-	return c.demand("", scope.ServiceConfig)
+	if c.granted(id, func(r Role) bool { return r.May(lowest) }) {
+		return nil
+	}
+	return roleMissing(lowest)
+}
+
+// DemandDeployment refuses a caller who has not such a role in the whole deployment.
+// Errors: [dps.WrongScope], [dps.Forbidden].
+func (c Caller) DemandDeployment(lowest Role) error {
+	if c.Scope != "" || len(c.Grants) > 0 && !slices.ContainsFunc(c.Grants, func(g Grant) bool { return g.Scopes == nil }) {
+		return dps.Errorf(dps.WrongScope, "the credential is for certain ID scopes only")
+	}
+	if slices.ContainsFunc(c.Grants, func(g Grant) bool { return g.Scopes == nil && g.Role.May(lowest) }) {
+		return nil
+	}
+	return roleMissing(lowest)
+}
+
+// DemandAnywhere refuses a caller who has such a role in no scope. Errors:
+// [dps.Forbidden].
+func (c Caller) DemandAnywhere(lowest Role) error {
+	if slices.ContainsFunc(c.Grants, func(g Grant) bool { return g.Role.May(lowest) }) {
+		return nil
+	}
+	return roleMissing(lowest)
+}
+
+func (c Caller) granted(id dps.IDScope, may func(Role) bool) bool {
+	return slices.ContainsFunc(c.Grants, func(g Grant) bool { return g.covers(id) && may(g.Role) })
+}
+
+func wrongScope() error {
+	return dps.Errorf(dps.WrongScope, "the credential is for another ID scope")
+}
+
+func roleMissing(lowest Role) error {
+	return dps.Errorf(dps.Forbidden, "the credential lacks the role %s", lowest)
 }
 
 // entry is what one audit record says beside who and when.
@@ -64,12 +116,17 @@ func (s *Service) audit(ctx context.Context, c Caller, e entry) error {
 		detail = text
 	}
 	// What is committed already is recorded although the caller has gone.
-	err := s.d.Deployment.Audit(context.WithoutCancel(ctx), storage.AuditRecord{
-		Time: s.d.Now(), Scope: e.scope, Actor: c.Actor, Action: e.action,
-		Subject: e.subject, TrackingID: c.TrackingID, Detail: detail,
-	})
-	if err != nil {
+	r := s.record(c, e)
+	r.Detail = detail
+	if err := s.d.Deployment.Audit(context.WithoutCancel(ctx), r); err != nil {
 		return fmt.Errorf("write audit record: %w", err)
 	}
 	return nil
+}
+
+// record makes an audit record without its detail.
+func (s *Service) record(c Caller, e entry) storage.AuditRecord {
+	return storage.AuditRecord{
+		Time: s.d.Now(), Scope: e.scope, Actor: c.Actor, Action: e.action, Subject: e.subject, TrackingID: c.TrackingID,
+	}
 }

@@ -105,6 +105,9 @@ func (s *Service) groups(id dps.IDScope, group string) table[enrollment.Group] {
 	return table[enrollment.Group]{
 		get: func(ctx context.Context) (enrollment.Group, error) { return store.Group(ctx, id, group) },
 		put: func(ctx context.Context, g enrollment.Group, p enrollment.Precondition) (enrollment.Group, error) {
+			if err := s.limited(ctx, id, g, p); err != nil {
+				return enrollment.Group{}, err
+			}
 			return store.PutGroup(ctx, id, g, p)
 		},
 		etag:    func(g enrollment.Group) dps.ETag { return g.ETag },

@@ -8,17 +8,16 @@ import (
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/hub"
-	"github.com/zerotouch-dps/dps/scope"
 )
 
 // maxNamed bounds how many entries a refused unlink names.
 const maxNamed = 20
 
 // Hubs returns the linked hubs of a scope by host name, credentials included, which
-// surfaces must mask. Errors: [dps.NotFound], and those of a caller without
-// [scope.ServiceConfig].
+// surfaces must mask. Errors: [dps.NotFound], and those of a caller below
+// [RoleViewer].
 func (s *Service) Hubs(ctx context.Context, c Caller, id dps.IDScope) ([]hub.Linked, error) {
-	if err := c.demand(id, scope.ServiceConfig); err != nil {
+	if err := c.Demand(id, RoleViewer); err != nil {
 		return nil, err
 	}
 	if _, err := s.d.Scopes.Get(ctx, id); err != nil {
@@ -59,18 +58,21 @@ type HubChange struct {
 
 // LinkHub links a hub, or replaces its link; a connection string that is left out
 // stays. Errors: [dps.NotFound] (scope),
-// [dps.AlreadyLinked], [dps.PreconditionFailed], [dps.InvalidArgument], and those of a
-// caller without [scope.ServiceConfig].
+// [dps.AlreadyLinked], [dps.PreconditionFailed], [dps.InvalidArgument],
+// [dps.QuotaReached], and those of a caller below [RoleOperator].
 func (s *Service) LinkHub(ctx context.Context, c Caller, id dps.IDScope, hostName string, change HubChange) (hub.Linked, error) {
+	if err := c.Demand(id, RoleOperator); err != nil {
+		return hub.Linked{}, err
+	}
 	_, err := s.Hub(ctx, c, id, hostName)
 	switch {
 	case err == nil && change.If.Absent:
 		return hub.Linked{}, dps.Errorf(dps.AlreadyLinked, "the hub %q is linked to this scope already", hostName)
 	case err == nil:
-		return s.changeHub(ctx, c, id, hostName, change.If, func(l *hub.Linked) error {
+		return s.changeHub(ctx, c, id, hostName, change.If.IfMatch, "hub.update", func(l *hub.Linked) error {
 			former := *l
 			*l = s.newLink(former.HostName)
-			l.ConnectionString, l.Kind = former.ConnectionString, former.Kind
+			l.ConnectionString, l.NextConnectionString, l.Kind = former.ConnectionString, former.NextConnectionString, former.Kind
 			return s.applyHub(change, l)
 		})
 	case !dps.Is(err, dps.NotFound):
@@ -86,6 +88,9 @@ func (s *Service) newHub(ctx context.Context, c Caller, id dps.IDScope, hostName
 	if err := s.applyHub(change, &link); err != nil {
 		return hub.Linked{}, err
 	}
+	if err := s.checkHubLimit(ctx, id); err != nil {
+		return hub.Linked{}, err
+	}
 	link, err := s.d.Scopes.PutHub(ctx, id, link, enrollment.Precondition{Absent: true})
 	if err != nil {
 		return hub.Linked{}, err
@@ -94,9 +99,9 @@ func (s *Service) newHub(ctx context.Context, c Caller, id dps.IDScope, hostName
 }
 
 // UpdateHub changes a link. Errors: [dps.NotFound], [dps.PreconditionFailed],
-// [dps.InvalidArgument], and those of a caller without [scope.ServiceConfig].
+// [dps.InvalidArgument], and those of a caller below [RoleOperator].
 func (s *Service) UpdateHub(ctx context.Context, c Caller, id dps.IDScope, hostName string, change HubChange) (hub.Linked, error) {
-	return s.changeHub(ctx, c, id, hostName, change.If, func(l *hub.Linked) error { return s.applyHub(change, l) })
+	return s.changeHub(ctx, c, id, hostName, change.If.IfMatch, "hub.update", func(l *hub.Linked) error { return s.applyHub(change, l) })
 }
 
 // Unlink says how a hub is unlinked.
@@ -107,8 +112,11 @@ type Unlink struct {
 
 // UnlinkHub unlinks a hub; devices stay in it. Unless forced, it is refused while
 // enrollments name the hub. Errors: [dps.NotFound], [dps.PreconditionFailed],
-// [dps.InUse], and those of a caller without [scope.ServiceConfig].
+// [dps.InUse], and those of a caller below [RoleOperator].
 func (s *Service) UnlinkHub(ctx context.Context, c Caller, id dps.IDScope, hostName string, u Unlink) error {
+	if err := c.Demand(id, RoleOperator); err != nil {
+		return err
+	}
 	link, err := s.Hub(ctx, c, id, hostName)
 	if err != nil {
 		return err
@@ -127,8 +135,11 @@ func (s *Service) UnlinkHub(ctx context.Context, c Caller, id dps.IDScope, hostN
 }
 
 // TestHub calls the hub with the link's credential. Errors: [dps.NotFound], those of
-// [hub.Registry], and those of a caller without [scope.ServiceConfig].
+// [hub.Registry], and those of a caller below [RoleOperator].
 func (s *Service) TestHub(ctx context.Context, c Caller, id dps.IDScope, hostName string) (hub.Probe, error) {
+	if err := c.Demand(id, RoleOperator); err != nil {
+		return hub.Probe{}, err
+	}
 	link, err := s.Hub(ctx, c, id, hostName)
 	if err != nil {
 		return hub.Probe{}, err
@@ -136,7 +147,10 @@ func (s *Service) TestHub(ctx context.Context, c Caller, id dps.IDScope, hostNam
 	return s.d.Probe(ctx, link)
 }
 
-func (s *Service) changeHub(ctx context.Context, c Caller, id dps.IDScope, hostName string, p enrollment.Precondition, alter func(*hub.Linked) error) (hub.Linked, error) {
+func (s *Service) changeHub(ctx context.Context, c Caller, id dps.IDScope, hostName, ifMatch, action string, alter func(*hub.Linked) error) (hub.Linked, error) {
+	if err := c.Demand(id, RoleOperator); err != nil {
+		return hub.Linked{}, err
+	}
 	t := table[hub.Linked]{
 		get: func(ctx context.Context) (hub.Linked, error) { return s.Hub(ctx, c, id, hostName) },
 		put: func(ctx context.Context, l hub.Linked, p enrollment.Precondition) (hub.Linked, error) {
@@ -144,7 +158,7 @@ func (s *Service) changeHub(ctx context.Context, c Caller, id dps.IDScope, hostN
 		},
 		etag: func(l hub.Linked) dps.ETag { return l.ETag },
 	}
-	link, err := t.change(ctx, p.IfMatch, func(l *hub.Linked) error {
+	link, err := t.change(ctx, ifMatch, func(l *hub.Linked) error {
 		err := alter(l)
 		l.Updated = s.d.Now()
 		return err
@@ -152,7 +166,7 @@ func (s *Service) changeHub(ctx context.Context, c Caller, id dps.IDScope, hostN
 	if err != nil {
 		return hub.Linked{}, err
 	}
-	return link, s.audit(ctx, c, entry{id, "hub.update", link.HostName, nil})
+	return link, s.audit(ctx, c, entry{id, action, link.HostName, nil})
 }
 
 // newLink returns a link with every default.

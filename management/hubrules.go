@@ -13,7 +13,9 @@ const maxLocation = 64 // bytes
 // applyHub sets what is given and holds the link to the rules. Errors:
 // [dps.InvalidArgument].
 func (s *Service) applyHub(change HubChange, l *hub.Linked) error {
-	set(change.ConnectionString, &l.ConnectionString)
+	if change.ConnectionString != nil { // it replaces what a rotation left, too
+		l.ConnectionString, l.NextConnectionString = *change.ConnectionString, dps.Secret{}
+	}
 	set(change.Kind, &l.Kind)
 	set(change.DialAddress, &l.DialAddress)
 	set(change.TrustedCAs, &l.TrustedCAs)

@@ -118,17 +118,22 @@ func TestEveryUseCaseDemandsARight(t *testing.T) {
 		code   dps.Code
 	}{
 		{"nobody", management.Caller{}, dps.Forbidden},
-		{"another scope's owner", management.Caller{Scope: "0neOTHER", Rights: scope.AllRights}, dps.WrongScope},
+		{"another scope's policy", management.Caller{Scope: "0neOTHER", Rights: scope.AllRights}, dps.WrongScope},
+		{"another scope's owner", management.Caller{Grants: []management.Grant{{Role: management.RoleOwner, Scopes: []dps.IDScope{"0neOTHER"}}}}, dps.WrongScope},
+		{"an uploader", management.Caller{Grants: []management.Grant{{Role: management.RoleUploader}}}, dps.Forbidden},
 		{"a device", management.Caller{Rights: scope.DeviceConnect}, dps.Forbidden},
 	} {
 		for name, use := range useCases(w.Management, tt.caller) {
+			if name == "Scopes" { // shows those that one may see
+				continue
+			}
 			if err := use(t.Context()); !dps.Is(err, tt.code) {
 				t.Errorf("%s, %s: %v", name, tt.name, err)
 			}
 		}
 	}
-	owner := management.Caller{Scope: managementtest.Scope, Rights: scope.AllRights}
-	for _, name := range []string{"Scopes", "CreateScope", "DeleteScope"} {
+	owner := management.Caller{Grants: []management.Grant{{Role: management.RoleOwner, Scopes: []dps.IDScope{managementtest.Scope}}}}
+	for _, name := range []string{"CreateScope", "DeleteScope"} {
 		if err := useCases(w.Management, owner)[name](t.Context()); !dps.Is(err, dps.WrongScope) {
 			t.Errorf("%s, the scope's owner: %v", name, err)
 		}

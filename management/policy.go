@@ -11,10 +11,10 @@ import (
 const maxKeyName = 64 // bytes
 
 // Policies returns the access policies of a scope by name, keys included, which
-// surfaces must mask. Errors: [dps.NotFound], and those of a caller without
-// [scope.ServiceConfig].
+// surfaces must mask. Errors: [dps.NotFound], and those of a caller below
+// [RoleViewer].
 func (s *Service) Policies(ctx context.Context, c Caller, id dps.IDScope) ([]scope.AccessPolicy, error) {
-	if err := c.demand(id, scope.ServiceConfig); err != nil {
+	if err := c.Demand(id, RoleViewer); err != nil {
 		return nil, err
 	}
 	if _, err := s.d.Scopes.Get(ctx, id); err != nil {
@@ -45,10 +45,14 @@ type PolicyChange struct {
 	Primary, Secondary *dps.Secret // base64
 }
 
-// PutPolicy creates or replaces an access policy. Errors: [dps.NotFound] (scope), [dps.AlreadyExists] (also: a scope that shares a host
-// name has a policy of this name), [dps.PreconditionFailed], [dps.InvalidArgument],
-// and those of a caller without [scope.ServiceConfig].
+// PutPolicy creates or replaces an access policy. Errors: [dps.NotFound] (scope),
+// [dps.AlreadyExists] (also: a scope that shares a host name has a policy of this name),
+// [dps.PreconditionFailed], [dps.InvalidArgument], and those of a caller below
+// [RoleSecurity].
 func (s *Service) PutPolicy(ctx context.Context, c Caller, id dps.IDScope, keyName string, change PolicyChange) (scope.AccessPolicy, error) {
+	if err := c.Demand(id, RoleSecurity); err != nil {
+		return scope.AccessPolicy{}, err
+	}
 	if err := checkKeyName(keyName); err != nil {
 		return scope.AccessPolicy{}, err
 	}
@@ -76,10 +80,10 @@ func (s *Service) PutPolicy(ctx context.Context, c Caller, id dps.IDScope, keyNa
 }
 
 // DeletePolicy deletes an access policy; its tokens are refused at once. Errors:
-// [dps.NotFound], [dps.PreconditionFailed], and those of a caller without
-// [scope.ServiceConfig].
+// [dps.NotFound], [dps.PreconditionFailed], and those of a caller below
+// [RoleSecurity].
 func (s *Service) DeletePolicy(ctx context.Context, c Caller, id dps.IDScope, keyName, ifMatch string) error {
-	if err := c.demand(id, scope.ServiceConfig); err != nil {
+	if err := c.Demand(id, RoleSecurity); err != nil {
 		return err
 	}
 	if err := s.d.Scopes.DeletePolicy(ctx, id, keyName, enrollment.Precondition{IfMatch: ifMatch}); err != nil {
@@ -95,9 +99,12 @@ type PolicyKeys struct {
 	PrimaryConnection, SecondaryConnection dps.Secret
 }
 
-// RevealPolicy returns a policy's keys, and leaves a record of that. Errors: as
-// [Service.Policies].
+// RevealPolicy returns a policy's keys, and leaves a record of that. Errors:
+// [dps.NotFound], and those of a caller below [RoleSecurity].
 func (s *Service) RevealPolicy(ctx context.Context, c Caller, id dps.IDScope, keyName string) (PolicyKeys, error) {
+	if err := c.Demand(id, RoleSecurity); err != nil {
+		return PolicyKeys{}, err
+	}
 	p, err := s.Policy(ctx, c, id, keyName)
 	if err != nil {
 		return PolicyKeys{}, err

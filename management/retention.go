@@ -36,10 +36,10 @@ type Retention struct {
 	OrphanDays  int `json:"orphans,omitempty"` // registration records whose enrollment was deleted
 }
 
-// Retention returns the settings. Errors: those of a caller without
-// [scope.ServiceConfig] in every scope.
+// Retention returns the settings. Errors: those of a caller who is no [RoleViewer] of the
+// deployment.
 func (s *Service) Retention(ctx context.Context, c Caller) (Retention, error) {
-	if err := c.demandDeployment(); err != nil {
+	if err := c.DemandDeployment(RoleViewer); err != nil {
 		return Retention{}, err
 	}
 	return s.retention(ctx)
@@ -58,9 +58,9 @@ func (s *Service) retention(ctx context.Context) (Retention, error) {
 }
 
 // SetRetention replaces the settings. Errors: [dps.InvalidArgument], and those of
-// [Service.Retention].
+// a caller who is no [RoleOwner] of the deployment.
 func (s *Service) SetRetention(ctx context.Context, c Caller, r Retention) error {
-	if err := c.demandDeployment(); err != nil {
+	if err := c.DemandDeployment(RoleOwner); err != nil {
 		return err
 	}
 	detail := map[string]any{}

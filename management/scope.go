@@ -25,31 +25,35 @@ type ScopeChange struct {
 	HostNames          *[]string
 	AllocationPolicy   *enrollment.AllocationPolicy
 	TrustInlineSigning *bool
+	DisableLocalAuth   *bool
+	MinTLSVersion      *string
+	Limits             *scope.Limits
 }
 
-// Scopes returns every scope by ID. Errors: those of a caller who may not manage the
-// deployment.
+// Scopes returns every scope that the caller may see, by ID. Errors: those of a caller
+// who is nowhere at least [RoleViewer].
 func (s *Service) Scopes(ctx context.Context, c Caller) ([]scope.Scope, error) {
-	if err := c.demandDeployment(); err != nil {
+	if err := c.DemandAnywhere(RoleViewer); err != nil {
 		return nil, err
 	}
-	return s.d.Scopes.List(ctx)
+	all, err := s.d.Scopes.List(ctx)
+	return slices.DeleteFunc(all, func(one scope.Scope) bool { return c.Demand(one.ID, RoleViewer) != nil }), err
 }
 
-// Scope returns a scope. Errors: [dps.NotFound], and those of a caller without
-// [scope.ServiceConfig].
+// Scope returns a scope. Errors: [dps.NotFound], and those of a caller below
+// [RoleViewer].
 func (s *Service) Scope(ctx context.Context, c Caller, id dps.IDScope) (scope.Scope, error) {
-	if err := c.demand(id, scope.ServiceConfig); err != nil {
+	if err := c.Demand(id, RoleViewer); err != nil {
 		return scope.Scope{}, err
 	}
 	return s.d.Scopes.Get(ctx, id)
 }
 
 // CreateScope makes a scope; an empty ID is replaced by a random one in the original's
-// form. Errors: [dps.InvalidArgument], [dps.AlreadyExists], and those of a caller who
-// may not manage the deployment.
+// form. Errors: [dps.InvalidArgument], [dps.AlreadyExists], and those of a caller who is
+// not [RoleOwner] of the deployment.
 func (s *Service) CreateScope(ctx context.Context, c Caller, id dps.IDScope, change ScopeChange) (scope.Scope, error) {
-	if err := c.demandDeployment(); err != nil {
+	if err := c.DemandDeployment(RoleOwner); err != nil {
 		return scope.Scope{}, err
 	}
 	if id == "" {
@@ -76,9 +80,17 @@ func (s *Service) CreateScope(ctx context.Context, c Caller, id dps.IDScope, cha
 // UpdateScope changes a scope; ifMatch may be empty. Errors: [dps.NotFound],
 // [dps.InvalidArgument], [dps.PreconditionFailed], [dps.AlreadyExists] (a host name is
 // shared with a scope that has a policy of the same name), and those of a caller
-// without [scope.ServiceConfig].
+// below [RoleSecurity].
 func (s *Service) UpdateScope(ctx context.Context, c Caller, id dps.IDScope, change ScopeChange, ifMatch string) (scope.Scope, error) {
-	if err := c.demand(id, scope.ServiceConfig); err != nil {
+	updated, err := s.changeScope(ctx, c, id, ifMatch, change.apply)
+	if err != nil {
+		return scope.Scope{}, err
+	}
+	return updated, s.audit(ctx, c, entry{id, "scope.update", string(id), nil})
+}
+
+func (s *Service) changeScope(ctx context.Context, c Caller, id dps.IDScope, ifMatch string, alter func(*scope.Scope) error) (scope.Scope, error) {
+	if err := c.Demand(id, RoleSecurity); err != nil {
 		return scope.Scope{}, err
 	}
 	t := table[scope.Scope]{
@@ -88,21 +100,20 @@ func (s *Service) UpdateScope(ctx context.Context, c Caller, id dps.IDScope, cha
 		},
 		etag: func(v scope.Scope) dps.ETag { return v.ETag },
 	}
-	updated, err := t.change(ctx, ifMatch, func(stored *scope.Scope) error {
+	return t.change(ctx, ifMatch, func(stored *scope.Scope) error {
 		stored.Updated = s.d.Now()
-		return change.apply(stored)
+		if err := alter(stored); err != nil {
+			return err
+		}
+		return stored.Validate()
 	})
-	if err != nil {
-		return scope.Scope{}, err
-	}
-	return updated, s.audit(ctx, c, entry{id, "scope.update", string(id), nil})
 }
 
 // DeleteScope deletes a scope that holds nothing; ifMatch may be empty. Errors:
-// [dps.NotFound], [dps.InUse], [dps.PreconditionFailed], and those of a caller who may
-// not manage the deployment.
+// [dps.NotFound], [dps.InUse], [dps.PreconditionFailed], and those of a caller who is
+// not [RoleOwner] of the deployment.
 func (s *Service) DeleteScope(ctx context.Context, c Caller, id dps.IDScope, ifMatch string) error {
-	if err := c.demandDeployment(); err != nil {
+	if err := c.DemandDeployment(RoleOwner); err != nil {
 		return err
 	}
 	if err := s.d.Scopes.Delete(ctx, id, enrollment.Precondition{IfMatch: ifMatch}); err != nil {
@@ -133,10 +144,11 @@ func (change ScopeChange) apply(to *scope.Scope) error {
 		}
 		to.AllocationPolicy = *change.AllocationPolicy
 	}
-	if change.TrustInlineSigning != nil {
-		to.TrustInlineSigning = *change.TrustInlineSigning
-	}
-	return nil
+	set(change.TrustInlineSigning, &to.TrustInlineSigning)
+	set(change.DisableLocalAuth, &to.DisableLocalAuth)
+	set(change.MinTLSVersion, &to.MinTLSVersion)
+	set(change.Limits, &to.Limits)
+	return to.Validate()
 }
 
 // checkDefaultPolicy refuses custom: a scope has no webhook.

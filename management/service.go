@@ -45,6 +45,7 @@ type ProbeFunc func(ctx context.Context, l hub.Linked) (hub.Probe, error)
 // Deps are what a [Service] works with; all are required.
 type Deps struct {
 	Enrollments   enrollment.Store
+	Bulk          storage.Bulk
 	Registrations Registrations
 	Scopes        scope.Store
 	Deployment    storage.Deployment

@@ -47,9 +47,9 @@ type Backups interface {
 }
 
 // State returns the state of this replica and of the store. Errors: those of a caller
-// without [scope.ServiceConfig] in every scope.
+// who is no [RoleViewer] of the deployment.
 func (s *Service) State(ctx context.Context, c Caller) (State, error) {
-	if err := c.demandDeployment(); err != nil {
+	if err := c.DemandDeployment(RoleViewer); err != nil {
 		return State{}, err
 	}
 	out := State{Version: s.d.Replica.Version, Store: s.d.Backups.Kind(), Uptime: s.d.Now().Sub(s.d.Replica.Started), State: s.d.Devices.State()}
@@ -84,12 +84,9 @@ func watched(id dps.IDScope, authorities []scope.Authority) []Certificate {
 }
 
 // Backup writes a backup of the whole store, and leaves a record of that. Errors: those
-// of a caller without every right in every scope.
+// of a caller who is no [RoleOwner] of the deployment.
 func (s *Service) Backup(ctx context.Context, c Caller, w io.Writer) error {
-	if err := c.demandDeployment(); err != nil {
-		return err
-	}
-	if err := c.demand("", scope.AllRights); err != nil {
+	if err := c.DemandDeployment(RoleOwner); err != nil {
 		return err
 	}
 	if err := s.audit(ctx, c, entry{action: "store.backup"}); err != nil {

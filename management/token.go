@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/zerotouch-dps/dps"
 )
@@ -18,6 +19,10 @@ const (
 	// beginning with a dash, which command lines take for a flag.
 	adminTokenPrefix = "dps_"
 )
+
+// LooksLikeAdminToken tells the admin token from those of an identity provider, whose
+// three parts are parted by dots.
+func LooksLikeAdminToken(token string) bool { return strings.Count(token, ".") != 2 }
 
 // EnsureAdminToken makes the admin token at the first start and returns its text; of
 // an existing one only the hash is known, and created is false. Of several replicas

@@ -7,6 +7,7 @@ import (
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/attestation"
 	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/scope"
 )
 
 // admission is a device that proved itself, and what decides about it.
@@ -43,6 +44,9 @@ func (r *Registrar) consider(ctx context.Context, req Request) (*admission, erro
 			return nil, unknownScope(err)
 		}
 		if snapshot.ConfigVersion == cfg.Version {
+			if why := cfg.Scope.Refuses(req.Origin, scope.DeviceEndpoint); why != nil {
+				return nil, attestation.Refuse(why)
+			}
 			return r.resolve(req, cfg, snapshot)
 		}
 		if cfg, err = r.configs.load(ctx, req.Scope); err != nil {

@@ -1,7 +1,9 @@
 package registration
 
 import (
+	"bytes"
 	"encoding/json"
+	"slices"
 
 	"github.com/zerotouch-dps/dps/allocation"
 	"github.com/zerotouch-dps/dps/attestation"
@@ -18,9 +20,14 @@ type decision struct {
 	Full        []string                    `json:"full,omitempty"` // hubs that had no room
 	Hub         string                      `json:"hub,omitempty"`
 	Reason      string                      `json:"reason,omitempty"`
-	Outcome     string                      `json:"outcome,omitempty"`
-	HubCallMS   int64                       `json:"hubCallMs,omitempty"`
-	Attempts    int64                       `json:"attempts,omitempty"`
+	decisionEnd
+}
+
+// decisionEnd is what an operation came to; it is absent while the operation goes on.
+type decisionEnd struct {
+	Outcome   string `json:"outcome,omitempty"`
+	HubCallMS int64  `json:"hubCallMs,omitempty"`
+	Attempts  int64  `json:"attempts,omitempty"`
 }
 
 // encode returns the record, without its candidates when it would be too large.
@@ -36,14 +43,15 @@ func (d decision) encode() json.RawMessage {
 	return nil
 }
 
-// withOutcome adds how the operation ended to a stored record.
+// withOutcome adds how the operation ended to a record that tells no end yet. The record
+// is our own text and need not be decoded for that.
 func withOutcome(stored json.RawMessage, outcome string, hubCallMS, attempts int64) json.RawMessage {
-	var d decision
-	if len(stored) == 0 || json.Unmarshal(stored, &d) != nil {
+	end, err := json.Marshal(decisionEnd{outcome, hubCallMS, attempts})
+	began, ok := bytes.CutSuffix(stored, []byte("}"))
+	if err != nil || !ok || len(began)+len(end) > MaxDecisionSize {
 		return stored
 	}
-	d.Outcome, d.HubCallMS, d.Attempts = outcome, hubCallMS, attempts
-	return d.encode()
+	return slices.Concat(began, []byte(","), end[1:])
 }
 
 func reprovisionText(a *admission, req Request) string {

@@ -7,6 +7,7 @@ import (
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/attestation"
 	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/internal/peer"
 	"github.com/zerotouch-dps/dps/internal/testpki"
 	"github.com/zerotouch-dps/dps/registration"
 )
@@ -117,7 +118,7 @@ func TestRefusalsAreNoted(t *testing.T) {
 	w := newWorld(t, options{})
 	w.individual(keyed("dev", key("a")))
 	req := w.signed("dev", key("b"))
-	req.Transport, req.Remote = "https", "192.0.2.7"
+	req.Transport, req.Origin = "https", peer.Of("192.0.2.7:4711", nil)
 	w.outcome(req)
 	var got []registration.Refusal
 	w.eventually("the refusal is written", func() bool {

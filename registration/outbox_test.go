@@ -94,6 +94,30 @@ func TestComingBackBeforeTheRemoval(t *testing.T) {
 	}
 }
 
+// TestComingBackInVain: the device comes back with a new credential before its removal
+// ran, and is given up before the hub was written to. The old identity goes.
+func TestComingBackInVain(t *testing.T) {
+	t.Parallel()
+	w := moved(t)
+	e := onto(east)
+	e.Mechanism = keyed("dev-1", key("b")).Mechanism
+	w.individual(e)
+	w.hubs[east].FailNext(3, dps.HubUnavailable)
+	if got := w.outcome(w.signed("dev-1", key("b"))); got != "assigning" {
+		t.Fatalf("status %s while the hub is down", got)
+	}
+	e.Enabled = false
+	w.individual(e)
+	if got := w.outcome(w.signed("dev-1", key("b"))); got != "disabled" {
+		t.Fatalf("status %s", got)
+	}
+	w.replica(sweeping)
+	w.flies("the outbox is empty", w.seldom(func() bool { return w.unfinished() == 0 }))
+	if diff := cmp.Diff([]string{west}, w.holders("dev-1")); diff != "" {
+		t.Errorf("holders (-want +got):\n%s", diff)
+	}
+}
+
 // setDesired writes desired properties of dev-1 as the hub's operator does.
 func (w *world) setDesired(host, text string) {
 	w.t.Helper()

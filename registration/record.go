@@ -96,6 +96,9 @@ type Removal struct {
 	CredentialDigest string // when the generation is not known: only with this credential
 	Looks            int    // how often the hub was found without it, or it was removed
 	Due              time.Time
-	LeaseUntil       time.Time // while claimed
-	Attempt          int64     // fencing of the claim
+	// Parked: an operation came back to the identity before the removal ran. Due means
+	// nothing then; what becomes of the removal shows when that operation has ended.
+	Parked     bool
+	LeaseUntil time.Time // while claimed
+	Attempt    int64     // fencing of the claim
 }

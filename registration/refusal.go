@@ -79,7 +79,7 @@ func (r *Registrar) refused(req Request, err error) {
 	}
 	note := Refusal{
 		Time: r.now(), Scope: req.Scope, ID: req.ID, Kind: req.Evidence.Kind(), Reason: reasonOf(err),
-		Transport: req.Transport, Remote: req.Remote,
+		Transport: req.Transport, Remote: req.Origin.Addr.String(),
 	}
 	if e, ok := req.Evidence.(attestation.X509Evidence); ok {
 		note.Thumbprint = attestation.Thumbprint(e.Chain[0])

@@ -122,7 +122,7 @@ func New(d Deps) *Registrar {
 	s := d.Settings.withDefaults()
 	return &Registrar{
 		store: d.Store, configs: newConfigs(d.Scopes), entries: d.Entries, resolver: d.Resolver,
-		gates: newGates(d.OpenGate), observer: d.Observer, log: d.Log, now: d.Now, rand: d.Rand,
+		gates: newGates(d.OpenGate, d.Now), observer: d.Observer, log: d.Log, now: d.Now, rand: d.Rand,
 		settings: s, slots: make(chan struct{}, s.MaxFlights), flights: map[dps.OperationID]*flight{},
 		refusals: newRefusals(),
 	}

@@ -19,14 +19,14 @@ const looksNeeded = 2
 
 // remove takes an identity out of a hub that no registration points to.
 func (r *Registrar) remove(ctx context.Context, rm Removal) {
-	done, err := r.removeOnce(ctx, rm)
+	obsolete, err := r.obsolete(ctx, rm)
 	switch {
 	case err != nil:
-		rm.Due = r.now().Add(r.pauseAfter(doubling(rm.Attempt), err))
-		r.log.Warn("removal put off", append(removalFields(rm), zap.Error(err))...)
-	case done:
-		rm.Looks++
-		rm.Due = r.now().Add(r.settings.Lease + r.settings.HubTimeout)
+		r.putOffRemoval(&rm, err)
+	case obsolete:
+		rm.Looks = looksNeeded
+	default:
+		r.look(ctx, &rm)
 	}
 	if rm.Looks >= looksNeeded {
 		_, err = r.store.CompleteRemoval(ctx, rm)
@@ -36,6 +36,38 @@ func (r *Registrar) remove(ctx context.Context, rm Removal) {
 	if err != nil { // its lease ends, and it is claimed again
 		r.log.Warn("commit removal", append(removalFields(rm), zap.Error(err))...)
 	}
+}
+
+// obsolete reports whether the device is assigned to the identity again. As long as the
+// removal is claimed, no operation on the identity gets under way, so the answer stays
+// true.
+func (r *Registrar) obsolete(ctx context.Context, rm Removal) (bool, error) {
+	reg, err := r.store.Registration(ctx, rm.Scope, rm.Registration)
+	if dps.Is(err, dps.RegistrationNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read registration: %w", err)
+	}
+	return pointsTo(Registration{Assignment: reg.Assignment}, rm.Hub, rm.DeviceID), nil
+}
+
+// look looks for the identity once, and takes it out of the hub.
+func (r *Registrar) look(ctx context.Context, rm *Removal) {
+	rm.Parked = false
+	done, err := r.removeOnce(ctx, *rm)
+	if err != nil {
+		r.putOffRemoval(rm, err)
+	}
+	if done {
+		rm.Looks++
+		rm.Due = r.now().Add(r.settings.Lease + r.settings.HubTimeout)
+	}
+}
+
+func (r *Registrar) putOffRemoval(rm *Removal, cause error) {
+	rm.Due = r.now().Add(r.pauseAfter(doubling(rm.Attempt), cause))
+	r.log.Warn("removal put off", append(removalFields(*rm), zap.Error(cause))...)
 }
 
 // doubling is what attempts, each twice as late as the last, have taken.
@@ -146,6 +178,9 @@ func (r *Registrar) sweep(ctx context.Context) {
 	}
 	if err := r.sweepRemovals(ctx); err != nil && ctx.Err() == nil {
 		r.log.Warn("sweep removals", zap.Error(err))
+	}
+	if err := r.gates.retire(); err != nil {
+		r.log.Warn("close the connections of a changed link", zap.Error(err))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/attestation"
+	"github.com/zerotouch-dps/dps/internal/peer"
 )
 
 // Request is a device's request, whatever the transport.
@@ -17,8 +18,8 @@ type Request struct {
 	Evidence   attestation.Evidence
 	Payload    json.RawMessage // nil: none
 	APIVersion string
-	Transport  string // for the operator: "https"
-	Remote     string // for the operator: the device's address
+	Transport  string // "https"
+	Origin     peer.Origin
 }
 
 // Result is the answer to a device.

@@ -33,9 +33,11 @@ func (r *Registrar) State() State {
 func (g *gates) states() []HubState {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	out := make([]HubState, 0, len(g.current))
-	for host, key := range g.current {
-		out = append(out, HubState{host, g.byID[key].Health()})
+	out := make([]HubState, 0, len(g.latest))
+	for host, key := range g.latest {
+		if gate, open := g.byID[key]; open {
+			out = append(out, HubState{host, gate.Health()})
+		}
 	}
 	slices.SortFunc(out, func(a, b HubState) int { return strings.Compare(a.HostName, b.HostName) })
 	return out

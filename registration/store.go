@@ -61,7 +61,7 @@ type Store interface {
 	Admit(ctx context.Context, q AdmitQuery) (Snapshot, error)
 
 	// Begin writes the row if it is as Previous says, claims (Operation.Hub,
-	// Operation.Want.DeviceID) for it when Hub is set, and cancels a pending removal
+	// Operation.Want.DeviceID) for it when Hub is set, and parks a pending removal
 	// of that identity which nobody has claimed. now decides whether a claim on a
 	// removal still stands. Nothing is written when it loses or fails. Errors:
 	// [dps.DeviceIDTaken] (another registration holds the identity, in any scope).
@@ -70,7 +70,7 @@ type Store interface {
 	// Claim takes over an assigning operation whose lease is over at now, or renews
 	// one's own (same attempt, whatever the lease): compare-and-set on operation and
 	// attempt; attempt + 1, lease until the given time. It loses while a claimed removal
-	// of the same identity stands.
+	// of the same identity stands, and parks one whose worker's lease is over.
 	Claim(ctx context.Context, r Registration, now, until time.Time) (Registration, bool, error)
 
 	// Defer gives an assigning operation back until a time, when any replica may
@@ -110,7 +110,8 @@ type Store interface {
 	// Count counts what a search finds, whatever its order.
 	Count(ctx context.Context, scope dps.IDScope, s Search) (enrollment.Count, error)
 
-	// Delete forgets a record, its history and its identity claims; the hub's identity stays.
+	// Delete forgets a record, its history and its identity claims; the identity that it
+	// points to stays in the hub.
 	// Errors: [dps.RegistrationNotFound], [dps.PreconditionFailed],
 	// [dps.ConcurrentChange] (it is assigning).
 	Delete(ctx context.Context, s dps.IDScope, id dps.RegistrationID, p enrollment.Precondition) error
@@ -133,12 +134,12 @@ type Store interface {
 	// registration ID, folded, unless it is empty.
 	Refusals(ctx context.Context, s dps.IDScope, id dps.RegistrationID, limit int) ([]Refusal, error)
 
-	// ClaimRemovals claims up to limit due removals until the given time, each by
-	// compare-and-set.
+	// ClaimRemovals claims up to limit removals until the given time, each by compare-and-
+	// set: those due, and those parked whose registration is not assigning.
 	ClaimRemovals(ctx context.Context, now, until time.Time, limit int) ([]Removal, error)
 
-	// PostponeRemoval gives a claimed removal back with its Looks and Due; compare-and-
-	// set on ID and attempt.
+	// PostponeRemoval gives a claimed removal back with its Looks and Due, or parked;
+	// compare-and-set on ID and attempt.
 	PostponeRemoval(ctx context.Context, r Removal) (won bool, err error)
 
 	// CompleteRemoval deletes a claimed removal and, unless the registration points to

@@ -18,8 +18,26 @@ type Scope struct {
 	// TrustInlineSigning admits groups whose inline signing certificate does not roll
 	// up to a verified CA.
 	TrustInlineSigning bool
-	ETag               dps.ETag
-	Created, Updated   time.Time
+	// DisableLocalAuth refuses shared access signatures on the service API: identity
+	// providers alone say who may.
+	DisableLocalAuth bool
+	MinTLSVersion    string // [TLS12] or [TLS13]; empty: TLS12
+	IPFilter         IPFilter
+	Limits           Limits
+	ETag             dps.ETag
+	Created, Updated time.Time
+}
+
+// Validate holds who may connect and the limits to their rules. Errors:
+// [dps.InvalidArgument].
+func (s Scope) Validate() error {
+	if err := checkTLS(s.MinTLSVersion); err != nil {
+		return err
+	}
+	if err := s.Limits.validate(); err != nil {
+		return err
+	}
+	return s.IPFilter.Validate()
 }
 
 // Rights are what an access policy grants.
@@ -54,8 +72,16 @@ type Authority struct {
 	Name             string // 1 to 64 characters, unique in the scope when folded
 	Certificate      attestation.Certificate
 	Verified         bool
+	Verification     *Verification // nil: no code is waiting to be proven
 	ETag             dps.ETag
 	Created, Updated time.Time
+}
+
+// Verification is a proof of possession that has been asked for.
+type Verification struct {
+	Code       string    // that the common name of the proof must be
+	Expires    time.Time // of the code
+	Thumbprint string    // SHA-256 of the certificate that it is for
 }
 
 // Snapshot is the configuration of a scope at one version: what admission and
@@ -105,6 +131,8 @@ type Store interface {
 	// PutAuthority creates or replaces. Errors: [dps.NotFound] (scope),
 	// [dps.AlreadyExists], [dps.PreconditionFailed].
 	PutAuthority(ctx context.Context, id dps.IDScope, a Authority, p enrollment.Precondition) (Authority, error)
+	// AuthorityGroups returns up to 100 groups that refer to a CA certificate by its name.
+	AuthorityGroups(ctx context.Context, id dps.IDScope, name string) ([]string, error)
 	// DeleteAuthority deletes, also when groups refer to it (breach procedure); it
 	// returns up to 100 groups that did. Errors: [dps.NotFound], [dps.PreconditionFailed].
 	DeleteAuthority(ctx context.Context, id dps.IDScope, name string, p enrollment.Precondition) ([]string, error)

@@ -9,6 +9,8 @@ postgres_found || missing+=(postgresql)
 command -v node >/dev/null || missing+=(nodejs)
 command -v npm >/dev/null || missing+=(npm)
 command -v gcc >/dev/null || missing+=(gcc libc6-dev) # the race detector
+python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
+{ command -v javac && command -v mvn; } >/dev/null || missing+=(default-jdk-headless maven)
 command -v setpriv >/dev/null || missing+=(util-linux)
 
 [ ${#missing[@]} -eq 0 ] && exit 0

@@ -1,6 +1,6 @@
 package server
 
-//go:generate go run ./gendoc config.go ../docs/configuration.md
+//go:generate go run ./gendoc ../docs/configuration.md config.go access.go
 
 import (
 	"errors"
@@ -37,6 +37,9 @@ type Config struct {
 	// AdminTokenFile is where the admin token is written, mode 0600, at first start.
 	// Empty: it is printed once to standard error.
 	AdminTokenFile string `koanf:"adminTokenFile"`
+	// Access is who may use the operator's API and the service API beside the admin token
+	// and the access policies.
+	Access Access `koanf:"access"`
 	// Assign tunes the registration of devices.
 	Assign Assign `koanf:"assign"`
 	// Drain is how long connections may finish after SIGTERM. Default 20s.
@@ -198,6 +201,9 @@ func (c Config) Validate() error {
 	}
 	if err := c.Assign.settings().Validate(); err != nil {
 		fault("assign: %w", err)
+	}
+	if err := c.Access.validate(); err != nil {
+		faults = append(faults, err)
 	}
 	if _, err := parseLevel(c.Log.Level); err != nil {
 		fault("log.level: %w", err)

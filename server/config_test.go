@@ -71,6 +71,14 @@ func TestLoadConfigRefuses(t *testing.T) {
 		{"duration without unit", good + "assign: {lease: soon}\n", []string{"lease"}},
 		{"lease that does not outlast a hub call", good + "assign: {lease: 15s}\n", []string{"assign: lease"}},
 		{"level", good + "log: {level: loud}\n", []string{"log.level"}},
+		{"provider", good + "access: {oidc: [{issuer: nowhere}]}\n", []string{"access.oidc[0].issuer"}},
+		{"provider without audience", good + "access: {oidc: [{issuer: 'https://x'}]}\n", []string{"access.oidc[0].audience"}},
+		{"provider twice", good + "access: {oidc: [{issuer: 'https://x', audience: a}, {issuer: 'https://x', audience: b}]}\n", []string{"access.oidc[1].issuer: stands twice"}},
+		{"role", good + "access: {oidc: [{issuer: 'https://x', audience: a, grants: [{claim: c, value: v, role: root}]}]}\n", []string{"access.oidc[0].grants[0]: role"}},
+		{"scope", good + "access: {oidc: [{issuer: 'https://x', audience: a, grants: [{claim: c, value: v, role: owner, scopes: ['a b']}]}]}\n", []string{"access.oidc[0].grants[0]: "}},
+		{"lots of a viewer", good + "access: {oidc: [{issuer: 'https://x', audience: a, grants: [{claim: c, value: v, role: viewer, lots: [a]}]}]}\n", []string{"lots are for"}},
+		{"clients without an authority", good + "access: {clientCertificates: {clients: [{commonName: x, role: owner}]}}\n", []string{"access.clientCertificates.authorities"}},
+		{"client that is anybody", good + "access: {clientCertificates: {authorities: x, clients: [{role: owner}]}}\n", []string{"access.clientCertificates.clients[0]"}},
 		{"address", good + "device: {address: nowhere}\n", []string{"device"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

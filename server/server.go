@@ -21,6 +21,7 @@ import (
 	"github.com/zerotouch-dps/dps/internal/keyring"
 	"github.com/zerotouch-dps/dps/management"
 	"github.com/zerotouch-dps/dps/management/adminapi"
+	"github.com/zerotouch-dps/dps/management/identity"
 	"github.com/zerotouch-dps/dps/management/serviceapi"
 	"github.com/zerotouch-dps/dps/registration"
 	"github.com/zerotouch-dps/dps/storage"
@@ -46,6 +47,8 @@ type Server struct {
 	tls        *tlsFiles
 	metrics    *metrics
 	health     *health
+	identify   *identity.Identifier
+	roots      *clientRoots // nil: no client certificates are taken
 	device     net.Listener
 	admin      net.Listener
 	// public and operators are what the listeners serve.
@@ -111,18 +114,40 @@ func (s *Server) wire(ring *keyring.Ring) error {
 		Observer: s.metrics, Log: env.Log, Now: env.Now, Rand: env.Rand, Settings: settings,
 	})
 	s.management = management.New(management.Deps{
-		Enrollments: s.store.Enrollments(), Registrations: s.store.Registrations(), Scopes: s.store.Scopes(),
+		Enrollments: s.store.Enrollments(), Bulk: s.store.Bulk(), Registrations: s.store.Registrations(), Scopes: s.store.Scopes(),
 		Deployment: s.store.Deployment(), Continuations: continuations, Now: env.Now, Rand: env.Rand, HubKinds: hubKinds(),
 		Devices: s.registrar, Backups: s.store,
 		Replica: management.Replica{Version: env.Version, Started: env.Now(), Certificates: s.tls.expiring},
 		Probe:   func(ctx context.Context, l hub.Linked) (hub.Probe, error) { return probe(ctx, l, env) },
 	})
 	s.health = &health{store: s.store}
+	if err := s.wireAccess(); err != nil {
+		return err
+	}
 	if s.public, err = s.newPublic(); err != nil {
 		return err
 	}
 	s.operators, err = s.newOperators()
 	return err
+}
+
+// wireAccess makes what proves callers whom the store does not know.
+func (s *Server) wireAccess() error {
+	providers, err := s.config.Access.providers()
+	if err != nil {
+		return err
+	}
+	clients := s.config.Access.ClientCertificates
+	certificates, err := clients.certificates()
+	if err != nil {
+		return err
+	}
+	if certificates != nil {
+		s.roots = watchClientRoots(clients.Authorities, certificates, s.env.Log)
+		s.tls.askForCertificates()
+	}
+	s.identify = identity.New(identity.Config{Providers: providers, Certificates: certificates, Now: s.env.Now})
+	return nil
 }
 
 func (s *Server) ensureAdminToken(ctx context.Context) error {
@@ -178,6 +203,9 @@ func (s *Server) Run(ctx context.Context) error {
 	workers.Go(func() error { return s.registrar.Run(serving) })
 	workers.Go(func() error { return s.tls.run(serving) })
 	workers.Go(func() error { return s.management.RunRetention(serving, s.env.Log) })
+	if s.roots != nil {
+		workers.Go(func() error { return s.roots.run(serving) })
+	}
 	var listeners errgroup.Group
 	failed := make(chan struct{}, 2)
 	for server, l := range map[*http.Server]net.Listener{device: s.device, admin: s.admin} {
@@ -234,7 +262,7 @@ func (s *Server) closeAll() error {
 // the path: no ID scope may be named like a collection of the service API.
 func (s *Server) newPublic() (http.Handler, error) {
 	device := rest.New(rest.Config{Registrar: s.registrar, Observer: s.metrics, Log: s.env.Log, Now: s.env.Now, Rand: s.env.Rand})
-	service, err := serviceapi.New(serviceapi.Config{Management: s.management, Scopes: s.store.Scopes(), Log: s.env.Log, Now: s.env.Now, Rand: s.env.Rand})
+	service, err := serviceapi.New(serviceapi.Config{Management: s.management, Scopes: s.store.Scopes(), Identify: s.identify, Log: s.env.Log, Now: s.env.Now, Rand: s.env.Rand})
 	if err != nil {
 		return nil, err
 	}
@@ -252,7 +280,7 @@ func (s *Server) newPublic() (http.Handler, error) {
 
 // newOperators is what stands on the operator's listener.
 func (s *Server) newOperators() (http.Handler, error) {
-	admin, err := adminapi.New(adminapi.Config{Management: s.management, Log: s.env.Log, Now: s.env.Now, Rand: s.env.Rand})
+	admin, err := adminapi.New(adminapi.Config{Management: s.management, Identify: s.identify, Log: s.env.Log, Now: s.env.Now, Rand: s.env.Rand})
 	if err != nil {
 		return nil, err
 	}

@@ -137,6 +137,10 @@ func newTLS(c Config, ring *keyring.Ring, now func() time.Time, log *zap.Logger)
 	return t, t.rotateTickets()
 }
 
+// askForCertificates has operators' clients show a certificate, if they have one. It is
+// verified with each request, so that a refusal is explained and new roots count at once.
+func (t *tlsFiles) askForCertificates() { t.adminConfig.ClientAuth = tls.RequestClientCert }
+
 // rotateTickets sets the keys of this period and of the two before it.
 func (t *tlsFiles) rotateTickets() error {
 	period := t.now().Unix() / int64(ticketLife/time.Second)

@@ -17,6 +17,7 @@ import (
 // Store is a back end, open and migrated. Its methods are safe for concurrent use.
 type Store interface {
 	Enrollments() enrollment.Store
+	Bulk() Bulk
 	Registrations() registration.Store
 	Scopes() scope.Store
 	Deployment() Deployment
@@ -45,8 +46,10 @@ type Deployment interface {
 	// PutSetting writes a value. With onlyAbsent an existing one stays, and written
 	// is false, so that of several replicas starting at once one wins.
 	PutSetting(ctx context.Context, name string, value []byte, onlyAbsent bool) (written bool, err error)
-	// Audit appends a record.
+	// Audit appends a record; its ID is given to it.
 	Audit(ctx context.Context, a AuditRecord) error
+	// Audits returns the records that fit, newest first.
+	Audits(ctx context.Context, f AuditFilter) ([]AuditRecord, error)
 
 	// Lease gives a task to one replica until a time; won is false while another's lease
 	// stands at now.
@@ -61,11 +64,21 @@ type Deployment interface {
 	DeleteOrphans(ctx context.Context, before time.Time, from Place, limit int) (deleted int, next Place, err error)
 }
 
+// AuditFilter picks audit records; zero members let everything through.
+type AuditFilter struct {
+	Scope                  dps.IDScope
+	Actor, Action, Subject string
+	From, Until            time.Time // Until is not included
+	Before                 int64     // only records with lower IDs
+	Limit                  int       // at least 1
+}
+
 // Place is a place in the list of all registration records, by folded IDs.
 type Place struct{ Scope, ID string }
 
 // AuditRecord says who changed or revealed what.
 type AuditRecord struct {
+	ID         int64 // grows with each record
 	Time       time.Time
 	Scope      dps.IDScope // empty: the deployment
 	Actor      string      // "policy:provisioningserviceowner", "token:admin"

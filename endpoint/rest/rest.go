@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -21,6 +20,7 @@ import (
 	"github.com/zerotouch-dps/dps/endpoint"
 	"github.com/zerotouch-dps/dps/internal/apierror"
 	"github.com/zerotouch-dps/dps/internal/logfield"
+	"github.com/zerotouch-dps/dps/internal/peer"
 	"github.com/zerotouch-dps/dps/registration"
 )
 
@@ -183,7 +183,7 @@ func (c *call) parse() error {
 	if err != nil {
 		return err
 	}
-	c.req.Payload, c.req.Transport, c.req.Remote = body.Payload, transport, remote(c.r)
+	c.req.Payload, c.req.Transport, c.req.Origin = body.Payload, transport, peer.Of(c.r.RemoteAddr, c.r.TLS)
 	c.req.Evidence, err = c.evidence(body)
 	return err
 }
@@ -199,15 +199,6 @@ func segment(r *http.Request, name string) (string, error) {
 		return "", dps.Errorf(dps.BadRequest, "the path is not percent-encoded text")
 	}
 	return decoded, nil
-}
-
-// remote is the device's address without its port.
-func remote(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
 }
 
 func (c *call) body() (endpoint.Body, error) {

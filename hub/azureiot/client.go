@@ -3,21 +3,16 @@ package azureiot
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"net"
 	"net/http"
-	"net/url"
-	"strconv"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/zerotouch-dps/dps"
@@ -39,29 +34,25 @@ const (
 type client struct {
 	http *http.Client
 	base string // https://host
-	host string
-	key  []byte
-	name string
 	now  func() time.Time
-
-	mu      sync.Mutex
-	token   string
-	renewal time.Time
+	// credentials are the link's one or, while its key is rolled, two; inUse is the one
+	// that the hub last took.
+	credentials []*credential
+	inUse       atomic.Int32
 }
 
 func newClient(c Config) (*client, error) {
-	connection, err := hub.ParseConnectionString(c.Link.ConnectionString)
+	credentials, host, err := newCredentials(c.Link)
 	if err != nil {
 		return nil, err
 	}
-	transport, err := newTransport(c, connection.HostName)
+	transport, err := newTransport(c, host)
 	if err != nil {
 		return nil, err
 	}
 	return &client{
 		http: &http.Client{Transport: transport, CheckRedirect: refuseRedirect},
-		base: "https://" + connection.HostName, host: connection.HostName,
-		key: connection.Key(), name: connection.SharedAccessKeyName, now: c.Now,
+		base: "https://" + host, credentials: credentials, now: c.Now,
 	}, nil
 }
 
@@ -144,12 +135,29 @@ func (c *client) call(ctx context.Context, r request, out any) error {
 	return a.decode(out)
 }
 
-// do does a request; answers of 300 and above are errors, returned with the answer.
+// do does a request; answers of 300 and above are errors, returned with the answer. A
+// credential that the hub does not take (401: nothing was done) gives way to the other.
 func (c *client) do(ctx context.Context, r request) (answer, error) {
+	at := c.inUse.Load()
+	a, err := c.try(ctx, r, c.credentials[at])
+	if a.status != http.StatusUnauthorized || len(c.credentials) < 2 {
+		return a, err
+	}
+	other := 1 - at
+	second, otherErr := c.try(ctx, r, c.credentials[other])
+	if second.status == http.StatusUnauthorized || second.status == 0 {
+		return a, err
+	}
+	c.inUse.Store(other)
+	return second, otherErr
+}
+
+func (c *client) try(ctx context.Context, r request, with *credential) (answer, error) {
 	req, err := c.request(ctx, r)
 	if err != nil {
 		return answer{}, err
 	}
+	req.Header.Set("Authorization", with.authorization(c.now()))
 	if hub.Late(ctx) {
 		return answer{}, unreachable(context.DeadlineExceeded)
 	}
@@ -186,7 +194,6 @@ func (c *client) request(ctx context.Context, r request) (*http.Request, error) 
 		return nil, dps.Wrap(dps.HubRejected, fmt.Errorf("make request: %w", err), "the device can't be named to the hub")
 	}
 	maps.Copy(req.Header, r.header)
-	req.Header.Set("Authorization", c.authorization())
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", userAgent)
 	if r.body != nil {
@@ -199,24 +206,4 @@ func (c *client) request(ctx context.Context, r request) (*http.Request, error) 
 	// a kept connection turns out to be closed. The nil value sends no header.
 	req.Header["Idempotency-Key"] = nil
 	return req, nil
-}
-
-// authorization returns the policy's SAS token, made anew before it runs out.
-func (c *client) authorization() string {
-	now := c.now()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.token == "" || now.After(c.renewal) {
-		c.token = signToken(c.host, c.name, c.key, now.Add(tokenLife))
-		c.renewal = now.Add(tokenLife - tokenRenewal)
-	}
-	return c.token
-}
-
-func signToken(resource, name string, key []byte, expires time.Time) string {
-	sr, se := url.QueryEscape(resource), strconv.FormatInt(expires.Unix(), 10)
-	mac := hmac.New(sha256.New, key)
-	mac.Write([]byte(sr + "\n" + se))
-	sig := base64.StdEncoding.EncodeToString(mac.Sum(nil))
-	return "SharedAccessSignature sr=" + sr + "&sig=" + url.QueryEscape(sig) + "&se=" + se + "&skn=" + url.QueryEscape(name)
 }

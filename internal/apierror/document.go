@@ -14,6 +14,8 @@ Every error answer bears a six-digit code, of which the first three digits repea
 HTTP status, a message that says what to do, and a tracking ID under which the server's
 log tells the rest. The operator's API adds the stable name. "Again" tells whether the
 same request may succeed later; such answers bear Retry-After where a time is known.
+Where the original's API says 401 to a good credential that lacks a right or is for
+another scope, the operator's API says 403, with the same last three digits.
 
 Generated from internal/apierror by go generate; do not edit.
 

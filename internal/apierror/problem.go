@@ -5,7 +5,13 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/zerotouch-dps/dps"
 )
+
+// forbidden is the status of the operator's API for a credential that is good but not for
+// this; the original's API says 401.
+const forbidden = http.StatusForbidden
 
 // Problem is an RFC 9457 problem, the error of the operator's API.
 type Problem struct {
@@ -22,6 +28,9 @@ type Problem struct {
 // WriteProblem answers an HTTP request with an error as a problem.
 func WriteProblem(w http.ResponseWriter, err error, trackingID string) {
 	row, body := NewBody(err, trackingID, time.Time{})
+	if code := dps.CodeOf(err); code == dps.Forbidden || code == dps.WrongScope {
+		row.Status, row.ErrorCode = forbidden, forbidden*1000+row.ErrorCode%1000
+	}
 	text, merr := json.Marshal(Problem{
 		Type: "urn:dps:error:" + row.Name, Title: row.Meaning, Status: row.Status, Detail: body.Message,
 		Code: row.Name, ErrorCode: row.ErrorCode, TrackingID: trackingID, Info: body.Info,

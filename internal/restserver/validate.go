@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"sort"
 	"strings"
@@ -25,6 +26,33 @@ const maxFaults = 10
 // body members. Read-only members may be sent, for clients write back what they read.
 // Credentials are not its matter.
 func Validate(doc *openapi3.T, fail FailFunc) func(http.Handler) http.Handler {
+	return validate(doc, fail, false)
+}
+
+// ValidateHead holds requests to the document like [Validate] and leaves their bodies
+// unread, for operations that stream them.
+func ValidateHead(doc *openapi3.T, fail FailFunc) func(http.Handler) http.Handler {
+	head := validate(doc, fail, true)
+	return func(next http.Handler) http.Handler {
+		// The validator reads a body even where it does not look at it.
+		checked := head(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if body, ok := r.Context().Value(bodyKey{}).(io.ReadCloser); ok {
+				r.Body = body
+			}
+			next.ServeHTTP(w, r)
+		}))
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r = r.WithContext(context.WithValue(r.Context(), bodyKey{}, r.Body))
+			r.Body = http.NoBody
+			checked.ServeHTTP(w, r)
+		})
+	}
+}
+
+// bodyKey is where the body waits meanwhile.
+type bodyKey struct{}
+
+func validate(doc *openapi3.T, fail FailFunc, headOnly bool) func(http.Handler) http.Handler {
 	router, err := gorillamux.NewRouter(doc)
 	if err != nil { // the embedded document is broken
 		panic(err)
@@ -32,6 +60,7 @@ func Validate(doc *openapi3.T, fail FailFunc) func(http.Handler) http.Handler {
 	return validator.OapiRequestValidatorWithOptions(doc, &validator.Options{
 		Options: openapi3filter.Options{
 			MultiError:                 true,
+			ExcludeRequestBody:         headOnly,
 			ExcludeReadOnlyValidations: true,
 			SkipSettingDefaults:        true,
 			AuthenticationFunc:         openapi3filter.NoopAuthenticationFunc,

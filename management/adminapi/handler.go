@@ -1,7 +1,6 @@
 package adminapi
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -24,12 +23,15 @@ import (
 // is the largest.
 const MaxBody = 256 << 10
 
-// Config is what the handler works with; all members are required.
+// Config is what the handler works with; members are required unless they say otherwise.
 type Config struct {
 	Management *management.Service
-	Log        *zap.Logger
-	Now        func() time.Time
-	Rand       io.Reader
+	// Identify proves who sent a request by other credentials than the admin token;
+	// nil: there are none.
+	Identify Identifier
+	Log      *zap.Logger
+	Now      func() time.Time
+	Rand     io.Reader
 }
 
 // New returns the handler of the operator's API, which serves /admin/v1.
@@ -38,18 +40,25 @@ func New(c Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &api{c}
+	enforcer, err := newEnforcer(doc)
+	if err != nil {
+		return nil, err
+	}
+	a := &api{c: c, imports: make(chan struct{}, maxImports)}
 	strict := admin.NewStrictHandlerWithOptions(a, nil, admin.StrictHTTPServerOptions{
 		RequestErrorHandlerFunc:  a.failRequest,
 		ResponseErrorHandlerFunc: a.fail,
 	})
 	h := admin.HandlerWithOptions(strict, admin.ChiServerOptions{ErrorHandlerFunc: a.failRequest})
 	for _, wrap := range []func(http.Handler) http.Handler{ // the last is the outermost
-		restserver.Validate(doc, a.fail),
-		restserver.Body(MaxBody, a.fail),
+		restserver.Unless(streams, restserver.Validate(doc, a.fail)),
+		restserver.Unless(whole, restserver.ValidateHead(doc, a.fail)),
+		restserver.Unless(streams, restserver.Body(MaxBody, a.fail)),
+		restserver.Unless(whole, restserver.Decompress(a.fail)),
+		enforcer.wrap(a.fail),
 		a.authenticate,
 		rawPath,
-		restserver.Deadline,
+		restserver.Unless(streams, restserver.Deadline),
 		restserver.Log(c.Log, c.Now, c.Rand, a.fail),
 	} {
 		h = wrap(h)
@@ -58,7 +67,10 @@ func New(c Config) (http.Handler, error) {
 }
 
 // api implements the generated strict server interface.
-type api struct{ c Config }
+type api struct {
+	c       Config
+	imports chan struct{} // holds one for each that runs
+}
 
 // fail answers with a problem.
 func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
@@ -102,34 +114,4 @@ func verbApart(raw string) string {
 		return raw
 	}
 	return raw[:last] + strings.ReplaceAll(raw[last:verb], ":", "%3A") + raw[verb:]
-}
-
-type callerKey struct{}
-
-// callerOf returns who was authenticated. What he may do is decided by each use case
-// of management, from the caller's rights.
-func callerOf(ctx context.Context) management.Caller {
-	c, _ := ctx.Value(callerKey{}).(management.Caller) // the zero Caller may do nothing
-	return c
-}
-
-// authenticate proves the bearer before anything of the request is interpreted.
-func (a *api) authenticate(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		caller, err := a.caller(r)
-		if err != nil {
-			a.fail(w, r, err)
-			return
-		}
-		restserver.ExchangeOf(r.Context()).Actor = caller.Actor
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
-	})
-}
-
-func (a *api) caller(r *http.Request) (management.Caller, error) {
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if dps.FoldASCII(scheme) != "bearer" || token == "" {
-		return management.Caller{}, dps.Errorf(dps.Unauthenticated, "send the admin token in the Authorization header: Bearer <token>")
-	}
-	return a.c.Management.VerifyAdminToken(r.Context(), strings.TrimSpace(token), restserver.ExchangeOf(r.Context()).TrackingID)
 }

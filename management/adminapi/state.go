@@ -5,16 +5,12 @@ import (
 	"io"
 	"math"
 	"net/http"
-	"time"
 
 	"github.com/zerotouch-dps/dps/management"
 	"github.com/zerotouch-dps/dps/management/wire"
 	"github.com/zerotouch-dps/dps/openapi/admin"
 	"github.com/zerotouch-dps/dps/registration"
 )
-
-// backupStall is how long a client may take for the next part of a backup.
-const backupStall = time.Minute
 
 // GetState shows the state of this replica and of the store.
 func (a *api) GetState(ctx context.Context, _ admin.GetStateRequestObject) (admin.GetStateResponseObject, error) {
@@ -85,29 +81,29 @@ type backup struct {
 	api *api
 }
 
-// VisitBackupResponse implements admin.BackupResponseObject. It may take longer than any
-// other request. What fails after the first byte can't be told but by breaking off.
+// VisitBackupResponse implements admin.BackupResponseObject. What fails after the first
+// byte can't be told but by breaking off.
 func (b backup) VisitBackupResponse(w http.ResponseWriter) error {
 	w.Header().Set("Content-Type", "application/gzip")
-	out := &stream{w: w, control: http.NewResponseController(w), now: b.api.c.Now}
-	err := b.api.c.Management.Backup(context.WithoutCancel(b.ctx), callerOf(b.ctx), out)
-	if err != nil && out.begun {
+	stream, ctx := openStream(b.ctx, w, http.NoBody)
+	defer stream.close()
+	out := &begun{Writer: stream}
+	err := b.api.c.Management.Backup(ctx, callerOf(b.ctx), out)
+	if err != nil && out.yes {
 		panic(http.ErrAbortHandler)
 	}
 	return err
 }
 
-// stream gives a client time for each part.
-type stream struct {
-	w       io.Writer
-	control *http.ResponseController
-	now     func() time.Time
-	begun   bool
+// begun remembers whether anything was written.
+type begun struct {
+	io.Writer
+
+	yes bool
 }
 
-// Write implements io.Writer.
-func (s *stream) Write(p []byte) (int, error) {
-	s.begun = true
-	_ = s.control.SetWriteDeadline(s.now().Add(backupStall)) // not every writer has one
-	return s.w.Write(p)
+// Write implements [io.Writer].
+func (b *begun) Write(p []byte) (int, error) {
+	b.yes = true
+	return b.Writer.Write(p)
 }

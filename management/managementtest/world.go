@@ -89,7 +89,7 @@ func (w *World) Restart(t testing.TB, ring *keyring.Ring) {
 		t.Fatal(err)
 	}
 	w.Management = management.New(management.Deps{
-		Enrollments: w.Store.Enrollments(), Registrations: w.Store.Registrations(), Scopes: w.Store.Scopes(),
+		Enrollments: w.Store.Enrollments(), Bulk: bulk{w.Store.Bulk(), w}, Registrations: w.Store.Registrations(), Scopes: w.Store.Scopes(),
 		Deployment: auditor{w.Store.Deployment(), w}, Continuations: continuations, Probe: w.callHub,
 		Devices: w.registrar(), Backups: w.Store, Replica: management.Replica{Version: "test", Started: w.Now()},
 		HubKinds: []string{"azureiot", "memory"}, Now: w.Now, Rand: rand.Reader,
@@ -278,10 +278,29 @@ type auditor struct {
 
 // Audit implements [storage.Deployment].
 func (a auditor) Audit(ctx context.Context, r storage.AuditRecord) error {
-	a.w.mu.Lock()
-	a.w.audits = append(a.w.audits, r)
-	a.w.mu.Unlock()
+	a.w.audited(r)
 	return a.Deployment.Audit(ctx, r)
+}
+
+func (w *World) audited(r storage.AuditRecord) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.audits = append(w.audits, r)
+}
+
+// bulk keeps what is audited of imports.
+type bulk struct {
+	storage.Bulk
+	w *World
+}
+
+// Replace implements [storage.Bulk].
+func (b bulk) Replace(ctx context.Context, s dps.IDScope, writes []storage.Replacement, record storage.RecordFunc) ([]error, error) {
+	return b.Bulk.Replace(ctx, s, writes, func(failed []error) storage.AuditRecord {
+		r := record(failed)
+		b.w.audited(r)
+		return r
+	})
 }
 
 // Token returns a shared access signature for the whole host, good for an hour.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/attestation"
+	"github.com/zerotouch-dps/dps/internal/peer"
 	"github.com/zerotouch-dps/dps/internal/restserver"
 	"github.com/zerotouch-dps/dps/management"
 	"github.com/zerotouch-dps/dps/scope"
@@ -23,6 +24,13 @@ type Scopes interface {
 }
 
 type callerKey struct{}
+
+// Identifier proves bearer tokens.
+type Identifier interface {
+	// Bearer returns the caller that a token of an identity provider makes. Errors:
+	// [dps.Unauthorized], [dps.Unavailable] (the provider can't be asked).
+	Bearer(ctx context.Context, token string) (management.Caller, error)
+}
 
 // callerOf returns who was authenticated, and for which scope.
 func callerOf(ctx context.Context) management.Caller {
@@ -44,13 +52,21 @@ func (a *api) authenticate(next http.Handler) http.Handler {
 	})
 }
 
-// caller verifies the shared access signature: the policy is named by skn among those
-// of the host's scopes; primary, then secondary key; then expiry and resource.
+// caller takes a shared access signature or a bearer token.
 func (a *api) caller(r *http.Request) (management.Caller, error) {
 	header := r.Header.Get("Authorization")
 	if header == "" {
 		return management.Caller{}, dps.Errorf(dps.Unauthenticated, "send a SharedAccessSignature in the Authorization header")
 	}
+	if scheme, token, _ := strings.Cut(header, " "); a.c.Identify != nil && dps.FoldASCII(scheme) == "bearer" {
+		return a.bearer(r, strings.TrimSpace(token))
+	}
+	return a.policy(r, header)
+}
+
+// policy verifies the shared access signature: the policy is named by skn among those
+// of the host's scopes; primary, then secondary key; then expiry and resource.
+func (a *api) policy(r *http.Request, header string) (management.Caller, error) {
 	token, err := attestation.ParseSASToken(header)
 	if err != nil {
 		return management.Caller{}, err
@@ -63,6 +79,8 @@ func (a *api) caller(r *http.Request) (management.Caller, error) {
 	switch {
 	case policy == nil:
 		return management.Caller{}, unauthorized("no such policy on this host")
+	case owner.DisableLocalAuth:
+		return management.Caller{}, unauthorized("the scope takes no shared access signatures")
 	case !signed(token, policy):
 		return management.Caller{}, unauthorized("signature is of neither key")
 	case token.Expired(a.c.Now()):
@@ -70,7 +88,45 @@ func (a *api) caller(r *http.Request) (management.Caller, error) {
 	case !covers(token, owner.HostNames, r.URL.Path):
 		return management.Caller{}, dps.Errorf(dps.WrongScope, "the token's sr does not cover this resource")
 	}
+	if err := refuses(r, owner); err != nil {
+		return management.Caller{}, err
+	}
 	return management.Caller{Actor: "policy:" + policy.Name, Scope: owner.ID, Rights: policy.Rights}, nil
+}
+
+// bearer proves a token of an identity provider, which must reach exactly one of the
+// host's scopes: nobody guesses among several.
+func (a *api) bearer(r *http.Request, token string) (management.Caller, error) {
+	caller, err := a.c.Identify.Bearer(r.Context(), token)
+	if err != nil {
+		return management.Caller{}, err
+	}
+	owners, err := a.c.Scopes.ByHost(r.Context(), hostOf(r.Host))
+	if err != nil {
+		return management.Caller{}, err
+	}
+	var reached []scope.Scope
+	for _, owner := range owners {
+		if caller.Reaches(owner.Scope.ID) {
+			reached = append(reached, owner.Scope)
+		}
+	}
+	switch len(reached) {
+	case 0:
+		return management.Caller{}, unauthorized("token reaches no ID scope of this host")
+	case 1:
+		return caller.In(reached[0].ID), refuses(r, reached[0])
+	}
+	return management.Caller{}, unauthorized("token reaches several ID scopes of this host: limit it to one")
+}
+
+// refuses holds the request to where the scope takes any from, whoever sent it. The rule
+// that decides is for the log only.
+func refuses(r *http.Request, owner scope.Scope) error {
+	if why := owner.Refuses(peer.Of(r.RemoteAddr, r.TLS), scope.ServiceEndpoint); why != nil {
+		return dps.Wrap(dps.Unauthorized, why, "Unauthorized")
+	}
+	return nil
 }
 
 // unauthorized tells the log why, and the caller no more than that it is so.

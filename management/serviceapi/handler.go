@@ -20,13 +20,15 @@ import (
 // MaxBody bounds a request body: the original's greatest message, in bytes.
 const MaxBody = 96 << 10
 
-// Config is what the handler works with; all members are required.
+// Config is what the handler works with; members are required unless they say otherwise.
 type Config struct {
 	Management *management.Service
 	Scopes     Scopes
-	Log        *zap.Logger
-	Now        func() time.Time
-	Rand       io.Reader
+	// Identify proves bearer tokens; nil: none is taken.
+	Identify Identifier
+	Log      *zap.Logger
+	Now      func() time.Time
+	Rand     io.Reader
 }
 
 // New returns the handler of the service API. It serves the collections enrollments,

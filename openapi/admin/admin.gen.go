@@ -16,6 +16,42 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for ExportEnrollmentsParamsFormat.
+const (
+	ExportEnrollmentsParamsFormatCsv    ExportEnrollmentsParamsFormat = "csv"
+	ExportEnrollmentsParamsFormatNdjson ExportEnrollmentsParamsFormat = "ndjson"
+)
+
+// Valid indicates whether the value is a known member of the ExportEnrollmentsParamsFormat enum.
+func (e ExportEnrollmentsParamsFormat) Valid() bool {
+	switch e {
+	case ExportEnrollmentsParamsFormatCsv:
+		return true
+	case ExportEnrollmentsParamsFormatNdjson:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExportEnrollmentsWithKeysParamsFormat.
+const (
+	ExportEnrollmentsWithKeysParamsFormatCsv    ExportEnrollmentsWithKeysParamsFormat = "csv"
+	ExportEnrollmentsWithKeysParamsFormatNdjson ExportEnrollmentsWithKeysParamsFormat = "ndjson"
+)
+
+// Valid indicates whether the value is a known member of the ExportEnrollmentsWithKeysParamsFormat enum.
+func (e ExportEnrollmentsWithKeysParamsFormat) Valid() bool {
+	switch e {
+	case ExportEnrollmentsWithKeysParamsFormatCsv:
+		return true
+	case ExportEnrollmentsWithKeysParamsFormatNdjson:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ForgetRegistrationParamsHubIdentity.
 const (
 	Keep   ForgetRegistrationParamsHubIdentity = "keep"
@@ -219,6 +255,58 @@ type HubState struct {
 	// LastErrorDateTimeUtc UTC with seven fractional digits. Ignored on writes.
 	LastErrorDateTimeUtc *Time `json:"lastErrorDateTimeUtc,omitempty"`
 	Queued               int   `json:"queued"`
+}
+
+// ImportEvent A line of an import's answer; exactly one member is set.
+type ImportEvent struct {
+	// Done All rows up to row are committed or were rejected; what is sent again from offset completes the import.
+	Done *ImportProgress `json:"done,omitempty"`
+
+	// Failed Why the import ended early. What progress told of stays; repeat the rest.
+	Failed *ImportFailure `json:"failed,omitempty"`
+
+	// Progress All rows up to row are committed or were rejected; what is sent again from offset completes the import.
+	Progress *ImportProgress `json:"progress,omitempty"`
+
+	// Rejected A row that was not imported. Its neighbours are.
+	Rejected *ImportRejection `json:"rejected,omitempty"`
+}
+
+// ImportFailure Why the import ended early. What progress told of stays; repeat the rest.
+type ImportFailure struct {
+	Code       string `json:"code"`
+	Message    string `json:"message"`
+	TrackingID string `json:"trackingId"`
+}
+
+// ImportProgress All rows up to row are committed or were rejected; what is sent again from offset completes the import.
+type ImportProgress struct {
+	Created   int64 `json:"created"`
+	DryRun    *bool `json:"dryRun,omitempty"`
+	Offset    int64 `json:"offset"`
+	Rejected  int64 `json:"rejected"`
+	Replaced  int64 `json:"replaced"`
+	Row       int64 `json:"row"`
+	Unchanged int64 `json:"unchanged"`
+}
+
+// ImportRejection A row that was not imported. Its neighbours are.
+type ImportRejection struct {
+	// Code Stable name of the error.
+	Code string `json:"code"`
+
+	// Field The member at fault.
+	Field   *string `json:"field,omitempty"`
+	Message string  `json:"message"`
+
+	// Offset Its first byte in the file.
+	Offset int64 `json:"offset"`
+
+	// RegistrationID As far as it could be read.
+	RegistrationID *string `json:"registrationId,omitempty"`
+
+	// Row Number of the row from 1; headers and blank lines don't count.
+	Row int64 `json:"row"`
 }
 
 // LinkedHub defines model for LinkedHub.
@@ -732,6 +820,70 @@ type PutEnrollmentParams struct {
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
+// ExportEnrollmentsParams defines parameters for ExportEnrollments.
+type ExportEnrollmentsParams struct {
+	Format *ExportEnrollmentsParamsFormat `form:"format,omitempty" json:"format,omitempty"`
+
+	// Lot Only those of a lot.
+	Lot *string `form:"lot,omitempty" json:"lot,omitempty"`
+
+	// After Only those whose ID comes after this one, to go on with an export that was cut off.
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+}
+
+// ExportEnrollmentsParamsFormat defines parameters for ExportEnrollments.
+type ExportEnrollmentsParamsFormat string
+
+// ExportEnrollmentsWithKeysParams defines parameters for ExportEnrollmentsWithKeys.
+type ExportEnrollmentsWithKeysParams struct {
+	Format *ExportEnrollmentsWithKeysParamsFormat `form:"format,omitempty" json:"format,omitempty"`
+
+	// Lot Only those of a lot.
+	Lot *string `form:"lot,omitempty" json:"lot,omitempty"`
+
+	// After Only those whose ID comes after this one, to go on with an export that was cut off.
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+}
+
+// ExportEnrollmentsWithKeysParamsFormat defines parameters for ExportEnrollmentsWithKeys.
+type ExportEnrollmentsWithKeysParamsFormat string
+
+// ImportEnrollmentsParams defines parameters for ImportEnrollments.
+type ImportEnrollmentsParams struct {
+	// CreateOnly Refuse rows whose enrollment exists, even with the same content.
+	CreateOnly *bool `form:"createOnly,omitempty" json:"createOnly,omitempty"`
+
+	// DryRun Validate, compare with what is stored, and write nothing.
+	DryRun *bool `form:"dryRun,omitempty" json:"dryRun,omitempty"`
+
+	// Lot Lot of the rows that name none.
+	Lot *string `form:"lot,omitempty" json:"lot,omitempty"`
+
+	// DeriveFrom Enrollment group from whose keys those of symmetric-key rows without keys are derived.
+	DeriveFrom *string `form:"deriveFrom,omitempty" json:"deriveFrom,omitempty"`
+
+	// Columns For CSV, HEADER=column for each header that is no column's name; HEADER=- leaves it out.
+	Columns *[]string `form:"columns,omitempty" json:"columns,omitempty"`
+
+	// Header For CSV, the header row of a file that does not begin with it.
+	Header *string `form:"header,omitempty" json:"header,omitempty"`
+
+	// Delimiter For CSV, what stands between fields. Default a comma.
+	Delimiter *string `form:"delimiter,omitempty" json:"delimiter,omitempty"`
+
+	// SkipRows Pass over that many rows, which are imported already.
+	SkipRows *int64 `form:"skipRows,omitempty" json:"skipRows,omitempty"`
+
+	// StartRow How many rows of the file stand before the upload, for the numbers in the answer.
+	StartRow *int64 `form:"startRow,omitempty" json:"startRow,omitempty"`
+
+	// StartOffset Where in the file the upload begins, in bytes, for the offsets in the answer.
+	StartOffset *int64 `form:"startOffset,omitempty" json:"startOffset,omitempty"`
+
+	// DpsMasterKey Base64 of 16 to 64 bytes, from which keys are derived as from those of a group; a second one, for secondary keys, after a comma.
+	DpsMasterKey *string `json:"Dps-Master-Key,omitempty"`
+}
+
 // DeleteLinkedHubParams defines parameters for DeleteLinkedHub.
 type DeleteLinkedHubParams struct {
 	// Force Unlink although enrollments name the hub; their devices are refused until the enrollments are edited.
@@ -943,6 +1095,15 @@ type ServerInterface interface {
 	// ListEnrollmentKeys Reveal the keys of an individual enrollment. Leaves an audit record.
 	// (POST /admin/v1/scopes/{idScope}/enrollments/{registrationId}/listKeys)
 	ListEnrollmentKeys(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID)
+	// ExportEnrollments Export all individual enrollments, by ID, as rows that can be imported.
+	// (GET /admin/v1/scopes/{idScope}/enrollments:export)
+	ExportEnrollments(w http.ResponseWriter, r *http.Request, idScope IDScope, params ExportEnrollmentsParams)
+	// ExportEnrollmentsWithKeys Export all individual enrollments with their symmetric keys. Leaves an audit record.
+	// (POST /admin/v1/scopes/{idScope}/enrollments:exportWithKeys)
+	ExportEnrollmentsWithKeys(w http.ResponseWriter, r *http.Request, idScope IDScope, params ExportEnrollmentsWithKeysParams)
+	// ImportEnrollments Import individual enrollments, one per row of a file of any length.
+	// (POST /admin/v1/scopes/{idScope}/enrollments:import)
+	ImportEnrollments(w http.ResponseWriter, r *http.Request, idScope IDScope, params ImportEnrollmentsParams)
 	// Explain Say what would become of a device, and why. Nothing is written and no hub is called.
 	// (POST /admin/v1/scopes/{idScope}/explain)
 	Explain(w http.ResponseWriter, r *http.Request, idScope IDScope)
@@ -1132,6 +1293,24 @@ func (_ Unimplemented) PutEnrollment(w http.ResponseWriter, r *http.Request, idS
 // ListEnrollmentKeys Reveal the keys of an individual enrollment. Leaves an audit record.
 // (POST /admin/v1/scopes/{idScope}/enrollments/{registrationId}/listKeys)
 func (_ Unimplemented) ListEnrollmentKeys(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ExportEnrollments Export all individual enrollments, by ID, as rows that can be imported.
+// (GET /admin/v1/scopes/{idScope}/enrollments:export)
+func (_ Unimplemented) ExportEnrollments(w http.ResponseWriter, r *http.Request, idScope IDScope, params ExportEnrollmentsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ExportEnrollmentsWithKeys Export all individual enrollments with their symmetric keys. Leaves an audit record.
+// (POST /admin/v1/scopes/{idScope}/enrollments:exportWithKeys)
+func (_ Unimplemented) ExportEnrollmentsWithKeys(w http.ResponseWriter, r *http.Request, idScope IDScope, params ExportEnrollmentsWithKeysParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ImportEnrollments Import individual enrollments, one per row of a file of any length.
+// (POST /admin/v1/scopes/{idScope}/enrollments:import)
+func (_ Unimplemented) ImportEnrollments(w http.ResponseWriter, r *http.Request, idScope IDScope, params ImportEnrollmentsParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -2560,6 +2739,322 @@ func (siw *ServerInterfaceWrapper) ListEnrollmentKeys(w http.ResponseWriter, r *
 	handler.ServeHTTP(w, r)
 }
 
+// ExportEnrollments operation middleware
+func (siw *ServerInterfaceWrapper) ExportEnrollments(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExportEnrollmentsParams
+
+	// ------------- Optional query parameter "format" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "format", r.URL.Query(), &params.Format, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "format"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "format", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "lot" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "lot", r.URL.Query(), &params.Lot, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "lot"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "lot", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", r.URL.Query(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "after"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "after", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ExportEnrollments(w, r, idScope, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ExportEnrollmentsWithKeys operation middleware
+func (siw *ServerInterfaceWrapper) ExportEnrollmentsWithKeys(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExportEnrollmentsWithKeysParams
+
+	// ------------- Optional query parameter "format" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "format", r.URL.Query(), &params.Format, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "format"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "format", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "lot" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "lot", r.URL.Query(), &params.Lot, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "lot"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "lot", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", r.URL.Query(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "after"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "after", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ExportEnrollmentsWithKeys(w, r, idScope, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ImportEnrollments operation middleware
+func (siw *ServerInterfaceWrapper) ImportEnrollments(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ImportEnrollmentsParams
+
+	// ------------- Optional query parameter "createOnly" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "createOnly", r.URL.Query(), &params.CreateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "createOnly"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "createOnly", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "dryRun" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dryRun", r.URL.Query(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "dryRun"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "dryRun", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "lot" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "lot", r.URL.Query(), &params.Lot, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "lot"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "lot", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "deriveFrom" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "deriveFrom", r.URL.Query(), &params.DeriveFrom, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "deriveFrom"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "deriveFrom", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "columns" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "columns", r.URL.Query(), &params.Columns, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "columns"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "columns", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "header" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "header", r.URL.Query(), &params.Header, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "header"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "header", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "delimiter" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "delimiter", r.URL.Query(), &params.Delimiter, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "delimiter"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "delimiter", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "skipRows" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "skipRows", r.URL.Query(), &params.SkipRows, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "skipRows"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "skipRows", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "startRow" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "startRow", r.URL.Query(), &params.StartRow, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "startRow"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "startRow", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "startOffset" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "startOffset", r.URL.Query(), &params.StartOffset, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "startOffset"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "startOffset", Err: err})
+		}
+		return
+	}
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Dps-Master-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Dps-Master-Key")]; found {
+		var DpsMasterKey string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Dps-Master-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Dps-Master-Key", valueList[0], &DpsMasterKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Dps-Master-Key", Err: err})
+			return
+		}
+
+		params.DpsMasterKey = &DpsMasterKey
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ImportEnrollments(w, r, idScope, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // Explain operation middleware
 func (siw *ServerInterfaceWrapper) Explain(w http.ResponseWriter, r *http.Request) {
 
@@ -3799,6 +4294,15 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/registrations/{registrationId}:forget", wrapper.ForgetRegistration)
 	})
 	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/enrollments:import", wrapper.ImportEnrollments)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/enrollments:export", wrapper.ExportEnrollments)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/enrollments:exportWithKeys", wrapper.ExportEnrollmentsWithKeys)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/refusals", wrapper.ListRefusals)
 	})
 	r.Group(func(r chi.Router) {
@@ -3836,6 +4340,17 @@ type EnrollmentJSONResponse struct {
 	Body Enrollment
 
 	Headers EnrollmentResponseHeaders
+}
+
+type EnrollmentFileApplicationXNdjsonResponse struct {
+	Body io.Reader
+
+	ContentLength int64
+}
+type EnrollmentFileTextCsvResponse struct {
+	Body io.Reader
+
+	ContentLength int64
 }
 
 type EnrollmentGroupResponseHeaders struct {
@@ -4780,6 +5295,247 @@ func (response ListEnrollmentKeysdefaultApplicationProblemPlusJSONResponse) Visi
 	return err
 }
 
+type ExportEnrollmentsRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	Params  ExportEnrollmentsParams
+}
+
+type ExportEnrollmentsResponseObject interface {
+	VisitExportEnrollmentsResponse(w http.ResponseWriter) error
+}
+
+type ExportEnrollments200ApplicationXNdjsonResponse struct {
+	EnrollmentFileApplicationXNdjsonResponse
+}
+
+func (response ExportEnrollments200ApplicationXNdjsonResponse) VisitExportEnrollmentsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type ExportEnrollments200TextCsvResponse struct{ EnrollmentFileTextCsvResponse }
+
+func (response ExportEnrollments200TextCsvResponse) VisitExportEnrollmentsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/csv")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type ExportEnrollmentsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ExportEnrollmentsdefaultApplicationProblemPlusJSONResponse) VisitExportEnrollmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportEnrollmentsWithKeysRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	Params  ExportEnrollmentsWithKeysParams
+}
+
+type ExportEnrollmentsWithKeysResponseObject interface {
+	VisitExportEnrollmentsWithKeysResponse(w http.ResponseWriter) error
+}
+
+type ExportEnrollmentsWithKeys200ApplicationXNdjsonResponse struct {
+	EnrollmentFileApplicationXNdjsonResponse
+}
+
+func (response ExportEnrollmentsWithKeys200ApplicationXNdjsonResponse) VisitExportEnrollmentsWithKeysResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type ExportEnrollmentsWithKeys200TextCsvResponse struct{ EnrollmentFileTextCsvResponse }
+
+func (response ExportEnrollmentsWithKeys200TextCsvResponse) VisitExportEnrollmentsWithKeysResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/csv")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type ExportEnrollmentsWithKeysdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ExportEnrollmentsWithKeysdefaultApplicationProblemPlusJSONResponse) VisitExportEnrollmentsWithKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportEnrollmentsRequestObject struct {
+	IDScope     IDScope `json:"idScope"`
+	Params      ImportEnrollmentsParams
+	ContentType string
+	Body        io.Reader
+}
+
+type ImportEnrollmentsResponseObject interface {
+	VisitImportEnrollmentsResponse(w http.ResponseWriter) error
+}
+
+type ImportEnrollments200ApplicationXNdjsonResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response ImportEnrollments200ApplicationXNdjsonResponse) VisitImportEnrollmentsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type ImportEnrollmentsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ImportEnrollmentsdefaultApplicationProblemPlusJSONResponse) VisitImportEnrollmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ExplainRequestObject struct {
 	IDScope IDScope `json:"idScope"`
 	Body    *ExplainJSONRequestBody
@@ -5568,6 +6324,15 @@ type StrictServerInterface interface {
 	// ListEnrollmentKeys Reveal the keys of an individual enrollment. Leaves an audit record.
 	// (POST /admin/v1/scopes/{idScope}/enrollments/{registrationId}/listKeys)
 	ListEnrollmentKeys(ctx context.Context, request ListEnrollmentKeysRequestObject) (ListEnrollmentKeysResponseObject, error)
+	// ExportEnrollments Export all individual enrollments, by ID, as rows that can be imported.
+	// (GET /admin/v1/scopes/{idScope}/enrollments:export)
+	ExportEnrollments(ctx context.Context, request ExportEnrollmentsRequestObject) (ExportEnrollmentsResponseObject, error)
+	// ExportEnrollmentsWithKeys Export all individual enrollments with their symmetric keys. Leaves an audit record.
+	// (POST /admin/v1/scopes/{idScope}/enrollments:exportWithKeys)
+	ExportEnrollmentsWithKeys(ctx context.Context, request ExportEnrollmentsWithKeysRequestObject) (ExportEnrollmentsWithKeysResponseObject, error)
+	// ImportEnrollments Import individual enrollments, one per row of a file of any length.
+	// (POST /admin/v1/scopes/{idScope}/enrollments:import)
+	ImportEnrollments(ctx context.Context, request ImportEnrollmentsRequestObject) (ImportEnrollmentsResponseObject, error)
 	// Explain Say what would become of a device, and why. Nothing is written and no hub is called.
 	// (POST /admin/v1/scopes/{idScope}/explain)
 	Explain(ctx context.Context, request ExplainRequestObject) (ExplainResponseObject, error)
@@ -6281,6 +7046,90 @@ func (sh *strictHandler) ListEnrollmentKeys(w http.ResponseWriter, r *http.Reque
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ListEnrollmentKeysResponseObject); ok {
 		if err := validResponse.VisitListEnrollmentKeysResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ExportEnrollments operation middleware
+func (sh *strictHandler) ExportEnrollments(w http.ResponseWriter, r *http.Request, idScope IDScope, params ExportEnrollmentsParams) {
+	var request ExportEnrollmentsRequestObject
+
+	request.IDScope = idScope
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportEnrollments(ctx, request.(ExportEnrollmentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportEnrollments")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ExportEnrollmentsResponseObject); ok {
+		if err := validResponse.VisitExportEnrollmentsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ExportEnrollmentsWithKeys operation middleware
+func (sh *strictHandler) ExportEnrollmentsWithKeys(w http.ResponseWriter, r *http.Request, idScope IDScope, params ExportEnrollmentsWithKeysParams) {
+	var request ExportEnrollmentsWithKeysRequestObject
+
+	request.IDScope = idScope
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportEnrollmentsWithKeys(ctx, request.(ExportEnrollmentsWithKeysRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportEnrollmentsWithKeys")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ExportEnrollmentsWithKeysResponseObject); ok {
+		if err := validResponse.VisitExportEnrollmentsWithKeysResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ImportEnrollments operation middleware
+func (sh *strictHandler) ImportEnrollments(w http.ResponseWriter, r *http.Request, idScope IDScope, params ImportEnrollmentsParams) {
+	var request ImportEnrollmentsRequestObject
+
+	request.IDScope = idScope
+	request.Params = params
+	request.ContentType = r.Header.Get("Content-Type")
+
+	request.Body = r.Body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ImportEnrollments(ctx, request.(ImportEnrollmentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ImportEnrollments")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ImportEnrollmentsResponseObject); ok {
+		if err := validResponse.VisitImportEnrollmentsResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

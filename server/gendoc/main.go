@@ -14,13 +14,13 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: gendoc CONFIG.GO PAGE.MD")
+	if len(os.Args) < 3 {
+		fmt.Fprintln(os.Stderr, "usage: gendoc PAGE.MD SOURCE.GO...")
 		os.Exit(2)
 	}
-	page, err := document(os.Args[1])
+	page, err := document(os.Args[2:])
 	if err == nil {
-		err = os.WriteFile(os.Args[2], page, 0o644) //nolint:gosec // a public page
+		err = os.WriteFile(os.Args[1], page, 0o644) //nolint:gosec // a public page
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "gendoc:", err)
@@ -28,12 +28,25 @@ func main() {
 	}
 }
 
-func document(source string) ([]byte, error) {
-	file, err := parser.ParseFile(token.NewFileSet(), source, nil, parser.ParseComments)
-	if err != nil {
-		return nil, fmt.Errorf("parse %s: %w", source, err)
-	}
+func document(sources []string) ([]byte, error) {
 	structs := map[string]*ast.StructType{}
+	for _, source := range sources {
+		file, err := parser.ParseFile(token.NewFileSet(), source, nil, parser.ParseComments)
+		if err != nil {
+			return nil, fmt.Errorf("parse %s: %w", source, err)
+		}
+		collect(file, structs)
+	}
+	var b bytes.Buffer
+	b.WriteString("# Configuration of dps serve\n\nGenerated from `server.Config` by `make generate`; don't edit.\n\n" +
+		"One YAML file, given with `--config`; `DPS_*` variables override it. Unknown keys are errors, and\n" +
+		"`dps serve --check` reports every fault at once. Durations are texts such as `30s`.\n" +
+		"[packaging/dps.yaml](../packaging/dps.yaml) is one to start from.\n\n| Key | Meaning |\n|---|---|\n")
+	rows(&b, structs, "Config", "")
+	return b.Bytes(), nil
+}
+
+func collect(file *ast.File, structs map[string]*ast.StructType) {
 	ast.Inspect(file, func(n ast.Node) bool {
 		if spec, ok := n.(*ast.TypeSpec); ok {
 			if s, ok := spec.Type.(*ast.StructType); ok {
@@ -42,13 +55,6 @@ func document(source string) ([]byte, error) {
 		}
 		return true
 	})
-	var b bytes.Buffer
-	b.WriteString("# Configuration of dps serve\n\nGenerated from `server.Config` by `make generate`; don't edit.\n\n" +
-		"One YAML file, given with `--config`; `DPS_*` variables override it. Unknown keys are errors, and\n" +
-		"`dps serve --check` reports every fault at once. Durations are texts such as `30s`.\n" +
-		"[packaging/dps.yaml](../packaging/dps.yaml) is one to start from.\n\n| Key | Meaning |\n|---|---|\n")
-	rows(&b, structs, "Config", "")
-	return b.Bytes(), nil
 }
 
 // rows writes a row per field, those of nested structs under a dotted key.

@@ -25,6 +25,8 @@ var _ query.DB = (*database)(nil)
 type querier interface {
 	Exec(ctx context.Context, text string, args ...any) (pgconn.CommandTag, error)
 	Query(ctx context.Context, text string, args ...any) (pgx.Rows, error)
+	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
+	CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, rows pgx.CopyFromSource) (int64, error)
 }
 
 type tx struct{ querier }
@@ -35,6 +37,29 @@ var _ query.Tx = tx{}
 func (t tx) Exec(ctx context.Context, text string, args ...any) (int64, error) {
 	tag, err := t.querier.Exec(ctx, text, args...)
 	return tag.RowsAffected(), err
+}
+
+// ExecMany implements [query.Tx]: in one round trip.
+func (t tx) ExecMany(ctx context.Context, text string, rows [][]any) ([]int64, error) {
+	written := make([]int64, len(rows))
+	var pipeline pgx.Batch
+	for i, row := range rows {
+		pipeline.Queue(text, row...).Exec(func(tag pgconn.CommandTag) error {
+			written[i] = tag.RowsAffected()
+			return nil
+		})
+	}
+	return written, t.SendBatch(ctx, &pipeline).Close()
+}
+
+// copyRows is the query.Dialect's Copy.
+func copyRows(ctx context.Context, t query.Tx, table string, columns []string, rows [][]any) error {
+	own, ok := t.(tx)
+	if !ok {
+		return fmt.Errorf("copy in a transaction of type %T", t)
+	}
+	_, err := own.CopyFrom(ctx, pgx.Identifier{table}, columns, pgx.CopyFromRows(rows))
+	return err
 }
 
 // Query implements [query.Tx].

@@ -25,6 +25,10 @@ func (r *recorder) Write(_ context.Context, f func(query.Tx) error) error { retu
 
 func (r *recorder) Exec(context.Context, string, ...any) (int64, error) { return 0, nil }
 
+func (r *recorder) ExecMany(_ context.Context, _ string, rows [][]any) ([]int64, error) {
+	return make([]int64, len(rows)), nil
+}
+
 func (r *recorder) Query(_ context.Context, text string, _ []any, _ func(query.ScanFunc) error) error {
 	r.texts[text] = true
 	return nil

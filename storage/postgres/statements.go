@@ -70,8 +70,8 @@ const (
 		returning 1
 	), kept as materialized (
 		select 1 from seen k join hub_claim c on c.ctid = k.claim where not k.other for key share of c
-	), cancelled as (
-		delete from removal p using (select unnest(lapsed) as tid, now from seen where lapsed is not null and other is not true) k
+	), parked as (
+		update removal p set ` + query.ParkRemoval + ` from (select unnest(lapsed) as tid, now from seen where lapsed is not null and other is not true) k
 		where p.ctid = k.tid and p.lease_until <= k.now
 		returning 1
 	)`
@@ -79,7 +79,7 @@ const (
 	select n, other is true, held, coalesce(old_scope, scope), coalesce(old_id, id), coalesce(old_created, created) from seen
 	where case when (select count(*) from inserted) + (select count(*) from claimed)`
 	beginTail = beginResult + ` + (select count(*) from updated)
-			+ (select count(*) from kept) + (select count(*) from cancelled)` + beginExpected
+			+ (select count(*) from kept) + (select count(*) from parked)` + beginExpected
 	beginNewTail  = beginResult + beginExpected
 	beginExpected = `
 		<> (select coalesce(sum(1 + (want_hub <> '')::int + coalesce(cardinality(lapsed), 0)), 0) from seen where other is not true)
@@ -101,8 +101,8 @@ const (
 		from seen k ` + unchanged + ` returning 1
 	)` + seenUpdated
 
-	// claimRows loses while a claimed removal of the identity stands, and cancels one
-	// whose worker is gone.
+	// claimRows loses while a claimed removal of the identity stands, and parks one whose
+	// worker is gone.
 	claimRows = `with seen as materialized (
 		select k.*, r.tid, m.lapsed
 		from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[]) with ordinality
@@ -115,13 +115,13 @@ const (
 	), updated as (
 		update registration r set etag = k.etag, attempt = r.attempt + 1, lease_until = k.until
 		from seen k ` + unchanged + ` returning k.n, r.*
-	), cancelled as (
-		delete from removal p using (select unnest(lapsed) as tid, now from seen where lapsed is not null) k
+	), parked as (
+		update removal p set ` + query.ParkRemoval + ` from (select unnest(lapsed) as tid, now from seen where lapsed is not null) k
 		where p.ctid = k.tid and p.lease_until <= k.now
 		returning 1
 	)
 	select k.n, ` + query.RegistrationColumns + ` from (select 1) always left join updated k on true
-	where case when (select count(*) from updated) + (select count(*) from cancelled)
+	where case when (select count(*) from updated) + (select count(*) from parked)
 		<> (select coalesce(sum(1 + coalesce(cardinality(lapsed), 0)), 0) from seen)
 		then dps_lost_race() else true end`
 
@@ -159,6 +159,9 @@ const (
 
 	severalRows = `select ` + query.RegistrationColumns + ` from unnest($2::text[]) as k(key)
 		cross join lateral (select * from registration r where r.scope_key = $1 and r.reg_key = k.key offset 0) r`
+
+	severalIndividuals = `select ` + query.IndividualColumns + ` from unnest($2::text[]) as k(key)
+		cross join lateral (select * from individual i where i.scope_key = $1 and i.reg_key = k.key offset 0) i`
 
 	// admitRows leaves out what does not exist as NULLs.
 	admitRows = `select k.n, s.config_version,

@@ -66,6 +66,7 @@ type Config struct {
 type Store struct {
 	db            *database
 	enrollments   *query.Enrollments
+	bulk          *query.Bulk
 	registrations *registrations
 	scopes        *query.Scopes
 	deployment    *query.Deployment
@@ -147,10 +148,15 @@ func migrate(ctx context.Context, from *pgx.ConnConfig, apply bool) error {
 func dialect() query.Dialect {
 	return query.Dialect{
 		ForUpdate: " for update", ForKeyShare: " for key share", SkipLocked: " skip locked",
-		HasGroup: `strpos(operation, '"group":"') > 0`,
-		GroupKey: `lower(split_part(split_part(operation, '"group":"', 2), '"', 1) collate "C")`,
-		LookUp:   "cross join lateral (select * from %[1]s e where e.scope_key = h.scope_key and e.%[2]s = h.entry_key offset 0) t",
-		Position: "strpos",
+		HasGroup:   `strpos(operation, '"group":"') > 0`,
+		GroupKey:   `lower(split_part(split_part(operation, '"group":"', 2), '"', 1) collate "C")`,
+		LookUp:     "cross join lateral (select * from %[1]s e where e.scope_key = h.scope_key and e.%[2]s = h.entry_key offset 0) t",
+		Position:   "strpos",
+		AuditScope: `lower(scope collate "C")`,
+		Several: func(scopeKey string, keys []string) (string, []any) {
+			return severalIndividuals, []any{scopeKey, keys}
+		},
+		Copy: copyRows,
 	}
 }
 
@@ -160,9 +166,11 @@ func newStore(d *database, codec query.Codec) (*Store, error) {
 		return nil, err
 	}
 	dialect := dialect()
+	enrollments := &query.Enrollments{DB: d, Codec: codec, Dialect: dialect}
 	return &Store{
 		db:            d,
-		enrollments:   &query.Enrollments{DB: d, Codec: codec, Dialect: dialect},
+		enrollments:   enrollments,
+		bulk:          &query.Bulk{Enrollments: enrollments},
 		registrations: newRegistrations(d, codec, dialect, groups),
 		scopes:        &query.Scopes{DB: d, Codec: codec, Dialect: dialect},
 		deployment:    &query.Deployment{DB: d, Codec: codec, Dialect: dialect},
@@ -171,6 +179,9 @@ func newStore(d *database, codec query.Codec) (*Store, error) {
 
 // Enrollments implements [storage.Store].
 func (s *Store) Enrollments() enrollment.Store { return s.enrollments }
+
+// Bulk implements [storage.Store].
+func (s *Store) Bulk() storage.Bulk { return s.bulk }
 
 // Registrations implements [storage.Store].
 func (s *Store) Registrations() registration.Store { return s.registrations }

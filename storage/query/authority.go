@@ -8,14 +8,15 @@ import (
 	"github.com/zerotouch-dps/dps/scope"
 )
 
-const authorityColumns = `name, certificate, verified, etag, created, updated`
+const authorityColumns = `name, certificate, verified, etag, created, updated, verification`
 
 const (
 	selectAuthorities = `select ` + authorityColumns + ` from authority where scope_key = $1 order by name_key`
 	selectAuthority   = `select ` + authorityColumns + ` from authority where scope_key = $1 and name_key = $2`
-	upsertAuthority   = `insert into authority (scope_key, name_key, ` + authorityColumns + `) values ($1, $2, $3, $4, $5, $6, $7, $8)
+	upsertAuthority   = `insert into authority (scope_key, name_key, ` + authorityColumns + `) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 		on conflict (scope_key, name_key) do update set name = excluded.name, certificate = excluded.certificate,
-		verified = excluded.verified, etag = excluded.etag, created = excluded.created, updated = excluded.updated`
+		verified = excluded.verified, etag = excluded.etag, created = excluded.created, updated = excluded.updated,
+		verification = excluded.verification`
 	deleteAuthority   = `delete from authority where scope_key = $1 and name_key = $2`
 	selectAnchorUsers = `select g.id from group_anchor a join enrollment_group g on g.scope_key = a.scope_key and g.group_key = a.group_key
 		where a.scope_key = $1 and a.anchor = $2 order by g.group_key limit 100`
@@ -23,12 +24,13 @@ const (
 
 type authorityRow struct {
 	name, certificate, etag string
+	verification            string
 	verified                bool
 	created, updated        int64
 }
 
 func (r *authorityRow) dest() []any {
-	return []any{&r.name, &r.certificate, &r.verified, &r.etag, &r.created, &r.updated}
+	return []any{&r.name, &r.certificate, &r.verified, &r.etag, &r.created, &r.updated, &r.verification}
 }
 
 func (r *authorityRow) authority() (scope.Authority, error) {
@@ -36,10 +38,33 @@ func (r *authorityRow) authority() (scope.Authority, error) {
 	if err := decode("CA certificate", r.certificate, &cert); err != nil {
 		return scope.Authority{}, err
 	}
-	return scope.Authority{
+	a := scope.Authority{
 		Name: r.name, Certificate: *cert.certificate(), Verified: r.verified,
 		ETag: dps.ETag(r.etag), Created: Time(r.created), Updated: Time(r.updated),
-	}, nil
+	}
+	if r.verification == "" {
+		return a, nil
+	}
+	var v verificationRow
+	if err := decode("verification code", r.verification, &v); err != nil {
+		return scope.Authority{}, err
+	}
+	a.Verification = &scope.Verification{Code: v.Code, Expires: Time(v.Expires), Thumbprint: v.Thumbprint}
+	return a, nil
+}
+
+// verificationRow is the stored form of scope.Verification.
+type verificationRow struct {
+	Code       string `json:"code"`
+	Expires    int64  `json:"expires"`
+	Thumbprint string `json:"thumbprint"`
+}
+
+func verificationText(v *scope.Verification) string {
+	if v == nil {
+		return ""
+	}
+	return encode(verificationRow{v.Code, Micros(v.Expires), v.Thumbprint})
 }
 
 // Authorities implements [scope.Store].
@@ -88,13 +113,23 @@ func (s *Scopes) PutAuthority(ctx context.Context, id dps.IDScope, a scope.Autho
 		}
 		a.ETag, a.Created, a.Updated = st.etag, st.created, st.updated
 		_, err = tx.Exec(ctx, upsertAuthority, id.Fold(), dps.FoldASCII(a.Name), a.Name, encode(certificateToRow(&a.Certificate)),
-			a.Verified, string(a.ETag), Micros(a.Created), Micros(a.Updated))
+			a.Verified, string(a.ETag), Micros(a.Created), Micros(a.Updated), verificationText(a.Verification))
 		return err
 	})
 	if err != nil {
 		return scope.Authority{}, during("write CA certificate", err)
 	}
 	return a, nil
+}
+
+// AuthorityGroups implements [scope.Store].
+func (s *Scopes) AuthorityGroups(ctx context.Context, id dps.IDScope, name string) ([]string, error) {
+	var users []string
+	err := s.DB.Read(ctx, func(tx Tx) (err error) {
+		users, err = all(ctx, tx, selectAnchorUsers, []any{id.Fold(), string(enrollment.AuthorityAnchor(name))}, scanText)
+		return err
+	})
+	return users, during("find groups of CA certificate", err)
 }
 
 // DeleteAuthority implements [scope.Store].

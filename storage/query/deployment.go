@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/internal/keyring"
@@ -15,7 +14,6 @@ const (
 	selectSetting = `select value from setting where name = $1`
 	insertSetting = `insert into setting (name, value) values ($1, $2) on conflict (name) do nothing`
 	upsertSetting = `insert into setting (name, value) values ($1, $2) on conflict (name) do update set value = excluded.value`
-	insertAudit   = `insert into audit (time, scope, actor, action, subject, tracking_id, detail) values ($1, $2, $3, $4, $5, $6, $7)`
 	deleteNothing = `delete from setting where name = ''`
 
 	canaryName = "keyring/canary"
@@ -59,20 +57,6 @@ func (d *Deployment) PutSetting(ctx context.Context, name string, value []byte, 
 		return err
 	})
 	return n > 0, during("write setting", err)
-}
-
-// Audit implements [storage.Deployment].
-func (d *Deployment) Audit(ctx context.Context, a storage.AuditRecord) error {
-	values := []any{Micros(a.Time), string(a.Scope), a.Actor, a.Action, a.Subject, a.TrackingID, string(a.Detail)}
-	for i, v := range values {
-		if text, ok := v.(string); ok { // a record must not be lost to bytes that a caller sent
-			values[i] = strings.ReplaceAll(strings.ToValidUTF8(text, "\ufffd"), "\x00", "\ufffd")
-		}
-	}
-	return during("write audit record", d.DB.Write(ctx, func(tx Tx) error {
-		_, err := tx.Exec(ctx, insertAudit, values...)
-		return err
-	}))
 }
 
 // CheckKeyring opens the canary, which the first start seals. Errors: [ErrKeyring].

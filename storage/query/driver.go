@@ -19,6 +19,9 @@ type ScanFunc func(dest ...any) error
 type Tx interface {
 	// Exec returns how many rows were written.
 	Exec(ctx context.Context, text string, args ...any) (int64, error)
+	// ExecMany runs a statement once per row of arguments, in order, and returns how many
+	// rows each wrote.
+	ExecMany(ctx context.Context, text string, rows [][]any) ([]int64, error)
 	// Query calls each for every row.
 	Query(ctx context.Context, text string, args []any, each func(ScanFunc) error) error
 }
@@ -45,6 +48,15 @@ type Dialect struct {
 	// whose key column is %[2]s.
 	LookUp   string
 	Position string // function of a text and a part of it: where that begins, 0 if nowhere
+	// AuditScope is the folded scope of an audit record; as the index audit_by_scope_key
+	// has it.
+	AuditScope string
+	// Several selects, with its arguments, those of the individual enrollments of a
+	// scope (folded) that have these keys.
+	Several func(scopeKey string, keys []string) (text string, args []any)
+	// Copy inserts many rows the fastest way there is, and fails when one exists. Nil:
+	// there is no faster way than an insert each.
+	Copy func(ctx context.Context, tx Tx, table string, columns []string, rows [][]any) error
 }
 
 // ErrRace asks [DB.Write] to run the transaction again, on a new view of the rows.

@@ -38,6 +38,11 @@ const (
 	countUnprefixed = `select count(*) from enrollment_group where scope_key = $1 and prefix_length = 0 and group_key <> $2`
 )
 
+const (
+	countKeyGroups  = `select count(*) from (select 1 from enrollment_group where scope_key = $1 and prefix_length >= 0 limit $2) counted`
+	countX509Groups = `select count(*) from (select 1 from enrollment_group where scope_key = $1 and prefix_length < 0 limit $2) counted`
+)
+
 const noPrefix = -1 // prefix_length of groups that are not found by prefix
 
 type groupRow struct {
@@ -134,6 +139,20 @@ func (c Codec) scanGroup(scope dps.IDScope) func(ScanFunc) (enrollment.Group, er
 
 func groupNotFound(id string) error {
 	return dps.Errorf(dps.GroupNotFound, "enrollment group %q does not exist", id)
+}
+
+// CountGroupsByProof implements [enrollment.Store].
+func (s *Enrollments) CountGroupsByProof(ctx context.Context, scope dps.IDScope, byKey bool, limit int) (int, error) {
+	text := countX509Groups
+	if byKey {
+		text = countKeyGroups
+	}
+	var n int64
+	err := s.DB.Read(ctx, func(tx Tx) error {
+		_, err := one(ctx, tx, text, []any{scope.Fold(), int64(limit)}, func(scan ScanFunc) error { return scan(&n) })
+		return err
+	})
+	return int(n), during("count enrollment groups", err)
 }
 
 // PutGroup implements [enrollment.Store].

@@ -9,14 +9,15 @@ import (
 	"github.com/zerotouch-dps/dps/internal/keyring"
 )
 
-const hubColumns = `host_name, settings, sealed, etag, created, updated`
+const hubColumns = `host_name, settings, sealed, etag, created, updated, sealed_next`
 
 const (
 	selectHubs = `select ` + hubColumns + ` from hub where scope_key = $1 order by host_key`
 	selectHub  = `select ` + hubColumns + ` from hub where scope_key = $1 and host_key = $2`
-	upsertHub  = `insert into hub (scope_key, host_key, ` + hubColumns + `) values ($1, $2, $3, $4, $5, $6, $7, $8)
+	upsertHub  = `insert into hub (scope_key, host_key, ` + hubColumns + `) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 		on conflict (scope_key, host_key) do update set host_name = excluded.host_name, settings = excluded.settings,
-		sealed = excluded.sealed, etag = excluded.etag, created = excluded.created, updated = excluded.updated`
+		sealed = excluded.sealed, etag = excluded.etag, created = excluded.created, updated = excluded.updated,
+		sealed_next = excluded.sealed_next`
 	deleteHub = `delete from hub where scope_key = $1 and host_key = $2`
 )
 
@@ -35,29 +36,41 @@ type hubSettings struct {
 
 type hubRow struct {
 	hostName, settings, etag string
-	sealed                   []byte
+	sealed, next             []byte
 	created, updated         int64
 }
 
 func (r *hubRow) dest() []any {
-	return []any{&r.hostName, &r.settings, &r.sealed, &r.etag, &r.created, &r.updated}
+	return []any{&r.hostName, &r.settings, &r.sealed, &r.etag, &r.created, &r.updated, &r.next}
 }
 
 func hubPlace(id dps.IDScope, hostName string) keyring.Place {
 	return keyring.Place{Scope: id.Fold(), Table: "hub", ID: dps.FoldASCII(hostName), Column: "connection_string"}
 }
 
+// nextPlace is apart from hubPlace, so that neither can be put in the other's place.
+func nextPlace(id dps.IDScope, hostName string) keyring.Place {
+	p := hubPlace(id, hostName)
+	p.Column = "next_connection_string"
+	return p
+}
+
 func (c Codec) linked(id dps.IDScope, r *hubRow) (hub.Linked, error) {
 	var s hubSettings
-	var connection string
+	var connection, next string
 	if err := decode("linked hub", r.settings, &s); err != nil {
 		return hub.Linked{}, err
 	}
 	if err := c.open(hubPlace(id, r.hostName), r.sealed, &connection); err != nil {
 		return hub.Linked{}, err
 	}
+	if r.next != nil {
+		if err := c.open(nextPlace(id, r.hostName), r.next, &next); err != nil {
+			return hub.Linked{}, err
+		}
+	}
 	return hub.Linked{
-		HostName: r.hostName, DialAddress: s.DialAddress, Kind: s.Kind, ConnectionString: dps.NewSecret(connection),
+		HostName: r.hostName, NextConnectionString: dps.NewSecret(next), DialAddress: s.DialAddress, Kind: s.Kind, ConnectionString: dps.NewSecret(connection),
 		TrustedCAs: s.TrustedCAs, Location: s.Location, AllocationWeight: s.AllocationWeight, ApplyAllocation: s.ApplyAllocation,
 		IdentityRate: s.IdentityRate, CertificateAuthority: s.CertificateAuthority, RefuseUnclaimed: s.RefuseUnclaimed,
 		ETag: dps.ETag(r.etag), Created: Time(r.created), Updated: Time(r.updated),
@@ -69,13 +82,19 @@ func (c Codec) linkedValues(id dps.IDScope, l *hub.Linked) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
+	var next []byte
+	if !l.NextConnectionString.IsZero() {
+		if next, err = c.seal(nextPlace(id, l.HostName), l.NextConnectionString.Reveal()); err != nil {
+			return nil, err
+		}
+	}
 	s := hubSettings{
 		DialAddress: l.DialAddress, Kind: l.Kind, TrustedCAs: l.TrustedCAs, Location: l.Location,
 		AllocationWeight: l.AllocationWeight, ApplyAllocation: l.ApplyAllocation, IdentityRate: l.IdentityRate,
 		CertificateAuthority: l.CertificateAuthority, RefuseUnclaimed: l.RefuseUnclaimed,
 	}
 	return []any{
-		id.Fold(), dps.FoldASCII(l.HostName), l.HostName, encode(s), sealed, string(l.ETag), Micros(l.Created), Micros(l.Updated),
+		id.Fold(), dps.FoldASCII(l.HostName), l.HostName, encode(s), sealed, string(l.ETag), Micros(l.Created), Micros(l.Updated), next,
 	}, nil
 }
 

@@ -23,6 +23,7 @@ const (
 	countAssigning     = `select count(*) from (select 1 from registration where lease_until > 0 order by lease_until limit $1) some`
 	countRemovals      = `select count(*) from (select 1 from removal order by due limit $1) some`
 	deleteRegistration = `delete from registration where scope_key = $1 and reg_key = $2`
+	deleteParked       = `delete from removal where scope_key = $1 and reg_key = $2 and hub_key = $3 and device_id = $4 and due = ` + parked
 	deleteClaims       = `delete from hub_claim where scope_key = $1 and reg_key = $2 and not exists (
 		select 1 from removal m where m.scope_key = hub_claim.scope_key and m.reg_key = hub_claim.reg_key
 		and m.hub_key = hub_claim.hub_key and m.device_id = hub_claim.device_id)`
@@ -131,10 +132,11 @@ func (s *Registrations) ByGroup(ctx context.Context, scope dps.IDScope, group st
 // Delete implements [registration.Store].
 func (s *Registrations) Delete(ctx context.Context, scope dps.IDScope, id dps.RegistrationID, p enrollment.Precondition) error {
 	return during("delete registration", s.DB.Write(ctx, func(tx Tx) error {
-		if _, err := s.toDelete(ctx, tx, scope, id, p); err != nil {
+		r, err := s.toDelete(ctx, tx, scope, id, p)
+		if err != nil {
 			return err
 		}
-		return deleteRecord(ctx, tx, scope, id)
+		return deleteRecord(ctx, tx, &r)
 	}))
 }
 
@@ -154,7 +156,7 @@ func (s *Registrations) Forget(ctx context.Context, scope dps.IDScope, id dps.Re
 				return err
 			}
 		}
-		return deleteRecord(ctx, tx, scope, id)
+		return deleteRecord(ctx, tx, &r)
 	}))
 }
 
@@ -177,10 +179,15 @@ func (s *Registrations) toDelete(ctx context.Context, tx Tx, scope dps.IDScope, 
 	return s.Codec.Registration(&row)
 }
 
-// deleteRecord deletes all that stands of a registration but what is to be removed.
-func deleteRecord(ctx context.Context, tx Tx, scope dps.IDScope, id dps.RegistrationID) error {
+// deleteRecord deletes all that stands of a registration but the removals that are due.
+// A parked one of the identity that the record points to has become obsolete with it.
+func deleteRecord(ctx context.Context, tx Tx, r *registration.Registration) error {
+	keys := []any{r.Scope.Fold(), r.ID.Fold()}
+	if _, err := tx.Exec(ctx, deleteParked, append(keys, dps.FoldASCII(r.Assignment.Hub), r.Assignment.DeviceID)...); err != nil {
+		return err
+	}
 	for _, text := range []string{deleteRegistration, deleteClaims, deleteHistory} {
-		if _, err := tx.Exec(ctx, text, scope.Fold(), id.Fold()); err != nil {
+		if _, err := tx.Exec(ctx, text, keys...); err != nil {
 			return err
 		}
 	}

@@ -2,11 +2,22 @@ package query
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/registration"
 )
+
+// parked is what removal.due holds of a parked removal.
+const (
+	parked    = "9223372036854775807"
+	parkedDue = math.MaxInt64
+)
+
+// ParkRemoval is the assignment that parks removals. The attempt fences a worker whose
+// lease is over.
+const ParkRemoval = `due = ` + parked + `, lease_until = 0, attempt = attempt + 1`
 
 const removalColumns = `scope, id_written, hub, device_id, generation, digest, looks, due, lease_until, attempt`
 
@@ -16,9 +27,13 @@ const (
 		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`
 	claimRemovals = `update removal set lease_until = $1, attempt = attempt + 1
 		where (scope_key, reg_key, id) in (select m.scope_key, m.reg_key, m.id from removal m
-			where m.due <= $2 and m.lease_until <= $2 order by m.due limit $3`
+			where (m.due <= $2 or m.due = ` + parked + ` and not exists (select 1 from registration r
+				where r.scope_key = m.scope_key and r.reg_key = m.reg_key and r.status = 'assigning'))
+			and m.lease_until <= $2 order by m.due limit $3`
 	claimRemovalsEnd = `) and lease_until <= $2 returning id, ` + removalColumns
-	postponeRemoval  = `update removal set looks = $1, due = $2, lease_until = 0
+	leaveRemoval     = `update removal set lease_until = 0 where scope_key = $1 and reg_key = $2 and id = $3
+		and exists (select 1 from registration r where r.scope_key = $1 and r.reg_key = $2 and r.status = 'assigning')`
+	postponeRemoval = `update removal set looks = $1, due = $2, lease_until = 0
 		where scope_key = $3 and reg_key = $4 and id = $5 and attempt = $6`
 	deleteRemoval  = `delete from removal where scope_key = $1 and reg_key = $2 and id = $3 and attempt = $4`
 	selectClaimRow = `select scope_key, reg_key from hub_claim where hub_key = $1 and device_id = $2`
@@ -32,8 +47,15 @@ const (
 func RemovalValues(m *registration.Removal) []any {
 	return []any{
 		m.Scope.Fold(), m.Registration.Fold(), dps.FoldASCII(m.Hub), string(m.Scope), string(m.Registration), m.Hub, m.DeviceID,
-		m.GenerationID, m.CredentialDigest, int64(m.Looks), Micros(m.Due), int64(0), int64(0),
+		m.GenerationID, m.CredentialDigest, int64(m.Looks), dueOf(m), int64(0), int64(0),
 	}
+}
+
+func dueOf(m *registration.Removal) int64 {
+	if m.Parked {
+		return parkedDue
+	}
+	return Micros(m.Due)
 }
 
 // CheckRemovals refuses text that can't be stored. Errors: [dps.InvalidArgument].
@@ -53,7 +75,10 @@ func decodeRemoval(scan ScanFunc) (registration.Removal, error) {
 	var looks, due, lease int64
 	err := scan(&m.ID, &scope, &id, &m.Hub, &m.DeviceID, &m.GenerationID, &m.CredentialDigest, &looks, &due, &lease, &m.Attempt)
 	m.Scope, m.Registration, m.Looks = dps.IDScope(scope), dps.RegistrationID(id), int(looks)
-	m.Due, m.LeaseUntil = Time(due), Time(lease)
+	m.LeaseUntil, m.Parked = Time(lease), due == parkedDue
+	if !m.Parked {
+		m.Due = Time(due)
+	}
 	return m, err
 }
 
@@ -62,17 +87,39 @@ func (s *Registrations) ClaimRemovals(ctx context.Context, now, until time.Time,
 	var out []registration.Removal
 	text := claimRemovals + s.Dialect.ForUpdate + s.Dialect.SkipLocked + claimRemovalsEnd
 	err := s.DB.Write(ctx, func(tx Tx) (err error) {
-		out, err = all(ctx, tx, text, []any{Micros(until), Micros(now), int64(limit)}, decodeRemoval)
+		if out, err = all(ctx, tx, text, []any{Micros(until), Micros(now), int64(limit)}, decodeRemoval); err != nil {
+			return err
+		}
+		out, err = leaveWanted(ctx, tx, out)
 		return err
 	})
 	return out, during("claim removals", err)
+}
+
+// leaveWanted gives back what was parked while it was being claimed: the statement that
+// claimed it did not see the operation yet.
+func leaveWanted(ctx context.Context, tx Tx, claimed []registration.Removal) ([]registration.Removal, error) {
+	kept := claimed[:0]
+	for _, m := range claimed {
+		if m.Parked {
+			n, err := tx.Exec(ctx, leaveRemoval, m.Scope.Fold(), m.Registration.Fold(), m.ID)
+			if err != nil {
+				return nil, err
+			}
+			if n > 0 {
+				continue
+			}
+		}
+		kept = append(kept, m)
+	}
+	return kept, nil
 }
 
 // PostponeRemoval implements [registration.Store].
 func (s *Registrations) PostponeRemoval(ctx context.Context, m registration.Removal) (bool, error) {
 	var n int64
 	err := s.DB.Write(ctx, func(tx Tx) (err error) {
-		n, err = tx.Exec(ctx, postponeRemoval, int64(m.Looks), Micros(m.Due), m.Scope.Fold(), m.Registration.Fold(), m.ID, m.Attempt)
+		n, err = tx.Exec(ctx, postponeRemoval, int64(m.Looks), dueOf(&m), m.Scope.Fold(), m.Registration.Fold(), m.ID, m.Attempt)
 		return err
 	})
 	return n > 0, during("postpone removal", err)

@@ -9,15 +9,15 @@ import (
 	"github.com/zerotouch-dps/dps/scope"
 )
 
-const scopeColumns = `id, host_names, allocation_policy, trust_inline, etag, created, updated`
+const scopeColumns = `id, host_names, allocation_policy, trust_inline, etag, created, updated, settings`
 
 const (
 	selectScope  = `select ` + scopeColumns + `, config_version from scope where scope_key = $1`
 	selectScopes = `select ` + scopeColumns + `, config_version from scope order by scope_key`
 	insertScope  = `insert into scope (scope_key, ` + scopeColumns + `, config_version)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict (scope_key) do nothing`
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict (scope_key) do nothing`
 	updateScope = `update scope set id = $2, host_names = $3, allocation_policy = $4, trust_inline = $5, etag = $6,
-		created = $7, updated = $8, config_version = $9 where scope_key = $1`
+		created = $7, updated = $8, settings = $9, config_version = $10 where scope_key = $1`
 	deleteScope    = `delete from scope where scope_key = $1`
 	deletePolicies = `delete from access_policy where scope_key = $1`
 	insertHost     = `insert into scope_host (scope_key, host) values ($1, $2)`
@@ -40,7 +40,7 @@ const (
 		union all select 'CA certificates' from scope where scope_key = $1
 			and exists (select 1 from authority a where a.scope_key = $1)
 		limit 1`
-	selectByHost = `select s.id, s.host_names, s.allocation_policy, s.trust_inline, s.etag, s.created, s.updated, s.config_version,
+	selectByHost = `select s.id, s.host_names, s.allocation_policy, s.trust_inline, s.etag, s.created, s.updated, s.settings, s.config_version,
 			coalesce(p.name, ''), coalesce(p.rights, 0), p.sealed, coalesce(p.etag, ''), coalesce(p.created, 0), coalesce(p.updated, 0)
 		from scope_host h join scope s on s.scope_key = h.scope_key
 		left join access_policy p on p.scope_key = h.scope_key
@@ -64,12 +64,13 @@ var _ scope.Store = (*Scopes)(nil)
 
 type scopeRow struct {
 	id, hosts, allocation, etag string
+	settings                    string
 	trustInline                 bool
 	created, updated, version   int64
 }
 
 func (r *scopeRow) dest() []any {
-	return []any{&r.id, &r.hosts, &r.allocation, &r.trustInline, &r.etag, &r.created, &r.updated, &r.version}
+	return []any{&r.id, &r.hosts, &r.allocation, &r.trustInline, &r.etag, &r.created, &r.updated, &r.settings, &r.version}
 }
 
 func (r *scopeRow) scope() (scope.Scope, error) {
@@ -77,13 +78,16 @@ func (r *scopeRow) scope() (scope.Scope, error) {
 		ID: dps.IDScope(r.id), AllocationPolicy: enrollment.AllocationPolicy(r.allocation), TrustInlineSigning: r.trustInline,
 		ETag: dps.ETag(r.etag), Created: Time(r.created), Updated: Time(r.updated),
 	}
+	if err := decodeScopeSettings(r.settings, &s); err != nil {
+		return s, err
+	}
 	return s, decode("host names", r.hosts, &s.HostNames)
 }
 
 func scopeValues(s *scope.Scope, version int64) []any {
 	return []any{
 		s.ID.Fold(), string(s.ID), encode(s.HostNames), string(s.AllocationPolicy), s.TrustInlineSigning,
-		string(s.ETag), Micros(s.Created), Micros(s.Updated), version,
+		string(s.ETag), Micros(s.Created), Micros(s.Updated), encodeScopeSettings(s), version,
 	}
 }
 

@@ -84,6 +84,18 @@ func (c *conn) Exec(ctx context.Context, text string, args ...any) (int64, error
 	return result.RowsAffected()
 }
 
+// ExecMany implements [query.Tx].
+func (c *conn) ExecMany(ctx context.Context, text string, rows [][]any) ([]int64, error) {
+	written := make([]int64, len(rows))
+	for i, row := range rows {
+		var err error
+		if written[i], err = c.Exec(ctx, text, row...); err != nil {
+			return nil, err
+		}
+	}
+	return written, nil
+}
+
 // Query implements [query.Tx].
 func (c *conn) Query(ctx context.Context, text string, args []any, each func(query.ScanFunc) error) error {
 	s, err := c.prepared(ctx, text) //nolint:sqlclosecheck // kept, and closed with the connection

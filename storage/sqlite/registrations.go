@@ -36,10 +36,12 @@ type write struct {
 
 func dialect() query.Dialect {
 	return query.Dialect{
-		HasGroup: `json_extract(operation, '$.group') is not null`,
-		GroupKey: `lower(json_extract(operation, '$.group'))`,
-		LookUp:   "cross join %[1]s t on t.scope_key = h.scope_key and t.%[2]s = h.entry_key", // SQLite keeps its order
-		Position: "instr",
+		HasGroup:   `json_extract(operation, '$.group') is not null`,
+		GroupKey:   `lower(json_extract(operation, '$.group'))`,
+		LookUp:     "cross join %[1]s t on t.scope_key = h.scope_key and t.%[2]s = h.entry_key", // SQLite keeps its order
+		Position:   "instr",
+		AuditScope: `lower(scope)`,
+		Several:    query.SeveralInList,
 	}
 }
 

@@ -37,6 +37,7 @@ type Config struct {
 type Store struct {
 	db            *database
 	enrollments   *query.Enrollments
+	bulk          *query.Bulk
 	registrations *registrations
 	scopes        *query.Scopes
 	deployment    *query.Deployment
@@ -103,9 +104,11 @@ func newStore(d *database, codec query.Codec) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	enrollments := &query.Enrollments{DB: d, Codec: codec, Dialect: dialect()}
 	return &Store{
 		db:            d,
-		enrollments:   &query.Enrollments{DB: d, Codec: codec, Dialect: dialect()},
+		enrollments:   enrollments,
+		bulk:          &query.Bulk{Enrollments: enrollments},
 		registrations: newRegistrations(d, codec, groups),
 		scopes:        &query.Scopes{DB: d, Codec: codec},
 		deployment:    &query.Deployment{DB: d, Codec: codec, Dialect: dialect()},
@@ -114,6 +117,9 @@ func newStore(d *database, codec query.Codec) (*Store, error) {
 
 // Enrollments implements [storage.Store].
 func (s *Store) Enrollments() enrollment.Store { return s.enrollments }
+
+// Bulk implements [storage.Store].
+func (s *Store) Bulk() storage.Bulk { return s.bulk }
 
 // Registrations implements [storage.Store].
 func (s *Store) Registrations() registration.Store { return s.registrations }

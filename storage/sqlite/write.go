@@ -28,10 +28,11 @@ const (
 	extendRow = `update registration set deadline = $1
 		where scope_key = $2 and reg_key = $3 and operation_id = $4 and attempt = $5 and status = 'assigning'`
 
-	selectOwner  = `select scope_key, reg_key from hub_claim where hub_key = $1 and device_id = $2`
-	insertClaim  = `insert into hub_claim (hub_key, device_id, scope_key, reg_key) values ($1, $2, $3, $4)`
-	cancelLapsed = `delete from removal where scope_key = $1 and reg_key = $2 and hub_key = $3 and device_id = $4 and lease_until <= $5`
-	selectHeld   = `select 1 from removal where scope_key = $1 and reg_key = $2 and hub_key = $3 and device_id = $4 and lease_until > $5 limit 1`
+	selectOwner = `select scope_key, reg_key from hub_claim where hub_key = $1 and device_id = $2`
+	insertClaim = `insert into hub_claim (hub_key, device_id, scope_key, reg_key) values ($1, $2, $3, $4)`
+	parkLapsed  = `update removal set ` + query.ParkRemoval + `
+		where scope_key = $1 and reg_key = $2 and hub_key = $3 and device_id = $4 and lease_until <= $5`
+	selectHeld = `select 1 from removal where scope_key = $1 and reg_key = $2 and hub_key = $3 and device_id = $4 and lease_until > $5 limit 1`
 )
 
 // begin is one Begin in a batch.
@@ -84,7 +85,7 @@ func (b *begin) write(ctx context.Context, tx query.Tx, row *query.RegistrationR
 			b.err = query.DeviceIDTaken(&b.start.Registration)
 			return nil // an outcome, not a failure: nothing was written
 		}
-		if held, err = cancelRemovals(ctx, tx, row, b.now); err != nil {
+		if held, err = parkRemovals(ctx, tx, row, b.now); err != nil {
 			return err
 		}
 	}
@@ -124,11 +125,11 @@ func claimIdentity(ctx context.Context, tx query.Tx, row *query.RegistrationRow)
 	return false, err
 }
 
-// cancelRemovals drops the pending removals of the row's identity, and reports whether
-// one stands claimed.
-func cancelRemovals(ctx context.Context, tx query.Tx, row *query.RegistrationRow, now time.Time) (held bool, err error) {
+// parkRemovals parks the pending removals of the row's identity, and reports whether one
+// stands claimed.
+func parkRemovals(ctx context.Context, tx query.Tx, row *query.RegistrationRow, now time.Time) (held bool, err error) {
 	args := []any{row.ScopeKey(), row.RegKey(), row.WantHub, row.WantDevice, query.Micros(now)}
-	if _, err := tx.Exec(ctx, cancelLapsed, args...); err != nil {
+	if _, err := tx.Exec(ctx, parkLapsed, args...); err != nil {
 		return false, err
 	}
 	err = tx.Query(ctx, selectHeld, args, func(query.ScanFunc) error { held = true; return nil })
@@ -163,7 +164,7 @@ func (c *claim) run(ctx context.Context, tx query.Tx) error {
 	}
 	op := &current.Operation
 	row := query.RegistrationRow{Scope: scope, ID: reg, WantHub: dps.FoldASCII(op.Hub), WantDevice: op.Want.DeviceID}
-	held, err := cancelRemovals(ctx, tx, &row, c.now)
+	held, err := parkRemovals(ctx, tx, &row, c.now)
 	if err != nil || held {
 		return err
 	}

@@ -66,10 +66,12 @@ func authorities(w *world) {
 	w.code(err, dps.PreconditionFailed)
 
 	want.Verified, want.Updated = true, w.after(1)
+	want.Verification = &scope.Verification{Code: "ABC", Expires: w.after(60), Thumbprint: "DEF"}
 	verified := must(w, func() (scope.Authority, error) {
 		return w.scopes().PutAuthority(w.ctx, zone, want, enrollment.Precondition{IfMatch: string(first.ETag)})
 	})
 	want.ETag = verified.ETag
+	w.same(want, verified)
 	w.same([]scope.Authority{want}, must(w, func() ([]scope.Authority, error) { return w.scopes().Authorities(w.ctx, zone) }))
 }
 
@@ -79,6 +81,8 @@ func authorityUsers(w *world) {
 		return w.scopes().PutAuthority(w.ctx, zone, authority, enrollment.Precondition{})
 	})
 	w.putGroup(enrollment.Group{ID: "Lot-1", Mechanism: attestation.X509CA{PrimaryRef: "ROOT"}, Settings: settings(w)})
+	w.same([]string{"Lot-1"}, must(w, func() ([]string, error) { return w.scopes().AuthorityGroups(w.ctx, zone, "rOOT") }))
+	w.same([]string(nil), must(w, func() ([]string, error) { return w.scopes().AuthorityGroups(w.ctx, zone, "other") }))
 	_, err := w.scopes().DeleteAuthority(w.ctx, zone, "root", enrollment.Precondition{IfMatch: "stale"})
 	w.code(err, dps.PreconditionFailed)
 	users := must(w, func() ([]string, error) {
@@ -92,7 +96,8 @@ func authorityUsers(w *world) {
 func linkedHubs(w *world) {
 	want := hub.Linked{
 		HostName: "Hub-1.example", DialAddress: "127.0.0.1:443", Kind: "azureiot", ConnectionString: dps.NewSecret("HostName=…"),
-		TrustedCAs: "-----BEGIN…", Location: "westeurope", AllocationWeight: 7, ApplyAllocation: true, IdentityRate: 100,
+		NextConnectionString: dps.NewSecret("HostName=…next"),
+		TrustedCAs:           "-----BEGIN…", Location: "westeurope", AllocationWeight: 7, ApplyAllocation: true, IdentityRate: 100,
 		CertificateAuthority: true, RefuseUnclaimed: true, Updated: w.now,
 	}
 	got := must(w, func() (hub.Linked, error) {
@@ -101,6 +106,11 @@ func linkedHubs(w *world) {
 	want.ETag, want.Created = got.ETag, w.now
 	w.same(want, got)
 	w.same([]hub.Linked{want}, must(w, func() ([]hub.Linked, error) { return w.scopes().Hubs(w.ctx, zone) }))
+	one := want
+	one.NextConnectionString = dps.Secret{}
+	got = must(w, func() (hub.Linked, error) { return w.scopes().PutHub(w.ctx, zone, one, enrollment.Precondition{}) })
+	one.ETag = got.ETag
+	w.same([]hub.Linked{one}, must(w, func() ([]hub.Linked, error) { return w.scopes().Hubs(w.ctx, zone) }))
 	_, err := w.scopes().PutHub(w.ctx, zone, want, enrollment.Precondition{Absent: true})
 	w.code(err, dps.AlreadyLinked)
 	_, err = w.scopes().PutHub(w.ctx, zone, want, enrollment.Precondition{IfMatch: "stale"})

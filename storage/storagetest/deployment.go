@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/storage"
 )
 
@@ -12,6 +13,7 @@ func deploymentCases() []testCase {
 		{"settings", settingCase},
 		{"one of several first writers wins", settingRace},
 		{"audit takes any text", auditCase},
+		{"the audit log is read newest first, by filter and in pages", auditLog},
 		{"ping", func(w *world) { w.ok(w.store.Ping(w.ctx)) }},
 	}
 }
@@ -57,4 +59,43 @@ func auditCase(w *world) {
 		}))
 	}
 	w.ok(w.store.Deployment().Audit(w.ctx, storage.AuditRecord{Time: w.now}))
+	found := must(w, func() ([]storage.AuditRecord, error) {
+		return w.store.Deployment().Audits(w.ctx, storage.AuditFilter{Actor: "nul\x00", Limit: 2})
+	})
+	if len(found) != 1 || string(found[0].Detail) != `{"a":1}` {
+		w.Errorf("found %+v", found)
+	}
+}
+
+func auditLog(w *world) {
+	d := w.store.Deployment()
+	for i, scope := range []dps.IDScope{"0neA", "0nea", "0neB", "", "0NEA"} {
+		w.ok(d.Audit(w.ctx, storage.AuditRecord{
+			Time: w.after(i), Scope: scope, Actor: "actor " + fmt.Sprint(i%2), Action: "hub.link", Subject: fmt.Sprint(i), TrackingID: "t",
+		}))
+	}
+	found := func(f storage.AuditFilter) string {
+		subjects := ""
+		for f.Limit = max(f.Limit, 1); ; {
+			page := must(w, func() ([]storage.AuditRecord, error) { return d.Audits(w.ctx, f) })
+			for _, a := range page {
+				subjects += a.Subject
+				f.Before = a.ID
+			}
+			if len(page) < f.Limit {
+				return subjects
+			}
+		}
+	}
+	w.same("43210", found(storage.AuditFilter{}))
+	w.same("43210", found(storage.AuditFilter{Limit: 3}))
+	w.same("410", found(storage.AuditFilter{Scope: "0NeA", Limit: 2}))
+	w.same("31", found(storage.AuditFilter{Actor: "actor 1"}))
+	w.same("2", found(storage.AuditFilter{Subject: "2", Action: "hub.link", Scope: "0neB"}))
+	w.same("", found(storage.AuditFilter{Action: "hub.unlink"}))
+	w.same("21", found(storage.AuditFilter{From: w.after(1), Until: w.after(3)}))
+	want := storage.AuditRecord{Time: w.after(4), Scope: "0NEA", Actor: "actor 0", Action: "hub.link", Subject: "4", TrackingID: "t"}
+	newest := must(w, func() ([]storage.AuditRecord, error) { return d.Audits(w.ctx, storage.AuditFilter{Limit: 1}) })[0]
+	want.ID = newest.ID
+	w.same(want, newest)
 }

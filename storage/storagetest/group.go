@@ -12,6 +12,7 @@ import (
 func groupCases() []testCase {
 	return []testCase{
 		{"every mechanism is returned as it was put", groupMechanisms},
+		{"are counted by kind, up to a limit", groupCount},
 		{"preconditions and spelling", groupPreconditions},
 		{"one group per certificate and CA name", groupExclusive},
 		{"a deleted or changed group frees its certificate", groupFreed},
@@ -42,6 +43,17 @@ func groupMechanisms(w *world) {
 		w.same(g, put)
 		w.same(g, w.group(strings.ToUpper(g.ID)))
 	}
+}
+
+func groupCount(w *world) {
+	count := func(byKey bool, limit int) int {
+		return must(w, func() (int, error) { return w.enrollments().CountGroupsByProof(w.ctx, zone, byKey, limit) })
+	}
+	for i := range 3 {
+		w.putGroup(keyGroup(w, fmt.Sprintf("key-%d", i), fmt.Sprintf("p%d-", i)))
+	}
+	w.putGroup(enrollment.Group{ID: "x509", Mechanism: attestation.X509CA{PrimaryRef: "Root"}, Settings: settings(w)})
+	w.same([]int{3, 1, 2}, []int{count(true, 10), count(false, 10), count(true, 2)})
 }
 
 func groupPreconditions(w *world) {

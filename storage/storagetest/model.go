@@ -139,7 +139,7 @@ func (m *model) begin(key string, s registration.Start) (registration.Begun, boo
 	out := registration.Begun{Won: true}
 	if op.Hub != "" {
 		m.owners[id] = key
-		out.Held = m.cancel(key, id)
+		out.Held = m.park(key, id)
 	}
 	if out.Held {
 		op.LeaseUntil = m.now
@@ -155,8 +155,8 @@ func (m *model) begin(key string, s registration.Start) (registration.Begun, boo
 	return out, false
 }
 
-// cancel drops the removals of an identity that nobody has claimed.
-func (m *model) cancel(key string, id identity) (held bool) {
+// park parks the removals of an identity that nobody has claimed.
+func (m *model) park(key string, id identity) (held bool) {
 	for n, r := range m.outbox {
 		if r.Registration.Fold() != key || r.Hub != id.hub || r.DeviceID != id.device {
 			continue
@@ -164,7 +164,9 @@ func (m *model) cancel(key string, id identity) (held bool) {
 		if r.LeaseUntil.After(m.now) {
 			held = true
 		} else {
-			delete(m.outbox, n)
+			r.Parked, r.Due, r.LeaseUntil = true, time.Time{}, time.Time{}
+			r.Attempt++
+			m.outbox[n] = r
 		}
 	}
 	return held
@@ -206,7 +208,7 @@ func (c *checker) claim(t *rapid.T) {
 	want := c.m.current(key, row)
 	if want {
 		op := c.m.rows[key].Operation
-		want = !c.m.cancel(key, identity{op.Hub, op.Want.DeviceID})
+		want = !c.m.park(key, identity{op.Hub, op.Want.DeviceID})
 	}
 	c.outcome(t, "claim", err, won, want)
 	if won {

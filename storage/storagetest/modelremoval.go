@@ -28,7 +28,8 @@ func (c *checker) claimRemovals(t *rapid.T) {
 		t.Fatalf("claim removals: %v", err)
 	}
 	for n, r := range c.m.outbox {
-		if r.Due.After(c.m.now) || r.LeaseUntil.After(c.m.now) {
+		waits := r.Parked && c.m.rows[r.Registration.Fold()].Operation.Status == registration.Assigning
+		if waits || r.Due.After(c.m.now) || r.LeaseUntil.After(c.m.now) {
 			continue
 		}
 		delete(c.m.outbox, n)
@@ -114,7 +115,10 @@ func (c *checker) postpone(t *rapid.T) {
 	if !ok {
 		return
 	}
-	r.Looks, r.Due = r.Looks+1, c.m.now.Add(30*time.Second)
+	r.Looks, r.Due, r.Parked = r.Looks+1, c.m.now.Add(30*time.Second), rapid.Bool().Draw(t, "parked")
+	if r.Parked {
+		r.Due = time.Time{}
+	}
 	won, err := c.store().PostponeRemoval(c.w.ctx, r)
 	want := c.m.outbox[r.ID].Attempt == r.Attempt
 	c.outcome(t, "postpone", err, won, want)
@@ -126,6 +130,14 @@ func (c *checker) postpone(t *rapid.T) {
 
 // drain empties the outbox, which all rounds share.
 func (c *checker) drain(t *rapid.T) {
+	for key, row := range c.m.rows {
+		if row.Operation.Status != registration.Assigning {
+			continue
+		}
+		if _, won, err := c.store().Finish(c.w.ctx, c.w.ended(row, registration.Failed), nil); err != nil || !won {
+			t.Fatalf("finish %s: %v %v", key, won, err)
+		}
+	}
 	far := c.m.now.Add(time.Hour)
 	left, err := c.store().ClaimRemovals(c.w.ctx, far, far.Add(time.Minute), 1000)
 	if err != nil {

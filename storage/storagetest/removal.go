@@ -16,9 +16,11 @@ func removalCases() []testCase {
 		{"completing frees the identity", removalFrees},
 		{"completing keeps an identity that is wanted again", removalKeeps},
 		{"completing one of two keeps the identity", removalTwice},
-		{"choosing the hub again cancels a pending one", removalCancelled},
+		{"choosing the hub again parks a pending one", removalParked},
+		{"parked, it waits for the operation that came back", removalWaits},
+		{"parked, it goes with the record that is in the identity again", removalForgotten},
 		{"choosing the hub again waits for a claimed one", removalHeld},
-		{"a claimed one whose worker died is cancelled", removalLapsed},
+		{"a claimed one whose worker died is parked", removalLapsed},
 	}
 }
 
@@ -137,12 +139,43 @@ func removalTwice(w *world) {
 	w.same(false, w.taken("old", "dev"))
 }
 
-func removalCancelled(w *world) {
-	moved := w.finish(w.move("dev"), registration.Assigned)
-	back := w.begin(w.again(moved, "op3", "old"))
-	w.same(false, back.Held)
+// comeBack moves a device to new and begins its way back to old, before the removal.
+func (w *world) comeBack() registration.Registration {
+	w.Helper()
+	b := w.begin(w.again(w.finish(w.move("dev"), registration.Assigned), "op3", "old"))
+	w.same(false, b.Held)
+	return b.Registration
+}
+
+func removalParked(w *world) {
+	w.comeBack()
 	w.same(0, len(w.claimRemovals(w.after(9999))))
 	w.same(true, w.taken("old", "dev"))
+}
+
+func removalWaits(w *world) {
+	w.finish(w.comeBack(), registration.Failed)
+	got := w.claimRemovals(w.now)[0]
+	want := w.removal("dev", "old", "dev")
+	want.ID, want.LeaseUntil, want.Attempt, want.Parked, want.Due = got.ID, w.after(60), 2, true, time.Time{}
+	w.same(want, got)
+	won, err := w.registrations().PostponeRemoval(w.ctx, got)
+	w.ok(err)
+	w.same(true, won)
+	got = w.claimRemovals(w.now)[0]
+	w.same(true, got.Parked)
+	got.Parked, got.Due = false, w.after(5)
+	_, err = w.registrations().PostponeRemoval(w.ctx, got)
+	w.ok(err)
+	w.same(0, len(w.claimRemovals(w.after(4))))
+	w.same(1, len(w.claimRemovals(w.after(5))))
+}
+
+func removalForgotten(w *world) {
+	w.finish(w.comeBack(), registration.Assigned)
+	w.ok(w.forget("dev", enrollment.Precondition{}))
+	w.same(0, len(w.claimRemovals(w.after(9999))))
+	w.same(false, w.taken("old", "dev"))
 }
 
 func removalHeld(w *world) {

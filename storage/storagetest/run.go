@@ -2,10 +2,12 @@ package storagetest
 
 import (
 	"context"
+	"net/netip"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/attestation"
@@ -26,6 +28,7 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 		{"scope", scopeCases()},
 		{"configuration", configurationCases()},
 		{"individual", individualCases()},
+		{"bulk", bulkCases()},
 		{"group", groupCases()},
 		{"admit", admitCases()},
 		{"begin", beginCases()},
@@ -123,7 +126,7 @@ func (w *world) code(err error, want dps.Code) {
 // same reports a difference.
 func (w *world) same(want, got any) {
 	w.Helper()
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
 		w.Errorf("mismatch (-want +got):\n%s", diff)
 	}
 }

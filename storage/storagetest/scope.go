@@ -1,6 +1,7 @@
 package storagetest
 
 import (
+	"net/netip"
 	"strings"
 	"time"
 
@@ -19,6 +20,7 @@ func scopeCases() []testCase {
 		{"update and delete obey If-Match", scopePreconditions},
 		{"delete refuses while it holds something", scopeInUse},
 		{"versions never repeat after deletion", scopeRemade},
+		{"who may connect is part of the configuration", scopeSettings},
 		{"by host finds owners and policies", scopeByHost},
 		{"one host, one policy name", scopeClash},
 	}
@@ -28,6 +30,12 @@ func scopeRoundTrip(w *world) {
 	want := scope.Scope{
 		ID: "0neABC", HostNames: []string{"b.example", "a.example"}, AllocationPolicy: enrollment.GeoLatency,
 		TrustInlineSigning: true, Updated: w.now,
+		DisableLocalAuth: true, MinTLSVersion: scope.TLS13,
+		IPFilter: scope.IPFilter{
+			{Name: "Plant", Action: scope.Accept, Mask: netip.MustParsePrefix("10.1.0.0/16"), Target: scope.DeviceEndpoint},
+			{Name: "rest", Action: scope.Reject, Mask: netip.MustParsePrefix("::/0"), Target: scope.AllEndpoints},
+		},
+		Limits: scope.Limits{Profile: scope.AsAzure, Hubs: new(7), X509Groups: new(0)},
 	}
 	made := must(w, func() (scope.Scope, error) { return w.scopes().Create(w.ctx, want) })
 	want.ETag, want.Created = made.ETag, w.now
@@ -36,6 +44,23 @@ func scopeRoundTrip(w *world) {
 	w.same(want, must(w, func() (scope.Scope, error) { return w.scopes().Get(w.ctx, "0NEabc") }))
 	list := must(w, func() ([]scope.Scope, error) { return w.scopes().List(w.ctx) })
 	w.same([]dps.IDScope{zone, "0neABC"}, []dps.IDScope{list[0].ID, list[1].ID})
+}
+
+func scopeSettings(w *world) {
+	before := w.version()
+	sc := must(w, func() (scope.Scope, error) { return w.scopes().Get(w.ctx, zone) })
+	sc.HostNames, sc.DisableLocalAuth = []string{"filtered.example"}, true
+	sc.IPFilter = scope.IPFilter{{Name: "a", Action: scope.Reject, Mask: netip.MustParsePrefix("192.0.2.0/24"), Target: scope.ServiceEndpoint}}
+	sc = must(w, func() (scope.Scope, error) { return w.scopes().Update(w.ctx, sc, enrollment.Precondition{}) })
+	if w.version() <= before {
+		w.Error("the configuration version did not grow")
+	}
+	w.same(sc, must(w, func() (scope.Snapshot, error) { return w.scopes().Snapshot(w.ctx, zone) }).Scope)
+	w.putPolicy(zone, "p")
+	w.same(sc, must(w, func() ([]scope.HostOwner, error) { return w.scopes().ByHost(w.ctx, "filtered.example") })[0].Scope)
+	sc.IPFilter, sc.DisableLocalAuth = nil, false
+	sc = must(w, func() (scope.Scope, error) { return w.scopes().Update(w.ctx, sc, enrollment.Precondition{}) })
+	w.same(sc, must(w, func() (scope.Scope, error) { return w.scopes().Get(w.ctx, zone) }))
 }
 
 func checkETag(w *world, e dps.ETag) {

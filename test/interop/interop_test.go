@@ -54,6 +54,56 @@ func TestNode(t *testing.T) {
 	}
 }
 
+// TestPythonAndJava runs the other service clients. They know port 443 only.
+func TestPythonAndJava(t *testing.T) {
+	binary := build(t)
+	r, file := startDev(t, binary, "127.0.0.79", 443)
+	env := append(os.Environ(),
+		"DPS_READY="+file, "DPS_BINARY="+binary, "DPS_CERTS="+makeCertificates(t),
+		"DPS_SERVICE_CONNECTION_STRING="+r.ServiceConnectionString,
+		"DPS_HUBS="+r.Hubs[0].HostName+","+r.Hubs[1].HostName,
+		"REQUESTS_CA_BUNDLE="+r.CAFile,
+	)
+	t.Run("python", func(t *testing.T) {
+		interpreter := pythonWith(t, "python/requirements.txt")
+		client(t, env, exec.CommandContext(t.Context(), interpreter, "python/service_test.py"))
+	})
+	t.Run("java", func(t *testing.T) {
+		const password = "changeit" // of a file that holds one public certificate
+		store := filepath.Join(t.TempDir(), "trust.p12")
+		run(t, exec.CommandContext(t.Context(), "keytool", "-importcert", "-noprompt", "-alias", "dev",
+			"-file", r.CAFile, "-keystore", store, "-storetype", "PKCS12", "-storepass", password))
+		out := t.TempDir()
+		c := exec.CommandContext(t.Context(), "mvn", "--batch-mode", "--quiet", "-DbuildDirectory="+out, "compile", "dependency:copy-dependencies")
+		c.Dir = "java"
+		run(t, c)
+		c = exec.CommandContext(t.Context(), "java", "-Djavax.net.ssl.trustStore="+store, "-Djavax.net.ssl.trustStorePassword="+password,
+			"-cp", out+"/classes:"+out+"/dependency/*", "ServiceTest")
+		client(t, env, c)
+	})
+}
+
+// pythonWith returns an interpreter with the pinned packages.
+func pythonWith(t *testing.T, requirements string) string {
+	t.Helper()
+	dir := t.TempDir()
+	run(t, exec.CommandContext(t.Context(), "python3", "-m", "venv", dir))
+	interpreter := filepath.Join(dir, "bin", "python")
+	run(t, exec.CommandContext(t.Context(), interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements))
+	return interpreter
+}
+
+// client runs a service client's script.
+func client(t *testing.T, env []string, c *exec.Cmd) {
+	t.Helper()
+	c.Env = env
+	out, err := c.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Fatalf("%v: %v", c.Args, err)
+	}
+}
+
 func build(t *testing.T) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "dps")
