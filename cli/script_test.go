@@ -15,6 +15,7 @@ import (
 
 	"github.com/zerotouch-dps/dps/cli"
 	"github.com/zerotouch-dps/dps/management/managementtest"
+	"github.com/zerotouch-dps/dps/registration"
 )
 
 func TestMain(m *testing.M) {
@@ -66,7 +67,11 @@ func setup(env *testscript.Env, w *managementtest.World, s *httptest.Server) err
 	env.Setenv("DPS_ADMIN_CA", filepath.Join(env.WorkDir, "server-ca.pem"))
 	env.Setenv("KEY", managementtest.Key)
 	t := env.T().(testing.TB)
+	w.Register(t, "dev:1", registration.Assigned)
+	w.Register(t, "dev-2", registration.Failed)
+	w.Refuse(t, "stranger", "no enrollment")
 	files := map[string]string{
+		"keyring":       managementtest.KeyringFile(),
 		"server-ca.pem": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})),
 		"root.pem":      managementtest.Certificate(t, "Factory Root", managementtest.CA),
 		"leaf.pem":      managementtest.Certificate(t, "sn-1", nil),

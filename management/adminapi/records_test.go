@@ -2,7 +2,6 @@ package adminapi_test
 
 import (
 	"crypto/rand"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
@@ -10,38 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/zerotouch-dps/dps"
-	"github.com/zerotouch-dps/dps/enrollment"
-	"github.com/zerotouch-dps/dps/hub"
 	"github.com/zerotouch-dps/dps/management"
 	"github.com/zerotouch-dps/dps/management/managementtest"
 	"github.com/zerotouch-dps/dps/registration"
 	"github.com/zerotouch-dps/dps/storage/sqlite"
 )
-
-// register records a device as assigned to hub1, or as failed without one.
-func register(t *testing.T, w *managementtest.World, id dps.RegistrationID, status registration.Status) {
-	t.Helper()
-	r := registration.Registration{Scope: managementtest.Scope, ID: id, Created: w.Now(), Updated: w.Now()}
-	r.Operation = registration.Operation{
-		ID: "op-1", Status: registration.Assigning, LeaseUntil: w.Now(), Started: w.Now(), Entry: enrollment.Ref{Individual: id},
-		Hub: managementtest.Hub1, Want: hub.Want{DeviceID: string(id)}, Decision: json.RawMessage(`{"reason":"only hub"}`),
-	}
-	begun, err := w.Store.Registrations().Begin(t.Context(), registration.Start{Registration: r}, w.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	r = begun.Registration
-	r.Operation.Status, r.Operation.Hub = status, ""
-	if status == registration.Assigned {
-		r.Assignment = registration.Assignment{Hub: managementtest.Hub1, DeviceID: string(id), GenerationID: "1"}
-	} else {
-		r.Operation.ErrorCode, r.Operation.ErrorMessage = 400209, "no hub"
-	}
-	if _, _, err := w.Store.Registrations().Finish(t.Context(), r, nil); err != nil {
-		t.Fatal(err)
-	}
-}
 
 // ids returns the IDs of a page.
 func ids(page map[string]any, member string) []string {
@@ -158,8 +130,8 @@ func TestSearchRefusals(t *testing.T) {
 func TestRegistrationRecords(t *testing.T) {
 	t.Parallel()
 	w := managementtest.Start(t)
-	register(t, w, "dev:1", registration.Assigned)
-	register(t, w, "dev-2", registration.Failed)
+	w.Register(t, "dev:1", registration.Assigned)
+	w.Register(t, "dev-2", registration.Failed)
 	for query, want := range map[string][]string{
 		"": {"dev-2", "dev:1"}, "?status=failed": {"dev-2"}, "?errorCode=400209": {"dev-2"}, "?hub=HUB1.example": {"dev:1"},
 		"?status=Assigned&sort=updated": {"dev:1"}, "?group=none": {},
@@ -180,8 +152,8 @@ func TestRegistrationRecords(t *testing.T) {
 func TestForget(t *testing.T) {
 	t.Parallel()
 	w := managementtest.Start(t)
-	register(t, w, "dev:1", registration.Assigned)
-	register(t, w, "dev-2", registration.Assigned)
+	w.Register(t, "dev:1", registration.Assigned)
+	w.Register(t, "dev-2", registration.Assigned)
 	must(t, w, 412, call{"POST", world + "/registrations/dev:1:forget", "", map[string]string{"If-Match": `"x"`}})
 	must(t, w, 400, call{method: "POST", path: world + "/registrations/dev:1:forget?hubIdentity=maybe"})
 	must(t, w, 204, call{method: "POST", path: world + "/registrations/dev:1:forget?hubIdentity=remove"})
@@ -227,13 +199,8 @@ func TestExplain(t *testing.T) {
 func TestRefusalList(t *testing.T) {
 	t.Parallel()
 	w := managementtest.Start(t)
-	note := func(id dps.RegistrationID, reason string) registration.Refusal {
-		return registration.Refusal{Time: w.Now(), Scope: managementtest.Scope, ID: id, Reason: reason, Transport: "https", Remote: "192.0.2.1"}
-	}
-	err := w.Store.Registrations().RecordRefusals(t.Context(), []registration.Refusal{note("a", "no enrollment"), note("b", "token expired")})
-	if err != nil {
-		t.Fatal(err)
-	}
+	w.Refuse(t, "a", "no enrollment")
+	w.Refuse(t, "b", "token expired")
 	if got := ids(must(t, w, 200, get(world+"/refusals")), "reason"); !slices.Equal(got, []string{"token expired", "no enrollment"}) {
 		t.Errorf("refusals: %v", got)
 	}
@@ -247,7 +214,7 @@ func TestState(t *testing.T) {
 	t.Parallel()
 	w := managementtest.Start(t)
 	w.AddAuthority(t, "root", managementtest.Certificate(t, "Factory Root", managementtest.CA))
-	register(t, w, "dev", registration.Assigned)
+	w.Register(t, "dev", registration.Assigned)
 	must(t, w, 204, call{method: "POST", path: world + "/registrations/dev:forget?hubIdentity=remove"})
 	s := must(t, w, 200, get("/admin/v1/state"))
 	if s["version"] != "test" || s["store"] != "sqlite" || s["removals"].(map[string]any)["value"] != 1.0 {
@@ -271,7 +238,7 @@ func TestRetention(t *testing.T) {
 	if swept, err := w.Management.Sweep(t.Context()); err != nil || swept != (management.Swept{}) {
 		t.Errorf("swept %+v without a setting: %v", swept, err)
 	}
-	register(t, w, "dev", registration.Assigned)
+	w.Register(t, "dev", registration.Assigned)
 	must(t, w, 200, call{"PUT", path, `{"auditDays":30,"orphanedRegistrationDays":10}`, nil})
 	if r := must(t, w, 200, get(path)); r["auditDays"] != 30.0 || r["refusalDays"] != nil {
 		t.Errorf("stored: %v", r)
@@ -280,7 +247,7 @@ func TestRetention(t *testing.T) {
 	if swept, err := w.Management.Sweep(t.Context()); err != nil || swept.Registrations != 1 || swept.Audit != 0 {
 		t.Errorf("swept %+v, %v", swept, err)
 	}
-	register(t, w, "dev", registration.Assigned)
+	w.Register(t, "dev", registration.Assigned)
 	w.Pass(time.Minute)
 	if swept, err := w.Management.Sweep(t.Context()); err != nil || swept != (management.Swept{}) {
 		t.Errorf("swept %+v twice within an hour: %v", swept, err)
@@ -295,7 +262,7 @@ func TestRetention(t *testing.T) {
 func TestBackup(t *testing.T) {
 	t.Parallel()
 	w := managementtest.Start(t)
-	register(t, w, "dev", registration.Assigned)
+	w.Register(t, "dev", registration.Assigned)
 	a := do(t, w, call{method: "POST", path: "/admin/v1/backup"})
 	if a.status != 200 || a.header.Get("Content-Type") != "application/gzip" || w.LastAudit().Action != "store.backup" {
 		t.Fatalf("%d %v, audited %q", a.status, a.header, w.LastAudit().Action)
