@@ -61,13 +61,11 @@ func pump(ctx context.Context, source, target storage.Store) (storage.Summary, e
 	var dumped, restored storage.Summary
 	group.Go(func() (err error) {
 		dumped, err = source.Dump(ctx, writer)
-		writer.CloseWithError(err)
-		return err
+		return errors.Join(err, writer.CloseWithError(err))
 	})
 	group.Go(func() (err error) {
 		restored, err = target.Restore(ctx, reader)
-		reader.CloseWithError(err)
-		return err
+		return errors.Join(err, reader.CloseWithError(err))
 	})
 	if err := group.Wait(); err != nil {
 		return nil, err

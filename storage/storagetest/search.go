@@ -253,7 +253,7 @@ func searchGroups(w *world) {
 }
 
 // searchedRecord registers a device in one of several ways.
-func searchedRecord(w *world, n int) registration.Registration {
+func searchedRecord(w *world, n int) {
 	s := w.start(dps.RegistrationID(searchedID(n)), "op1", pick(n, "Hub-1.example", "hub-2.example"))
 	r := &s.Registration
 	r.Created, r.Updated = w.after(n%5), w.after(n*7%13)
@@ -262,16 +262,17 @@ func searchedRecord(w *world, n int) registration.Registration {
 	}
 	switch n % 5 {
 	case 0, 1: // assigning
-		return w.begin(s).Registration
+		w.begin(s)
 	case 2:
 		r.Operation.Status, r.Operation.Hub, r.Operation.Want.DeviceID = registration.Failed, "", ""
 		r.Operation.ErrorCode, r.Operation.ErrorMessage = 400209+n%2, `"errorCode":400777`
-		return w.begin(s).Registration
+		w.begin(s)
 	case 3:
 		r.Operation.Status, r.Operation.Hub = registration.Disabled, ""
-		return w.begin(s).Registration
+		w.begin(s)
+	default:
+		w.finish(w.begin(s).Registration, registration.Assigned)
 	}
-	return w.finish(w.begin(s).Registration, registration.Assigned)
 }
 
 func searchRecords(w *world) {
