@@ -62,11 +62,12 @@ func (c scopeShowCmd) Run(ctx context.Context, env *Env) error {
 type scopeSettings struct {
 	HostName           []string `name:"host-name" placeholder:"HOST" help:"Host name of the service API; repeat for several. Replaces those there are."`
 	AllocationPolicy   *string  `placeholder:"POLICY" help:"hashed, geoLatency or static, for enrollments that name none."`
+	FilterQueries      *bool    `negatable:"" help:"Obey the text of the service API's queries, which the original ignores."`
 	TrustInlineSigning *bool    `negatable:"" help:"Admit groups whose inline signing certificate does not roll up to a verified CA."`
 }
 
 func (s scopeSettings) model() admin.Scope {
-	m := admin.Scope{AllocationPolicy: s.AllocationPolicy, TrustInlineSigningCertificates: s.TrustInlineSigning}
+	m := admin.Scope{AllocationPolicy: s.AllocationPolicy, TrustInlineSigningCertificates: s.TrustInlineSigning, FilterQueries: s.FilterQueries}
 	if len(s.HostName) > 0 {
 		m.HostNames = &s.HostName
 	}

@@ -64,7 +64,7 @@ func (a *api) DeleteScope(ctx context.Context, r admin.DeleteScopeRequestObject)
 }
 
 func scopeChange(m admin.Scope) (management.ScopeChange, error) {
-	change := management.ScopeChange{HostNames: m.HostNames, TrustInlineSigning: m.TrustInlineSigningCertificates}
+	change := management.ScopeChange{HostNames: m.HostNames, TrustInlineSigning: m.TrustInlineSigningCertificates, FilterQueries: m.FilterQueries}
 	policy, err := wire.AllocationPolicy("allocationPolicy", value(m.AllocationPolicy))
 	if policy != "" {
 		change.AllocationPolicy = &policy
@@ -80,7 +80,7 @@ func fromScope(s scope.Scope) admin.Scope {
 	hosts := append([]string{}, s.HostNames...)
 	return admin.Scope{
 		IDScope: new(string(s.ID)), HostNames: &hosts, AllocationPolicy: new(string(s.AllocationPolicy)),
-		TrustInlineSigningCertificates: &s.TrustInlineSigning, Etag: quoted(s.ETag),
+		TrustInlineSigningCertificates: &s.TrustInlineSigning, FilterQueries: &s.FilterQueries, Etag: quoted(s.ETag),
 		CreatedDateTimeUtc: wire.Time(s.Created), LastUpdatedDateTimeUtc: wire.Time(s.Updated),
 	}
 }

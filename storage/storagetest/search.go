@@ -35,6 +35,7 @@ func searchCases() []testCase {
 		{"of groups finds what a scan finds", searchGroups},
 		{"of registrations finds what a scan finds", searchRecords},
 		{"goes on where it was while others write", searchMoves},
+		{"for text that no store can hold is refused", searchText},
 	}
 }
 
@@ -314,6 +315,22 @@ func matchesRecord(s registration.Search, r registration.Registration) bool {
 		(s.Hub == "" || dps.FoldASCII(s.Hub) == dps.FoldASCII(r.Assignment.Hub)) &&
 		(s.Group == "" || dps.FoldASCII(s.Group) == dps.FoldASCII(op.Entry.Group)) &&
 		(s.ErrorCode == 0 || s.ErrorCode == op.ErrorCode) && inside(s.Created, r.Created) && inside(s.Updated, r.Updated)
+}
+
+func searchText(w *world) {
+	for _, text := range []string{"\x00", "\xff"} {
+		for _, s := range []enrollment.Search{{Lot: text}, {ID: text}, {Hub: text}, {Prefix: text}, {Uploader: text}} {
+			s.Limit = 1
+			_, err := w.enrollments().SearchIndividuals(w.ctx, zone, s)
+			w.code(err, dps.InvalidArgument)
+			_, err = w.enrollments().CountGroups(w.ctx, zone, s)
+			w.code(err, dps.InvalidArgument)
+		}
+		_, err := w.registrations().Search(w.ctx, zone, registration.Search{Group: text, Order: enrollment.Order{Limit: 1}})
+		w.code(err, dps.InvalidArgument)
+		_, err = w.registrations().Refusals(w.ctx, zone, dps.RegistrationID(text), 1)
+		w.code(err, dps.InvalidArgument)
+	}
 }
 
 func searchMoves(w *world) {
