@@ -94,6 +94,7 @@ func (c scopeShowCmd) Run(ctx context.Context, env *Env) error {
 type scopeSettings struct {
 	HostName           []string `name:"host-name" placeholder:"HOST" help:"Host name of the service API; repeat for several. Replaces those there are."`
 	AllocationPolicy   *string  `placeholder:"POLICY" help:"hashed, geoLatency or static, for enrollments that name none."`
+	FilterQueries      *bool    `negatable:"" help:"Obey the text of the service API's queries, which the original ignores."`
 	TrustInlineSigning *bool    `negatable:"" help:"Admit groups whose inline signing certificate does not roll up to a verified CA."`
 	DisableLocalAuth   *bool    `negatable:"" help:"Take no shared access signatures on the service API, only tokens of identity providers."`
 	MinTLSVersion      *string  `name:"min-tls-version" placeholder:"VERSION" help:"1.2 or 1.3; below it devices and service clients are refused."`
@@ -103,7 +104,7 @@ type scopeSettings struct {
 func (s scopeSettings) model() admin.Scope {
 	m := admin.Scope{
 		AllocationPolicy: s.AllocationPolicy, TrustInlineSigningCertificates: s.TrustInlineSigning,
-		DisableLocalAuth: s.DisableLocalAuth, MinTLSVersion: s.MinTLSVersion,
+		DisableLocalAuth: s.DisableLocalAuth, MinTLSVersion: s.MinTLSVersion, FilterQueries: s.FilterQueries,
 	}
 	if s.Limits != nil {
 		m.Limits = &admin.Limits{Profile: s.Limits}

@@ -22,6 +22,7 @@ import (
 	"github.com/zerotouch-dps/dps/management/adminapi"
 	"github.com/zerotouch-dps/dps/management/identity"
 	"github.com/zerotouch-dps/dps/management/managementtest"
+	"github.com/zerotouch-dps/dps/registration"
 )
 
 func TestMain(m *testing.M) {
@@ -120,7 +121,11 @@ func setup(env *testscript.Env, w *managementtest.World, s *httptest.Server, cli
 	env.Setenv("KEY", managementtest.Key)
 	t := env.T().(testing.TB)
 	w.Pass(time.Since(w.Now())) // the commands take the real clock
+	w.Register(t, "dev:1", registration.Assigned)
+	w.Register(t, "dev-2", registration.Failed)
+	w.Refuse(t, "stranger", "no enrollment")
 	files := map[string]string{
+		"keyring":       managementtest.KeyringFile(),
 		"server-ca.pem": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})),
 		"root.pem":      managementtest.Certificate(t, "Factory Root", managementtest.CA),
 		"leaf.pem":      managementtest.Certificate(t, "sn-1", nil),

@@ -26,6 +26,7 @@ type ScopeChange struct {
 	AllocationPolicy   *enrollment.AllocationPolicy
 	TrustInlineSigning *bool
 	DisableLocalAuth   *bool
+	FilterQueries      *bool
 	MinTLSVersion      *string
 	Limits             *scope.Limits
 }
@@ -151,6 +152,7 @@ func (change ScopeChange) apply(to *scope.Scope) error {
 		to.AllocationPolicy = *change.AllocationPolicy
 	}
 	set(change.TrustInlineSigning, &to.TrustInlineSigning)
+	set(change.FilterQueries, &to.FilterQueries)
 	set(change.DisableLocalAuth, &to.DisableLocalAuth)
 	set(change.MinTLSVersion, &to.MinTLSVersion)
 	set(change.Limits, &to.Limits)

@@ -138,6 +138,20 @@ type CertificateList struct {
 	Value []Certificate `json:"value"`
 }
 
+// CertificateState defines model for CertificateState.
+type CertificateState struct {
+	// ExpiresInDays Negative when it has expired.
+	ExpiresInDays int `json:"expiresInDays"`
+
+	// Expiry UTC with seven fractional digits. Ignored on writes.
+	Expiry *Time `json:"expiry,omitempty"`
+
+	// IDScope Of a CA certificate.
+	IDScope *string `json:"idScope,omitempty"`
+	Name    string  `json:"name"`
+	Subject *string `json:"subject,omitempty"`
+}
+
 // Continuation Send it to read on; absent on the last page. A page may be short, or empty, although more follow.
 type Continuation = string
 
@@ -175,6 +189,78 @@ type EnrollmentRef struct {
 // Etag Quoted version of the resource. Informative on writes; send If-Match.
 type Etag = string
 
+// ExplainRequest A device by what it would show: a certificate chain, a SAS token or a symmetric key. With
+// a registration ID alone the device is taken for who it claims to be.
+type ExplainRequest struct {
+	// APIVersion That the device would send; 2021-06-01 is the default.
+	APIVersion *string `json:"apiVersion,omitempty"`
+
+	// CertificateChain PEM, the device's certificate first, as it would present them.
+	CertificateChain *string `json:"certificateChain,omitempty"`
+
+	// RegistrationID May be left out with a certificate chain; then the common name of the first certificate.
+	RegistrationID *string `json:"registrationId,omitempty"`
+	SasToken       *string `json:"sasToken,omitempty"`
+
+	// SymmetricKey The device's key in base64; of a group's device the derived one.
+	SymmetricKey *string `json:"symmetricKey,omitempty"`
+}
+
+// ExplainedCertificate defines model for ExplainedCertificate.
+type ExplainedCertificate struct {
+	Issuer string `json:"issuer"`
+
+	// NotAfter UTC with seven fractional digits. Ignored on writes.
+	NotAfter *Time `json:"notAfter,omitempty"`
+
+	// NotBefore UTC with seven fractional digits. Ignored on writes.
+	NotBefore        *Time  `json:"notBefore,omitempty"`
+	Sha256Thumbprint string `json:"sha256Thumbprint"`
+	Subject          string `json:"subject"`
+}
+
+// ExplainedHub defines model for ExplainedHub.
+type ExplainedHub struct {
+	AllocationWeight int    `json:"allocationWeight"`
+	HostName         string `json:"hostName"`
+}
+
+// Explanation defines model for Explanation.
+type Explanation struct {
+	AllocationPolicy *string `json:"allocationPolicy,omitempty"`
+	AssignedHub      *string `json:"assignedHub,omitempty"`
+
+	// Assumed Nothing was shown; the device is taken for who it claims to be.
+	Assumed          bool                    `json:"assumed"`
+	Candidates       *[]ExplainedHub         `json:"candidates,omitempty"`
+	CertificateChain *[]ExplainedCertificate `json:"certificateChain,omitempty"`
+	DeviceID         *string                 `json:"deviceId,omitempty"`
+
+	// Enrollment The entry that admitted the device; one member is set.
+	Enrollment *EnrollmentRef `json:"enrollment,omitempty"`
+
+	// ErrorCode The six digits that the device would be told.
+	ErrorCode    *int    `json:"errorCode,omitempty"`
+	ErrorMessage *string `json:"errorMessage,omitempty"`
+
+	// HubCall The hub would be written; else the device keeps what it has.
+	HubCall *bool `json:"hubCall,omitempty"`
+
+	// Outcome assigned, refused, disabled, failed, or assigning while an operation is under way.
+	Outcome string `json:"outcome"`
+	Proven  bool   `json:"proven"`
+
+	// Reason Why it is refused, which the device is not told, or how its hub is chosen.
+	Reason         *string       `json:"reason,omitempty"`
+	Registration   *Registration `json:"registration,omitempty"`
+	RegistrationID string        `json:"registrationId"`
+
+	// Reprovision first assignment, never, migrate or reset.
+	Reprovision *string               `json:"reprovision,omitempty"`
+	Signer      *ExplainedCertificate `json:"signer,omitempty"`
+	Substatus   *string               `json:"substatus,omitempty"`
+}
+
 // HubProbe defines model for HubProbe.
 type HubProbe struct {
 	// Devices How many devices the hub holds.
@@ -194,6 +280,22 @@ type HubRotation struct {
 
 	// Force Finish although the hub can't be asked or refuses.
 	Force *bool `json:"force,omitempty"`
+}
+
+// HubState defines model for HubState.
+type HubState struct {
+	// BreakerOpen Calls are held back since the hub fails.
+	BreakerOpen bool `json:"breakerOpen"`
+
+	// ExpectedDelaySeconds How long a newcomer would wait for its turn.
+	ExpectedDelaySeconds float32 `json:"expectedDelaySeconds"`
+	HostName             string  `json:"hostName"`
+	InFlight             int     `json:"inFlight"`
+	LastError            *string `json:"lastError,omitempty"`
+
+	// LastErrorDateTimeUtc UTC with seven fractional digits. Ignored on writes.
+	LastErrorDateTimeUtc *Time `json:"lastErrorDateTimeUtc,omitempty"`
+	Queued               int   `json:"queued"`
 }
 
 // ImportEvent A line of an import's answer; exactly one member is set.
@@ -405,6 +507,30 @@ type Problem struct {
 	Type       string             `json:"type"`
 }
 
+// Refusal defines model for Refusal.
+type Refusal struct {
+	Attestation *string `json:"attestation,omitempty"`
+
+	// Reason Which the device is not told.
+	Reason string `json:"reason"`
+
+	// RegistrationID As the device wrote it.
+	RegistrationID string  `json:"registrationId"`
+	RemoteAddress  *string `json:"remoteAddress,omitempty"`
+
+	// Thumbprint SHA-256 of the presented device certificate.
+	Thumbprint *string `json:"thumbprint,omitempty"`
+
+	// Time UTC with seven fractional digits. Ignored on writes.
+	Time      *Time   `json:"time,omitempty"`
+	Transport *string `json:"transport,omitempty"`
+}
+
+// RefusalList defines model for RefusalList.
+type RefusalList struct {
+	Value []Refusal `json:"value"`
+}
+
 // Registration defines model for Registration.
 type Registration struct {
 	AssignedHub *string `json:"assignedHub,omitempty"`
@@ -484,6 +610,19 @@ type ResultCount struct {
 	Value       int64 `json:"value"`
 }
 
+// Retention defines model for Retention.
+type Retention struct {
+	// AuditDays Audit records are deleted after so many days.
+	AuditDays *int `json:"auditDays,omitempty"`
+
+	// OrphanedRegistrationDays Registration records whose enrollment was deleted are deleted so many days after
+	// their last change. The devices stay in their hubs.
+	OrphanedRegistrationDays *int `json:"orphanedRegistrationDays,omitempty"`
+
+	// RefusalDays Refusals are deleted after so many days, though the ring has room.
+	RefusalDays *int `json:"refusalDays,omitempty"`
+}
+
 // Scope defines model for Scope.
 type Scope struct {
 	// AllocationPolicy hashed (the default), geoLatency or static; for enrollments that name none.
@@ -497,6 +636,9 @@ type Scope struct {
 
 	// Etag Quoted version of the resource. Informative on writes; send If-Match.
 	Etag *Etag `json:"etag,omitempty"`
+
+	// FilterQueries Obey the text of the service API's queries on enrollments and groups, which the original ignores.
+	FilterQueries *bool `json:"filterQueries,omitempty"`
 
 	// HostNames Host names of the service API, without port. Scopes may share one if their policies have distinct names.
 	HostNames *[]string `json:"hostNames,omitempty"`
@@ -520,6 +662,27 @@ type Scope struct {
 // ScopeList defines model for ScopeList.
 type ScopeList struct {
 	Value []Scope `json:"value"`
+}
+
+// State defines model for State.
+type State struct {
+	// Certificates Server certificates of this replica and CA certificates of every scope, the next to expire first.
+	Certificates []CertificateState `json:"certificates"`
+
+	// Hubs The hubs that this replica has called since its start.
+	Hubs       []HubState  `json:"hubs"`
+	Operations ResultCount `json:"operations"`
+
+	// OperationsHere Assignments that this replica is carrying out.
+	OperationsHere int         `json:"operationsHere"`
+	Removals       ResultCount `json:"removals"`
+
+	// Store sqlite or postgres.
+	Store string `json:"store"`
+
+	// UptimeSeconds Of this replica.
+	UptimeSeconds int64  `json:"uptimeSeconds"`
+	Version       string `json:"version"`
 }
 
 // Time UTC with seven fractional digits. Ignored on writes.
@@ -991,6 +1154,14 @@ type SwapPolicyKeysParams struct {
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
+// ListRefusalsParams defines parameters for ListRefusals.
+type ListRefusalsParams struct {
+	RegistrationID *string `form:"registrationId,omitempty" json:"registrationId,omitempty"`
+
+	// Limit Greatest number of items on the page; 100 is the default, 1000 the most.
+	Limit *SearchLimit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
 // ListRegistrationsParams defines parameters for ListRegistrations.
 type ListRegistrationsParams struct {
 	// ID The whole ID, in any letter case.
@@ -1057,6 +1228,9 @@ type ForgetRegistrationParams struct {
 // ForgetRegistrationParamsHubIdentity defines parameters for ForgetRegistration.
 type ForgetRegistrationParamsHubIdentity string
 
+// PutRetentionJSONRequestBody defines body for PutRetention for application/json ContentType.
+type PutRetentionJSONRequestBody = Retention
+
 // CreateScopeJSONRequestBody defines body for CreateScope for application/json ContentType.
 type CreateScopeJSONRequestBody = Scope
 
@@ -1074,6 +1248,9 @@ type PutEnrollmentGroupJSONRequestBody = EnrollmentGroup
 
 // PutEnrollmentJSONRequestBody defines body for PutEnrollment for application/json ContentType.
 type PutEnrollmentJSONRequestBody = Enrollment
+
+// ExplainJSONRequestBody defines body for Explain for application/json ContentType.
+type ExplainJSONRequestBody = ExplainRequest
 
 // PutIPFilterRulesJSONRequestBody defines body for PutIPFilterRules for application/json ContentType.
 type PutIPFilterRulesJSONRequestBody = IPFilter
@@ -1101,6 +1278,15 @@ type ServerInterface interface {
 	// ListAudit Show the audit log of the whole deployment, newest first.
 	// (GET /admin/v1/audit)
 	ListAudit(w http.ResponseWriter, r *http.Request, params ListAuditParams)
+	// Backup Stream a consistent snapshot of the whole store (gzip of NDJSON). Secrets stay sealed by the keyring.
+	// (POST /admin/v1/backup)
+	Backup(w http.ResponseWriter, r *http.Request)
+	// GetRetention How long records are kept.
+	// (GET /admin/v1/retention)
+	GetRetention(w http.ResponseWriter, r *http.Request)
+	// PutRetention Set how long records are kept; members left out mean for ever.
+	// (PUT /admin/v1/retention)
+	PutRetention(w http.ResponseWriter, r *http.Request)
 	// ListScopes List the ID scopes.
 	// (GET /admin/v1/scopes)
 	ListScopes(w http.ResponseWriter, r *http.Request)
@@ -1176,6 +1362,9 @@ type ServerInterface interface {
 	// ImportEnrollments Import individual enrollments, one per row of a file of any length.
 	// (POST /admin/v1/scopes/{idScope}/enrollments:import)
 	ImportEnrollments(w http.ResponseWriter, r *http.Request, idScope IDScope, params ImportEnrollmentsParams)
+	// Explain Say what would become of a device, and why. Nothing is written and no hub is called.
+	// (POST /admin/v1/scopes/{idScope}/explain)
+	Explain(w http.ResponseWriter, r *http.Request, idScope IDScope)
 	// GetIPFilterRules Show the IP filter of a scope, in order.
 	// (GET /admin/v1/scopes/{idScope}/ipFilterRules)
 	GetIPFilterRules(w http.ResponseWriter, r *http.Request, idScope IDScope)
@@ -1227,6 +1416,9 @@ type ServerInterface interface {
 	// SwapPolicyKeys Make the secondary key the primary one and the other way round. Tokens of either stay good.
 	// (POST /admin/v1/scopes/{idScope}/policies/{keyName}/swapKeys)
 	SwapPolicyKeys(w http.ResponseWriter, r *http.Request, idScope IDScope, keyName KeyName, params SwapPolicyKeysParams)
+	// ListRefusals Devices that were turned away without a proof, newest first. The last 4096 are kept.
+	// (GET /admin/v1/scopes/{idScope}/refusals)
+	ListRefusals(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListRefusalsParams)
 	// ListRegistrations Find registration records. Filters are combined by and.
 	// (GET /admin/v1/scopes/{idScope}/registrations)
 	ListRegistrations(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListRegistrationsParams)
@@ -1239,6 +1431,9 @@ type ServerInterface interface {
 	// ForgetRegistration Delete a registration record and, when asked to, the device in its hub.
 	// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:forget)
 	ForgetRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID, params ForgetRegistrationParams)
+	// GetState The state of the replica that answers, and of the store.
+	// (GET /admin/v1/state)
+	GetState(w http.ResponseWriter, r *http.Request)
 }
 
 // Unimplemented server implementation that returns http.StatusNotImplemented for each endpoint.
@@ -1248,6 +1443,24 @@ type Unimplemented struct{}
 // ListAudit Show the audit log of the whole deployment, newest first.
 // (GET /admin/v1/audit)
 func (_ Unimplemented) ListAudit(w http.ResponseWriter, r *http.Request, params ListAuditParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// Backup Stream a consistent snapshot of the whole store (gzip of NDJSON). Secrets stay sealed by the keyring.
+// (POST /admin/v1/backup)
+func (_ Unimplemented) Backup(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetRetention How long records are kept.
+// (GET /admin/v1/retention)
+func (_ Unimplemented) GetRetention(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PutRetention Set how long records are kept; members left out mean for ever.
+// (PUT /admin/v1/retention)
+func (_ Unimplemented) PutRetention(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1401,6 +1614,12 @@ func (_ Unimplemented) ImportEnrollments(w http.ResponseWriter, r *http.Request,
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// Explain Say what would become of a device, and why. Nothing is written and no hub is called.
+// (POST /admin/v1/scopes/{idScope}/explain)
+func (_ Unimplemented) Explain(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // GetIPFilterRules Show the IP filter of a scope, in order.
 // (GET /admin/v1/scopes/{idScope}/ipFilterRules)
 func (_ Unimplemented) GetIPFilterRules(w http.ResponseWriter, r *http.Request, idScope IDScope) {
@@ -1503,6 +1722,12 @@ func (_ Unimplemented) SwapPolicyKeys(w http.ResponseWriter, r *http.Request, id
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// ListRefusals Devices that were turned away without a proof, newest first. The last 4096 are kept.
+// (GET /admin/v1/scopes/{idScope}/refusals)
+func (_ Unimplemented) ListRefusals(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListRefusalsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ListRegistrations Find registration records. Filters are combined by and.
 // (GET /admin/v1/scopes/{idScope}/registrations)
 func (_ Unimplemented) ListRegistrations(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListRegistrationsParams) {
@@ -1524,6 +1749,12 @@ func (_ Unimplemented) GetRegistration(w http.ResponseWriter, r *http.Request, i
 // ForgetRegistration Delete a registration record and, when asked to, the device in its hub.
 // (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:forget)
 func (_ Unimplemented) ForgetRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID, params ForgetRegistrationParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetState The state of the replica that answers, and of the store.
+// (GET /admin/v1/state)
+func (_ Unimplemented) GetState(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1638,6 +1869,48 @@ func (siw *ServerInterfaceWrapper) ListAudit(w http.ResponseWriter, r *http.Requ
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ListAudit(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// Backup operation middleware
+func (siw *ServerInterfaceWrapper) Backup(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.Backup(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetRetention operation middleware
+func (siw *ServerInterfaceWrapper) GetRetention(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetRetention(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PutRetention operation middleware
+func (siw *ServerInterfaceWrapper) PutRetention(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PutRetention(w, r)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -3467,6 +3740,32 @@ func (siw *ServerInterfaceWrapper) ImportEnrollments(w http.ResponseWriter, r *h
 	handler.ServeHTTP(w, r)
 }
 
+// Explain operation middleware
+func (siw *ServerInterfaceWrapper) Explain(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.Explain(w, r, idScope)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetIPFilterRules operation middleware
 func (siw *ServerInterfaceWrapper) GetIPFilterRules(w http.ResponseWriter, r *http.Request) {
 
@@ -4284,6 +4583,61 @@ func (siw *ServerInterfaceWrapper) SwapPolicyKeys(w http.ResponseWriter, r *http
 	handler.ServeHTTP(w, r)
 }
 
+// ListRefusals operation middleware
+func (siw *ServerInterfaceWrapper) ListRefusals(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListRefusalsParams
+
+	// ------------- Optional query parameter "registrationId" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "registrationId", r.URL.Query(), &params.RegistrationID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "registrationId"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "registrationId", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListRefusals(w, r, idScope, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListRegistrations operation middleware
 func (siw *ServerInterfaceWrapper) ListRegistrations(w http.ResponseWriter, r *http.Request) {
 
@@ -4674,6 +5028,20 @@ func (siw *ServerInterfaceWrapper) ForgetRegistration(w http.ResponseWriter, r *
 	handler.ServeHTTP(w, r)
 }
 
+// GetState operation middleware
+func (siw *ServerInterfaceWrapper) GetState(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetState(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 type UnescapedCookieParamError struct {
 	ParamName string
 	Err       error
@@ -4928,6 +5296,24 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/enrollments:exportWithKeys", wrapper.ExportEnrollmentsWithKeys)
 	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/refusals", wrapper.ListRefusals)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/explain", wrapper.Explain)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/state", wrapper.GetState)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/retention", wrapper.GetRetention)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/admin/v1/retention", wrapper.PutRetention)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/backup", wrapper.Backup)
+	})
 
 	return r
 }
@@ -5047,6 +5433,127 @@ type ListAuditdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListAuditdefaultApplicationProblemPlusJSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BackupRequestObject struct {
+}
+
+type BackupResponseObject interface {
+	VisitBackupResponse(w http.ResponseWriter) error
+}
+
+type Backup200ApplicationGzipResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response Backup200ApplicationGzipResponse) VisitBackupResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/gzip")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type BackupdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response BackupdefaultApplicationProblemPlusJSONResponse) VisitBackupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRetentionRequestObject struct {
+}
+
+type GetRetentionResponseObject interface {
+	VisitGetRetentionResponse(w http.ResponseWriter) error
+}
+
+type GetRetention200JSONResponse Retention
+
+func (response GetRetention200JSONResponse) VisitGetRetentionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRetentiondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetRetentiondefaultApplicationProblemPlusJSONResponse) VisitGetRetentionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutRetentionRequestObject struct {
+	Body *PutRetentionJSONRequestBody
+}
+
+type PutRetentionResponseObject interface {
+	VisitPutRetentionResponse(w http.ResponseWriter) error
+}
+
+type PutRetention200JSONResponse Retention
+
+func (response PutRetention200JSONResponse) VisitPutRetentionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutRetentiondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PutRetentiondefaultApplicationProblemPlusJSONResponse) VisitPutRetentionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -6209,6 +6716,46 @@ func (response ImportEnrollmentsdefaultApplicationProblemPlusJSONResponse) Visit
 	return err
 }
 
+type ExplainRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	Body    *ExplainJSONRequestBody
+}
+
+type ExplainResponseObject interface {
+	VisitExplainResponse(w http.ResponseWriter) error
+}
+
+type Explain200JSONResponse Explanation
+
+func (response Explain200JSONResponse) VisitExplainResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplaindefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ExplaindefaultApplicationProblemPlusJSONResponse) VisitExplainResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetIPFilterRulesRequestObject struct {
 	IDScope IDScope `json:"idScope"`
 }
@@ -6918,6 +7465,46 @@ func (response SwapPolicyKeysdefaultApplicationProblemPlusJSONResponse) VisitSwa
 	return err
 }
 
+type ListRefusalsRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	Params  ListRefusalsParams
+}
+
+type ListRefusalsResponseObject interface {
+	VisitListRefusalsResponse(w http.ResponseWriter) error
+}
+
+type ListRefusals200JSONResponse RefusalList
+
+func (response ListRefusals200JSONResponse) VisitListRefusalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRefusalsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListRefusalsdefaultApplicationProblemPlusJSONResponse) VisitListRefusalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListRegistrationsRequestObject struct {
 	IDScope IDScope `json:"idScope"`
 	Params  ListRegistrationsParams
@@ -7071,11 +7658,58 @@ func (response ForgetRegistrationdefaultApplicationProblemPlusJSONResponse) Visi
 	return err
 }
 
+type GetStateRequestObject struct {
+}
+
+type GetStateResponseObject interface {
+	VisitGetStateResponse(w http.ResponseWriter) error
+}
+
+type GetState200JSONResponse State
+
+func (response GetState200JSONResponse) VisitGetStateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStatedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetStatedefaultApplicationProblemPlusJSONResponse) VisitGetStateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// ListAudit Show the audit log of the whole deployment, newest first.
 	// (GET /admin/v1/audit)
 	ListAudit(ctx context.Context, request ListAuditRequestObject) (ListAuditResponseObject, error)
+	// Backup Stream a consistent snapshot of the whole store (gzip of NDJSON). Secrets stay sealed by the keyring.
+	// (POST /admin/v1/backup)
+	Backup(ctx context.Context, request BackupRequestObject) (BackupResponseObject, error)
+	// GetRetention How long records are kept.
+	// (GET /admin/v1/retention)
+	GetRetention(ctx context.Context, request GetRetentionRequestObject) (GetRetentionResponseObject, error)
+	// PutRetention Set how long records are kept; members left out mean for ever.
+	// (PUT /admin/v1/retention)
+	PutRetention(ctx context.Context, request PutRetentionRequestObject) (PutRetentionResponseObject, error)
 	// ListScopes List the ID scopes.
 	// (GET /admin/v1/scopes)
 	ListScopes(ctx context.Context, request ListScopesRequestObject) (ListScopesResponseObject, error)
@@ -7151,6 +7785,9 @@ type StrictServerInterface interface {
 	// ImportEnrollments Import individual enrollments, one per row of a file of any length.
 	// (POST /admin/v1/scopes/{idScope}/enrollments:import)
 	ImportEnrollments(ctx context.Context, request ImportEnrollmentsRequestObject) (ImportEnrollmentsResponseObject, error)
+	// Explain Say what would become of a device, and why. Nothing is written and no hub is called.
+	// (POST /admin/v1/scopes/{idScope}/explain)
+	Explain(ctx context.Context, request ExplainRequestObject) (ExplainResponseObject, error)
 	// GetIPFilterRules Show the IP filter of a scope, in order.
 	// (GET /admin/v1/scopes/{idScope}/ipFilterRules)
 	GetIPFilterRules(ctx context.Context, request GetIPFilterRulesRequestObject) (GetIPFilterRulesResponseObject, error)
@@ -7202,6 +7839,9 @@ type StrictServerInterface interface {
 	// SwapPolicyKeys Make the secondary key the primary one and the other way round. Tokens of either stay good.
 	// (POST /admin/v1/scopes/{idScope}/policies/{keyName}/swapKeys)
 	SwapPolicyKeys(ctx context.Context, request SwapPolicyKeysRequestObject) (SwapPolicyKeysResponseObject, error)
+	// ListRefusals Devices that were turned away without a proof, newest first. The last 4096 are kept.
+	// (GET /admin/v1/scopes/{idScope}/refusals)
+	ListRefusals(ctx context.Context, request ListRefusalsRequestObject) (ListRefusalsResponseObject, error)
 	// ListRegistrations Find registration records. Filters are combined by and.
 	// (GET /admin/v1/scopes/{idScope}/registrations)
 	ListRegistrations(ctx context.Context, request ListRegistrationsRequestObject) (ListRegistrationsResponseObject, error)
@@ -7214,6 +7854,9 @@ type StrictServerInterface interface {
 	// ForgetRegistration Delete a registration record and, when asked to, the device in its hub.
 	// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:forget)
 	ForgetRegistration(ctx context.Context, request ForgetRegistrationRequestObject) (ForgetRegistrationResponseObject, error)
+	// GetState The state of the replica that answers, and of the store.
+	// (GET /admin/v1/state)
+	GetState(ctx context.Context, request GetStateRequestObject) (GetStateResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error)
@@ -7274,6 +7917,85 @@ func (sh *strictHandler) ListAudit(w http.ResponseWriter, r *http.Request, param
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ListAuditResponseObject); ok {
 		if err := validResponse.VisitListAuditResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// Backup operation middleware
+func (sh *strictHandler) Backup(w http.ResponseWriter, r *http.Request) {
+	var request BackupRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.Backup(ctx, request.(BackupRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Backup")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(BackupResponseObject); ok {
+		if err := validResponse.VisitBackupResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetRetention operation middleware
+func (sh *strictHandler) GetRetention(w http.ResponseWriter, r *http.Request) {
+	var request GetRetentionRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetRetention(ctx, request.(GetRetentionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetRetention")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetRetentionResponseObject); ok {
+		if err := validResponse.VisitGetRetentionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutRetention operation middleware
+func (sh *strictHandler) PutRetention(w http.ResponseWriter, r *http.Request) {
+	var request PutRetentionRequestObject
+
+	var body PutRetentionJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PutRetention(ctx, request.(PutRetentionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutRetention")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PutRetentionResponseObject); ok {
+		if err := validResponse.VisitPutRetentionResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -8001,6 +8723,39 @@ func (sh *strictHandler) ImportEnrollments(w http.ResponseWriter, r *http.Reques
 	}
 }
 
+// Explain operation middleware
+func (sh *strictHandler) Explain(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	var request ExplainRequestObject
+
+	request.IDScope = idScope
+
+	var body ExplainJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.Explain(ctx, request.(ExplainRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Explain")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ExplainResponseObject); ok {
+		if err := validResponse.VisitExplainResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // GetIPFilterRules operation middleware
 func (sh *strictHandler) GetIPFilterRules(w http.ResponseWriter, r *http.Request, idScope IDScope) {
 	var request GetIPFilterRulesRequestObject
@@ -8513,6 +9268,33 @@ func (sh *strictHandler) SwapPolicyKeys(w http.ResponseWriter, r *http.Request, 
 	}
 }
 
+// ListRefusals operation middleware
+func (sh *strictHandler) ListRefusals(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListRefusalsParams) {
+	var request ListRefusalsRequestObject
+
+	request.IDScope = idScope
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListRefusals(ctx, request.(ListRefusalsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListRefusals")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListRefusalsResponseObject); ok {
+		if err := validResponse.VisitListRefusalsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListRegistrations operation middleware
 func (sh *strictHandler) ListRegistrations(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListRegistrationsParams) {
 	var request ListRegistrationsRequestObject
@@ -8616,6 +9398,30 @@ func (sh *strictHandler) ForgetRegistration(w http.ResponseWriter, r *http.Reque
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ForgetRegistrationResponseObject); ok {
 		if err := validResponse.VisitForgetRegistrationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetState operation middleware
+func (sh *strictHandler) GetState(w http.ResponseWriter, r *http.Request) {
+	var request GetStateRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetState(ctx, request.(GetStateRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetState")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetStateResponseObject); ok {
+		if err := validResponse.VisitGetStateResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
