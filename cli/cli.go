@@ -29,6 +29,8 @@ const (
 	ExitOK     = 0
 	ExitFailed = 1 // the command was understood and did not succeed
 	ExitUsage  = 2 // the command line is wrong
+	// ExitRejected: an import is through, but for rows that it rejected.
+	ExitRejected = 3
 )
 
 type root struct {
@@ -42,13 +44,16 @@ type root struct {
 	Hub          hubCmd          `cmd:"" help:"Operate linked hubs." group:"Operate"`
 	CA           caCmd           `cmd:"" name:"ca" help:"Operate CA certificates." group:"Operate"`
 	Policy       policyCmd       `cmd:"" help:"Operate access policies of the service API." group:"Operate"`
-	Enrollment   enrollmentCmd   `cmd:"" help:"Operate individual enrollments." group:"Operate"`
+	Enrollment   enrollmentCmd   `cmd:"" help:"Operate individual enrollments: one by one, and in files." group:"Operate"`
 	Group        groupCmd        `cmd:"" help:"Operate enrollment groups." group:"Operate"`
 	Registration registrationCmd `cmd:"" help:"Look at and forget registration records." group:"Operate"`
 	Refusal      refusalCmd      `cmd:"" help:"Look at who was turned away." group:"Operate"`
 	State        stateCmd        `cmd:"" help:"Show the state of a replica and of the store." group:"Operate"`
 	Store        storeCmd        `cmd:"" help:"Back up, restore and copy stores." group:"Operate"`
+	IPFilter     ipFilterCmd     `cmd:"" name:"ip-filter" help:"Operate the IP filter of a scope." group:"Operate"`
+	Audit        auditCmd        `cmd:"" help:"Read the audit log." group:"Operate"`
 	Device       deviceCmd       `cmd:"" help:"Be a device, or a fleet of them." group:"Devices"`
+	Completion   completionCmd   `cmd:"" help:"Print the script that completes dps in a shell." group:"Serve"`
 	Version      versionCmd      `cmd:"" help:"Print version and build." group:"Serve"`
 }
 
@@ -71,6 +76,10 @@ func Main(ctx context.Context, args []string, env *Env) int {
 	}
 	if len(args) == 0 {
 		args = []string{"--help"}
+	}
+	if args[0] == completeWord {
+		complete(parser.Model, args[1:], env.Stdout)
+		return ExitOK
 	}
 	command, err := parser.Parse(args)
 	if exit >= 0 { // help was asked for and printed
@@ -100,6 +109,9 @@ func fail(env *Env, err error) int {
 	_, _ = fmt.Fprintf(env.Stderr, "dps: %s\n", strings.TrimSpace(err.Error()))
 	if usage := (usageError{}); errors.As(err, &usage) {
 		return ExitUsage
+	}
+	if _, some := errors.AsType[*rejectedError](err); some {
+		return ExitRejected
 	}
 	return ExitFailed
 }

@@ -81,8 +81,14 @@ func (s *Service) CreateScope(ctx context.Context, c Caller, id dps.IDScope, cha
 // UpdateScope changes a scope; ifMatch may be empty. Errors: [dps.NotFound],
 // [dps.InvalidArgument], [dps.PreconditionFailed], [dps.AlreadyExists] (a host name is
 // shared with a scope that has a policy of the same name), and those of a caller
-// below [RoleSecurity].
+// below [RoleSecurity]. Host names are the deployment's: who is held to certain scopes
+// could else take those of others.
 func (s *Service) UpdateScope(ctx context.Context, c Caller, id dps.IDScope, change ScopeChange, ifMatch string) (scope.Scope, error) {
+	if change.HostNames != nil {
+		if err := c.DemandDeployment(RoleSecurity); err != nil {
+			return scope.Scope{}, err
+		}
+	}
 	updated, err := s.changeScope(ctx, c, id, ifMatch, change.apply)
 	if err != nil {
 		return scope.Scope{}, err

@@ -23,6 +23,7 @@ import (
 	"github.com/zerotouch-dps/dps/management/adminapi"
 	"github.com/zerotouch-dps/dps/management/identity"
 	"github.com/zerotouch-dps/dps/management/serviceapi"
+	"github.com/zerotouch-dps/dps/openapi/docs"
 	"github.com/zerotouch-dps/dps/registration"
 	"github.com/zerotouch-dps/dps/storage"
 )
@@ -286,6 +287,9 @@ func (s *Server) newOperators() (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/admin/", admin)
+	pages := docs.New()
+	mux.Handle("/docs", pages)
+	mux.Handle("/docs/", pages)
 	mux.Handle("/healthz", s.health)
 	mux.Handle("/readyz", s.health)
 	mux.Handle("/metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))

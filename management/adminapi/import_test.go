@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -299,9 +300,7 @@ func TestImportRefusals(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			header := map[string]string{"Content-Type": tt.kind}
-			for k, v := range tt.header {
-				header[k] = v
-			}
+			maps.Copy(header, tt.header)
 			a := do(t, w, call{"POST", tt.path, tt.body, header})
 			body := a.object(t)
 			info, _ := body["info"].(map[string]any)

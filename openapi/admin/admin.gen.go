@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/oapi-codegen/runtime"
@@ -70,6 +71,28 @@ func (e ForgetRegistrationParamsHubIdentity) Valid() bool {
 	}
 }
 
+// AuditPage defines model for AuditPage.
+type AuditPage struct {
+	// Continuation Sent with the same filter, it gives the page after; absent at the end.
+	Continuation *string       `json:"continuation,omitempty"`
+	Value        []AuditRecord `json:"value"`
+}
+
+// AuditRecord defines model for AuditRecord.
+type AuditRecord struct {
+	Action string                  `json:"action"`
+	Actor  string                  `json:"actor"`
+	Detail *map[string]interface{} `json:"detail,omitempty"`
+
+	// IDScope Absent for what belongs to no scope.
+	IDScope *string `json:"idScope,omitempty"`
+	Subject string  `json:"subject"`
+	Time    string  `json:"time"`
+
+	// TrackingID As the server's log bears it.
+	TrackingID string `json:"trackingId"`
+}
+
 // Certificate defines model for Certificate.
 type Certificate struct {
 	// Certificate One CA certificate, PEM text or base64 of DER. Read as PEM.
@@ -77,6 +100,12 @@ type Certificate struct {
 
 	// CreatedDateTimeUtc UTC with seven fractional digits. Ignored on writes.
 	CreatedDateTimeUtc *Time `json:"createdDateTimeUtc,omitempty"`
+
+	// DaysToExpiry Whole days; below 0 the certificate has expired.
+	DaysToExpiry *int `json:"daysToExpiry,omitempty"`
+
+	// EnrollmentGroups Groups, at most 100, that refer to the certificate by its name. Not in lists.
+	EnrollmentGroups *[]string `json:"enrollmentGroups,omitempty"`
 
 	// Etag Quoted version of the resource. Informative on writes; send If-Match.
 	Etag *Etag `json:"etag,omitempty"`
@@ -241,6 +270,18 @@ type HubProbe struct {
 	ServiceConnect bool  `json:"serviceConnect"`
 }
 
+// HubRotation Either member.
+type HubRotation struct {
+	// ConnectionString The second connection string.
+	ConnectionString *string `json:"connectionString,omitempty"`
+
+	// Finish Drop the first connection string for the second, if the hub takes that one.
+	Finish *bool `json:"finish,omitempty"`
+
+	// Force Finish although the hub can't be asked or refuses.
+	Force *bool `json:"force,omitempty"`
+}
+
 // HubState defines model for HubState.
 type HubState struct {
 	// BreakerOpen Calls are held back since the hub fails.
@@ -309,6 +350,59 @@ type ImportRejection struct {
 	Row int64 `json:"row"`
 }
 
+// IPDecision defines model for IpDecision.
+type IPDecision struct {
+	// Action Accept or Reject.
+	Action string `json:"action"`
+
+	// FilterName The rule that decides; absent when none does.
+	FilterName *string `json:"filterName,omitempty"`
+}
+
+// IPFilter defines model for IpFilter.
+type IPFilter struct {
+	// Value At most 100 rules. The first that matches decides; without a match an address is accepted.
+	Value []IPFilterRule `json:"value"`
+}
+
+// IPFilterRule defines model for IpFilterRule.
+type IPFilterRule struct {
+	// Action Accept or Reject.
+	Action     string `json:"action"`
+	FilterName string `json:"filterName"`
+
+	// IPMask An IPv4 or IPv6 address, or a CIDR block.
+	IPMask string `json:"ipMask"`
+
+	// Target all (the default), serviceApi or deviceApi.
+	Target *string `json:"target,omitempty"`
+}
+
+// IPQuestion defines model for IpQuestion.
+type IPQuestion struct {
+	IP string `json:"ip"`
+
+	// Target serviceApi or deviceApi.
+	Target string `json:"target"`
+}
+
+// KeyRenewal defines model for KeyRenewal.
+type KeyRenewal struct {
+	// Slot primary or secondary.
+	Slot string `json:"slot"`
+}
+
+// Limits Replaced as a whole. A number that is absent is the profile's; 0 is no limit.
+type Limits struct {
+	Certificates *int `json:"certificates,omitempty"`
+	LinkedHubs   *int `json:"linkedHubs,omitempty"`
+
+	// Profile unlimited (the default), or azure for the original's numbers.
+	Profile                      *string `json:"profile,omitempty"`
+	SymmetricKeyEnrollmentGroups *int    `json:"symmetricKeyEnrollmentGroups,omitempty"`
+	X509EnrollmentGroups         *int    `json:"x509EnrollmentGroups,omitempty"`
+}
+
 // LinkedHub defines model for LinkedHub.
 type LinkedHub struct {
 	// Adopt Take over a device ID that exists in the hub already, as the original does. Default true.
@@ -350,6 +444,9 @@ type LinkedHub struct {
 
 	// Name The hub's host name, as enrollments name it in iotHubs.
 	Name *string `json:"name,omitempty"`
+
+	// NextKeyHint The last four characters of the second connection string's key, while the link has one.
+	NextKeyHint *string `json:"nextKeyHint,omitempty"`
 
 	// TrustedCertificates PEM of root certificates to trust beside the system's.
 	TrustedCertificates *string `json:"trustedCertificates,omitempty"`
@@ -534,6 +631,9 @@ type Scope struct {
 	// CreatedDateTimeUtc UTC with seven fractional digits. Ignored on writes.
 	CreatedDateTimeUtc *Time `json:"createdDateTimeUtc,omitempty"`
 
+	// DisableLocalAuth Take no shared access signatures on the service API, only tokens of identity providers.
+	DisableLocalAuth *bool `json:"disableLocalAuth,omitempty"`
+
 	// Etag Quoted version of the resource. Informative on writes; send If-Match.
 	Etag *Etag `json:"etag,omitempty"`
 
@@ -548,6 +648,12 @@ type Scope struct {
 
 	// LastUpdatedDateTimeUtc UTC with seven fractional digits. Ignored on writes.
 	LastUpdatedDateTimeUtc *Time `json:"lastUpdatedDateTimeUtc,omitempty"`
+
+	// Limits Replaced as a whole. A number that is absent is the profile's; 0 is no limit.
+	Limits *Limits `json:"limits,omitempty"`
+
+	// MinTLSVersion 1.2 (the default) or 1.3; below it devices and service clients are refused.
+	MinTLSVersion *string `json:"minTlsVersion,omitempty"`
 
 	// TrustInlineSigningCertificates Admit groups whose inline signing certificate does not roll up to a verified CA.
 	TrustInlineSigningCertificates *bool `json:"trustInlineSigningCertificates,omitempty"`
@@ -581,6 +687,44 @@ type State struct {
 
 // Time UTC with seven fractional digits. Ignored on writes.
 type Time = string
+
+// VerificationCode defines model for VerificationCode.
+type VerificationCode struct {
+	Certificate Certificate `json:"certificate"`
+
+	// Expiry When the code runs out.
+	Expiry string `json:"expiry"`
+
+	// VerificationCode What the common name of the proof must be.
+	VerificationCode string `json:"verificationCode"`
+}
+
+// VerificationProof defines model for VerificationProof.
+type VerificationProof struct {
+	// Certificate One certificate, PEM text or base64 of DER.
+	Certificate string `json:"certificate"`
+}
+
+// AuditAction defines model for AuditAction.
+type AuditAction = string
+
+// AuditActor defines model for AuditActor.
+type AuditActor = string
+
+// AuditContinuation defines model for AuditContinuation.
+type AuditContinuation = string
+
+// AuditFrom defines model for AuditFrom.
+type AuditFrom = time.Time
+
+// AuditLimit defines model for AuditLimit.
+type AuditLimit = int
+
+// AuditSubject defines model for AuditSubject.
+type AuditSubject = string
+
+// AuditUntil defines model for AuditUntil.
+type AuditUntil = time.Time
 
 // CertificateName defines model for CertificateName.
 type CertificateName = string
@@ -666,6 +810,30 @@ type SearchUpdatedUntil = string
 // SearchUploader defines model for SearchUploader.
 type SearchUploader = string
 
+// ListAuditParams defines parameters for ListAudit.
+type ListAuditParams struct {
+	// Actor Only what this one did, "policy:line-3" or "token:admin".
+	Actor *AuditActor `form:"actor,omitempty" json:"actor,omitempty"`
+
+	// Action Only this action, "hub.link".
+	Action *AuditAction `form:"action,omitempty" json:"action,omitempty"`
+
+	// Subject Only what was done to this one.
+	Subject *AuditSubject `form:"subject,omitempty" json:"subject,omitempty"`
+
+	// From Only what was done then or later.
+	From *AuditFrom `form:"from,omitempty" json:"from,omitempty"`
+
+	// Until Only what was done before.
+	Until *AuditUntil `form:"until,omitempty" json:"until,omitempty"`
+
+	// Limit Records a page, 1 to 1000. Default 100.
+	Limit *AuditLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Continuation Continuation that the page before gave, with the same filter.
+	Continuation *AuditContinuation `form:"continuation,omitempty" json:"continuation,omitempty"`
+}
+
 // DeleteScopeParams defines parameters for DeleteScope.
 type DeleteScopeParams struct {
 	// IfMatch Etag of the resource as it was read.
@@ -676,6 +844,30 @@ type DeleteScopeParams struct {
 type UpdateScopeParams struct {
 	// IfMatch Etag of the resource as it was read.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListScopeAuditParams defines parameters for ListScopeAudit.
+type ListScopeAuditParams struct {
+	// Actor Only what this one did, "policy:line-3" or "token:admin".
+	Actor *AuditActor `form:"actor,omitempty" json:"actor,omitempty"`
+
+	// Action Only this action, "hub.link".
+	Action *AuditAction `form:"action,omitempty" json:"action,omitempty"`
+
+	// Subject Only what was done to this one.
+	Subject *AuditSubject `form:"subject,omitempty" json:"subject,omitempty"`
+
+	// From Only what was done then or later.
+	From *AuditFrom `form:"from,omitempty" json:"from,omitempty"`
+
+	// Until Only what was done before.
+	Until *AuditUntil `form:"until,omitempty" json:"until,omitempty"`
+
+	// Limit Records a page, 1 to 1000. Default 100.
+	Limit *AuditLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Continuation Continuation that the page before gave, with the same filter.
+	Continuation *AuditContinuation `form:"continuation,omitempty" json:"continuation,omitempty"`
 }
 
 // DeleteCertificateParams defines parameters for DeleteCertificate.
@@ -691,6 +883,18 @@ type PutCertificateParams struct {
 
 	// IfNoneMatch "*": the resource must not exist.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// CreateVerificationCodeParams defines parameters for CreateVerificationCode.
+type CreateVerificationCodeParams struct {
+	// IfMatch Etag of the resource as it was read.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// VerifyCertificateParams defines parameters for VerifyCertificate.
+type VerifyCertificateParams struct {
+	// IfMatch Etag of the resource as it was read.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // ListEnrollmentGroupsParams defines parameters for ListEnrollmentGroups.
@@ -887,6 +1091,12 @@ type ImportEnrollmentsParams struct {
 	DpsMasterKey *string `json:"Dps-Master-Key,omitempty"`
 }
 
+// PutIPFilterRulesParams defines parameters for PutIPFilterRules.
+type PutIPFilterRulesParams struct {
+	// IfMatch Etag of the resource as it was read.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // DeleteLinkedHubParams defines parameters for DeleteLinkedHub.
 type DeleteLinkedHubParams struct {
 	// Force Unlink although enrollments name the hub; their devices are refused until the enrollments are edited.
@@ -911,6 +1121,12 @@ type PutLinkedHubParams struct {
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
+// RotateLinkedHubParams defines parameters for RotateLinkedHub.
+type RotateLinkedHubParams struct {
+	// IfMatch Etag of the resource as it was read.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // DeletePolicyParams defines parameters for DeletePolicy.
 type DeletePolicyParams struct {
 	// IfMatch Etag of the resource as it was read.
@@ -924,6 +1140,18 @@ type PutPolicyParams struct {
 
 	// IfNoneMatch "*": the resource must not exist.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// RenewPolicyKeyParams defines parameters for RenewPolicyKey.
+type RenewPolicyKeyParams struct {
+	// IfMatch Etag of the resource as it was read.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// SwapPolicyKeysParams defines parameters for SwapPolicyKeys.
+type SwapPolicyKeysParams struct {
+	// IfMatch Etag of the resource as it was read.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // ListRefusalsParams defines parameters for ListRefusals.
@@ -1012,6 +1240,9 @@ type UpdateScopeJSONRequestBody = Scope
 // PutCertificateJSONRequestBody defines body for PutCertificate for application/json ContentType.
 type PutCertificateJSONRequestBody = Certificate
 
+// VerifyCertificateJSONRequestBody defines body for VerifyCertificate for application/json ContentType.
+type VerifyCertificateJSONRequestBody = VerificationProof
+
 // PutEnrollmentGroupJSONRequestBody defines body for PutEnrollmentGroup for application/json ContentType.
 type PutEnrollmentGroupJSONRequestBody = EnrollmentGroup
 
@@ -1021,17 +1252,32 @@ type PutEnrollmentJSONRequestBody = Enrollment
 // ExplainJSONRequestBody defines body for Explain for application/json ContentType.
 type ExplainJSONRequestBody = ExplainRequest
 
+// PutIPFilterRulesJSONRequestBody defines body for PutIPFilterRules for application/json ContentType.
+type PutIPFilterRulesJSONRequestBody = IPFilter
+
+// ExplainIPFilterJSONRequestBody defines body for ExplainIPFilter for application/json ContentType.
+type ExplainIPFilterJSONRequestBody = IPQuestion
+
 // UpdateLinkedHubJSONRequestBody defines body for UpdateLinkedHub for application/json ContentType.
 type UpdateLinkedHubJSONRequestBody = LinkedHub
 
 // PutLinkedHubJSONRequestBody defines body for PutLinkedHub for application/json ContentType.
 type PutLinkedHubJSONRequestBody = LinkedHub
 
+// RotateLinkedHubJSONRequestBody defines body for RotateLinkedHub for application/json ContentType.
+type RotateLinkedHubJSONRequestBody = HubRotation
+
 // PutPolicyJSONRequestBody defines body for PutPolicy for application/json ContentType.
 type PutPolicyJSONRequestBody = Policy
 
+// RenewPolicyKeyJSONRequestBody defines body for RenewPolicyKey for application/json ContentType.
+type RenewPolicyKeyJSONRequestBody = KeyRenewal
+
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// ListAudit Show the audit log of the whole deployment, newest first.
+	// (GET /admin/v1/audit)
+	ListAudit(w http.ResponseWriter, r *http.Request, params ListAuditParams)
 	// Backup Stream a consistent snapshot of the whole store (gzip of NDJSON). Secrets stay sealed by the keyring.
 	// (POST /admin/v1/backup)
 	Backup(w http.ResponseWriter, r *http.Request)
@@ -1056,6 +1302,9 @@ type ServerInterface interface {
 	// UpdateScope Change the members that are given.
 	// (PATCH /admin/v1/scopes/{idScope})
 	UpdateScope(w http.ResponseWriter, r *http.Request, idScope IDScope, params UpdateScopeParams)
+	// ListScopeAudit Show the audit log of a scope, newest first.
+	// (GET /admin/v1/scopes/{idScope}/audit)
+	ListScopeAudit(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListScopeAuditParams)
 	// ListCertificates List the CA certificates of a scope.
 	// (GET /admin/v1/scopes/{idScope}/certificates)
 	ListCertificates(w http.ResponseWriter, r *http.Request, idScope IDScope)
@@ -1068,6 +1317,12 @@ type ServerInterface interface {
 	// PutCertificate Add or replace a CA certificate. Other bytes under its name are unverified again.
 	// (PUT /admin/v1/scopes/{idScope}/certificates/{name})
 	PutCertificate(w http.ResponseWriter, r *http.Request, idScope IDScope, name CertificateName, params PutCertificateParams)
+	// CreateVerificationCode Get a code to prove possession of the CA's private key with. A former code is void.
+	// (POST /admin/v1/scopes/{idScope}/certificates/{name}/verificationCode)
+	CreateVerificationCode(w http.ResponseWriter, r *http.Request, idScope IDScope, name CertificateName, params CreateVerificationCodeParams)
+	// VerifyCertificate Verify a CA certificate by a certificate that the CA signed, with the code as its common name.
+	// (POST /admin/v1/scopes/{idScope}/certificates/{name}/verify)
+	VerifyCertificate(w http.ResponseWriter, r *http.Request, idScope IDScope, name CertificateName, params VerifyCertificateParams)
 	// ListEnrollmentGroups Find enrollment groups, keys masked. Filters are combined by and.
 	// (GET /admin/v1/scopes/{idScope}/enrollmentGroups)
 	ListEnrollmentGroups(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListEnrollmentGroupsParams)
@@ -1110,6 +1365,15 @@ type ServerInterface interface {
 	// Explain Say what would become of a device, and why. Nothing is written and no hub is called.
 	// (POST /admin/v1/scopes/{idScope}/explain)
 	Explain(w http.ResponseWriter, r *http.Request, idScope IDScope)
+	// GetIPFilterRules Show the IP filter of a scope, in order.
+	// (GET /admin/v1/scopes/{idScope}/ipFilterRules)
+	GetIPFilterRules(w http.ResponseWriter, r *http.Request, idScope IDScope)
+	// PutIPFilterRules Replace the IP filter of a scope. It is in force at the next request.
+	// (PUT /admin/v1/scopes/{idScope}/ipFilterRules)
+	PutIPFilterRules(w http.ResponseWriter, r *http.Request, idScope IDScope, params PutIPFilterRulesParams)
+	// ExplainIPFilter Tell what becomes of an address and which rule decides.
+	// (POST /admin/v1/scopes/{idScope}/ipFilterRules/explain)
+	ExplainIPFilter(w http.ResponseWriter, r *http.Request, idScope IDScope)
 	// ListLinkedHubs List the linked hubs of a scope.
 	// (GET /admin/v1/scopes/{idScope}/linkedHubs)
 	ListLinkedHubs(w http.ResponseWriter, r *http.Request, idScope IDScope)
@@ -1125,6 +1389,9 @@ type ServerInterface interface {
 	// PutLinkedHub Link a hub, or replace a link. Without connectionString a stored one stays.
 	// (PUT /admin/v1/scopes/{idScope}/linkedHubs/{hostName})
 	PutLinkedHub(w http.ResponseWriter, r *http.Request, idScope IDScope, hostName HostName, params PutLinkedHubParams)
+	// RotateLinkedHub Set a second connection string, which is tried where the first is refused; or finish and drop the first.
+	// (POST /admin/v1/scopes/{idScope}/linkedHubs/{hostName}/rotate)
+	RotateLinkedHub(w http.ResponseWriter, r *http.Request, idScope IDScope, hostName HostName, params RotateLinkedHubParams)
 	// TestLinkedHub Call the hub with the link's credential and tell which rights it has.
 	// (POST /admin/v1/scopes/{idScope}/linkedHubs/{hostName}/test)
 	TestLinkedHub(w http.ResponseWriter, r *http.Request, idScope IDScope, hostName HostName)
@@ -1143,6 +1410,12 @@ type ServerInterface interface {
 	// ListPolicyKeys Reveal the keys and connection strings of a policy. Leaves an audit record.
 	// (POST /admin/v1/scopes/{idScope}/policies/{keyName}/listKeys)
 	ListPolicyKeys(w http.ResponseWriter, r *http.Request, idScope IDScope, keyName KeyName)
+	// RenewPolicyKey Replace one key by a fresh one. Tokens signed with the former are refused at once.
+	// (POST /admin/v1/scopes/{idScope}/policies/{keyName}/renewKey)
+	RenewPolicyKey(w http.ResponseWriter, r *http.Request, idScope IDScope, keyName KeyName, params RenewPolicyKeyParams)
+	// SwapPolicyKeys Make the secondary key the primary one and the other way round. Tokens of either stay good.
+	// (POST /admin/v1/scopes/{idScope}/policies/{keyName}/swapKeys)
+	SwapPolicyKeys(w http.ResponseWriter, r *http.Request, idScope IDScope, keyName KeyName, params SwapPolicyKeysParams)
 	// ListRefusals Devices that were turned away without a proof, newest first. The last 4096 are kept.
 	// (GET /admin/v1/scopes/{idScope}/refusals)
 	ListRefusals(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListRefusalsParams)
@@ -1166,6 +1439,12 @@ type ServerInterface interface {
 // Unimplemented server implementation that returns http.StatusNotImplemented for each endpoint.
 
 type Unimplemented struct{}
+
+// ListAudit Show the audit log of the whole deployment, newest first.
+// (GET /admin/v1/audit)
+func (_ Unimplemented) ListAudit(w http.ResponseWriter, r *http.Request, params ListAuditParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
 
 // Backup Stream a consistent snapshot of the whole store (gzip of NDJSON). Secrets stay sealed by the keyring.
 // (POST /admin/v1/backup)
@@ -1215,6 +1494,12 @@ func (_ Unimplemented) UpdateScope(w http.ResponseWriter, r *http.Request, idSco
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// ListScopeAudit Show the audit log of a scope, newest first.
+// (GET /admin/v1/scopes/{idScope}/audit)
+func (_ Unimplemented) ListScopeAudit(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListScopeAuditParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ListCertificates List the CA certificates of a scope.
 // (GET /admin/v1/scopes/{idScope}/certificates)
 func (_ Unimplemented) ListCertificates(w http.ResponseWriter, r *http.Request, idScope IDScope) {
@@ -1236,6 +1521,18 @@ func (_ Unimplemented) GetCertificate(w http.ResponseWriter, r *http.Request, id
 // PutCertificate Add or replace a CA certificate. Other bytes under its name are unverified again.
 // (PUT /admin/v1/scopes/{idScope}/certificates/{name})
 func (_ Unimplemented) PutCertificate(w http.ResponseWriter, r *http.Request, idScope IDScope, name CertificateName, params PutCertificateParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// CreateVerificationCode Get a code to prove possession of the CA's private key with. A former code is void.
+// (POST /admin/v1/scopes/{idScope}/certificates/{name}/verificationCode)
+func (_ Unimplemented) CreateVerificationCode(w http.ResponseWriter, r *http.Request, idScope IDScope, name CertificateName, params CreateVerificationCodeParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// VerifyCertificate Verify a CA certificate by a certificate that the CA signed, with the code as its common name.
+// (POST /admin/v1/scopes/{idScope}/certificates/{name}/verify)
+func (_ Unimplemented) VerifyCertificate(w http.ResponseWriter, r *http.Request, idScope IDScope, name CertificateName, params VerifyCertificateParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1323,6 +1620,24 @@ func (_ Unimplemented) Explain(w http.ResponseWriter, r *http.Request, idScope I
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// GetIPFilterRules Show the IP filter of a scope, in order.
+// (GET /admin/v1/scopes/{idScope}/ipFilterRules)
+func (_ Unimplemented) GetIPFilterRules(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PutIPFilterRules Replace the IP filter of a scope. It is in force at the next request.
+// (PUT /admin/v1/scopes/{idScope}/ipFilterRules)
+func (_ Unimplemented) PutIPFilterRules(w http.ResponseWriter, r *http.Request, idScope IDScope, params PutIPFilterRulesParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ExplainIPFilter Tell what becomes of an address and which rule decides.
+// (POST /admin/v1/scopes/{idScope}/ipFilterRules/explain)
+func (_ Unimplemented) ExplainIPFilter(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ListLinkedHubs List the linked hubs of a scope.
 // (GET /admin/v1/scopes/{idScope}/linkedHubs)
 func (_ Unimplemented) ListLinkedHubs(w http.ResponseWriter, r *http.Request, idScope IDScope) {
@@ -1350,6 +1665,12 @@ func (_ Unimplemented) UpdateLinkedHub(w http.ResponseWriter, r *http.Request, i
 // PutLinkedHub Link a hub, or replace a link. Without connectionString a stored one stays.
 // (PUT /admin/v1/scopes/{idScope}/linkedHubs/{hostName})
 func (_ Unimplemented) PutLinkedHub(w http.ResponseWriter, r *http.Request, idScope IDScope, hostName HostName, params PutLinkedHubParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// RotateLinkedHub Set a second connection string, which is tried where the first is refused; or finish and drop the first.
+// (POST /admin/v1/scopes/{idScope}/linkedHubs/{hostName}/rotate)
+func (_ Unimplemented) RotateLinkedHub(w http.ResponseWriter, r *http.Request, idScope IDScope, hostName HostName, params RotateLinkedHubParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1386,6 +1707,18 @@ func (_ Unimplemented) PutPolicy(w http.ResponseWriter, r *http.Request, idScope
 // ListPolicyKeys Reveal the keys and connection strings of a policy. Leaves an audit record.
 // (POST /admin/v1/scopes/{idScope}/policies/{keyName}/listKeys)
 func (_ Unimplemented) ListPolicyKeys(w http.ResponseWriter, r *http.Request, idScope IDScope, keyName KeyName) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// RenewPolicyKey Replace one key by a fresh one. Tokens signed with the former are refused at once.
+// (POST /admin/v1/scopes/{idScope}/policies/{keyName}/renewKey)
+func (_ Unimplemented) RenewPolicyKey(w http.ResponseWriter, r *http.Request, idScope IDScope, keyName KeyName, params RenewPolicyKeyParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// SwapPolicyKeys Make the secondary key the primary one and the other way round. Tokens of either stay good.
+// (POST /admin/v1/scopes/{idScope}/policies/{keyName}/swapKeys)
+func (_ Unimplemented) SwapPolicyKeys(w http.ResponseWriter, r *http.Request, idScope IDScope, keyName KeyName, params SwapPolicyKeysParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1433,6 +1766,117 @@ type ServerInterfaceWrapper struct {
 }
 
 type MiddlewareFunc func(http.Handler) http.Handler
+
+// ListAudit operation middleware
+func (siw *ServerInterfaceWrapper) ListAudit(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAuditParams
+
+	// ------------- Optional query parameter "actor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "actor", r.URL.Query(), &params.Actor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "actor"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "actor", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "action" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "action", r.URL.Query(), &params.Action, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "action"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "action", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "subject" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "subject", r.URL.Query(), &params.Subject, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "subject"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "subject", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", r.URL.Query(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "from"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "from", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", r.URL.Query(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "until"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "until", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "continuation" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "continuation", r.URL.Query(), &params.Continuation, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "continuation"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "continuation", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListAudit(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
 
 // Backup operation middleware
 func (siw *ServerInterfaceWrapper) Backup(w http.ResponseWriter, r *http.Request) {
@@ -1621,6 +2065,126 @@ func (siw *ServerInterfaceWrapper) UpdateScope(w http.ResponseWriter, r *http.Re
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.UpdateScope(w, r, idScope, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListScopeAudit operation middleware
+func (siw *ServerInterfaceWrapper) ListScopeAudit(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListScopeAuditParams
+
+	// ------------- Optional query parameter "actor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "actor", r.URL.Query(), &params.Actor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "actor"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "actor", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "action" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "action", r.URL.Query(), &params.Action, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "action"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "action", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "subject" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "subject", r.URL.Query(), &params.Subject, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "subject"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "subject", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", r.URL.Query(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "from"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "from", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", r.URL.Query(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "until"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "until", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "continuation" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "continuation", r.URL.Query(), &params.Continuation, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "continuation"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "continuation", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListScopeAudit(w, r, idScope, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -1819,6 +2383,124 @@ func (siw *ServerInterfaceWrapper) PutCertificate(w http.ResponseWriter, r *http
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.PutCertificate(w, r, idScope, name, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CreateVerificationCode operation middleware
+func (siw *ServerInterfaceWrapper) CreateVerificationCode(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "name" -------------
+	var name CertificateName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", chi.URLParam(r, "name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateVerificationCodeParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CreateVerificationCode(w, r, idScope, name, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// VerifyCertificate operation middleware
+func (siw *ServerInterfaceWrapper) VerifyCertificate(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "name" -------------
+	var name CertificateName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", chi.URLParam(r, "name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params VerifyCertificateParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.VerifyCertificate(w, r, idScope, name, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -3084,6 +3766,108 @@ func (siw *ServerInterfaceWrapper) Explain(w http.ResponseWriter, r *http.Reques
 	handler.ServeHTTP(w, r)
 }
 
+// GetIPFilterRules operation middleware
+func (siw *ServerInterfaceWrapper) GetIPFilterRules(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetIPFilterRules(w, r, idScope)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PutIPFilterRules operation middleware
+func (siw *ServerInterfaceWrapper) PutIPFilterRules(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PutIPFilterRulesParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PutIPFilterRules(w, r, idScope, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ExplainIPFilter operation middleware
+func (siw *ServerInterfaceWrapper) ExplainIPFilter(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ExplainIPFilter(w, r, idScope)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListLinkedHubs operation middleware
 func (siw *ServerInterfaceWrapper) ListLinkedHubs(w http.ResponseWriter, r *http.Request) {
 
@@ -3354,6 +4138,65 @@ func (siw *ServerInterfaceWrapper) PutLinkedHub(w http.ResponseWriter, r *http.R
 	handler.ServeHTTP(w, r)
 }
 
+// RotateLinkedHub operation middleware
+func (siw *ServerInterfaceWrapper) RotateLinkedHub(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "hostName" -------------
+	var hostName HostName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hostName", chi.URLParam(r, "hostName"), &hostName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "hostName", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RotateLinkedHubParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RotateLinkedHub(w, r, idScope, hostName, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // TestLinkedHub operation middleware
 func (siw *ServerInterfaceWrapper) TestLinkedHub(w http.ResponseWriter, r *http.Request) {
 
@@ -3613,6 +4456,124 @@ func (siw *ServerInterfaceWrapper) ListPolicyKeys(w http.ResponseWriter, r *http
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ListPolicyKeys(w, r, idScope, keyName)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RenewPolicyKey operation middleware
+func (siw *ServerInterfaceWrapper) RenewPolicyKey(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "keyName" -------------
+	var keyName KeyName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "keyName", chi.URLParam(r, "keyName"), &keyName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "keyName", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RenewPolicyKeyParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RenewPolicyKey(w, r, idScope, keyName, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// SwapPolicyKeys operation middleware
+func (siw *ServerInterfaceWrapper) SwapPolicyKeys(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "keyName" -------------
+	var keyName KeyName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "keyName", chi.URLParam(r, "keyName"), &keyName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "keyName", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SwapPolicyKeysParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.SwapPolicyKeys(w, r, idScope, keyName, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -4255,6 +5216,36 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/policies/{keyName}/listKeys", wrapper.ListPolicyKeys)
 	})
 	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/certificates/{name}/verificationCode", wrapper.CreateVerificationCode)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/certificates/{name}/verify", wrapper.VerifyCertificate)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/policies/{keyName}/renewKey", wrapper.RenewPolicyKey)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/policies/{keyName}/swapKeys", wrapper.SwapPolicyKeys)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/linkedHubs/{hostName}/rotate", wrapper.RotateLinkedHub)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/ipFilterRules", wrapper.GetIPFilterRules)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/admin/v1/scopes/{idScope}/ipFilterRules", wrapper.PutIPFilterRules)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/ipFilterRules/explain", wrapper.ExplainIPFilter)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/audit", wrapper.ListScopeAudit)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/audit", wrapper.ListAudit)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/enrollments", wrapper.ListEnrollments)
 	})
 	r.Group(func(r chi.Router) {
@@ -4327,6 +5318,8 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	return r
 }
 
+type AuditPageJSONResponse AuditPage
+
 type CertificateResponseHeaders struct {
 	ETag *string
 }
@@ -4365,6 +5358,15 @@ type EnrollmentGroupJSONResponse struct {
 	Headers EnrollmentGroupResponseHeaders
 }
 
+type IPFilterResponseHeaders struct {
+	ETag *string
+}
+type IPFilterJSONResponse struct {
+	Body IPFilter
+
+	Headers IPFilterResponseHeaders
+}
+
 type LinkedHubResponseHeaders struct {
 	ETag *string
 }
@@ -4401,6 +5403,45 @@ type ScopeJSONResponse struct {
 	Body Scope
 
 	Headers ScopeResponseHeaders
+}
+
+type ListAuditRequestObject struct {
+	Params ListAuditParams
+}
+
+type ListAuditResponseObject interface {
+	VisitListAuditResponse(w http.ResponseWriter) error
+}
+
+type ListAudit200JSONResponse struct{ AuditPageJSONResponse }
+
+func (response ListAudit200JSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAuditdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListAuditdefaultApplicationProblemPlusJSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type BackupRequestObject struct {
@@ -4724,6 +5765,46 @@ func (response UpdateScopedefaultApplicationProblemPlusJSONResponse) VisitUpdate
 	return err
 }
 
+type ListScopeAuditRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	Params  ListScopeAuditParams
+}
+
+type ListScopeAuditResponseObject interface {
+	VisitListScopeAuditResponse(w http.ResponseWriter) error
+}
+
+type ListScopeAudit200JSONResponse struct{ AuditPageJSONResponse }
+
+func (response ListScopeAudit200JSONResponse) VisitListScopeAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListScopeAuditdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListScopeAuditdefaultApplicationProblemPlusJSONResponse) VisitListScopeAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListCertificatesRequestObject struct {
 	IDScope IDScope `json:"idScope"`
 }
@@ -4881,6 +5962,102 @@ type PutCertificatedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PutCertificatedefaultApplicationProblemPlusJSONResponse) VisitPutCertificateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateVerificationCodeRequestObject struct {
+	IDScope IDScope         `json:"idScope"`
+	Name    CertificateName `json:"name"`
+	Params  CreateVerificationCodeParams
+}
+
+type CreateVerificationCodeResponseObject interface {
+	VisitCreateVerificationCodeResponse(w http.ResponseWriter) error
+}
+
+type CreateVerificationCode200ResponseHeaders struct {
+	ETag *string
+}
+
+type CreateVerificationCode200JSONResponse struct {
+	Body    VerificationCode
+	Headers CreateVerificationCode200ResponseHeaders
+}
+
+func (response CreateVerificationCode200JSONResponse) VisitCreateVerificationCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateVerificationCodedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CreateVerificationCodedefaultApplicationProblemPlusJSONResponse) VisitCreateVerificationCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyCertificateRequestObject struct {
+	IDScope IDScope         `json:"idScope"`
+	Name    CertificateName `json:"name"`
+	Params  VerifyCertificateParams
+	Body    *VerifyCertificateJSONRequestBody
+}
+
+type VerifyCertificateResponseObject interface {
+	VisitVerifyCertificateResponse(w http.ResponseWriter) error
+}
+
+type VerifyCertificate200JSONResponse struct{ CertificateJSONResponse }
+
+func (response VerifyCertificate200JSONResponse) VisitVerifyCertificateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyCertificatedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response VerifyCertificatedefaultApplicationProblemPlusJSONResponse) VisitVerifyCertificateResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5579,6 +6756,132 @@ func (response ExplaindefaultApplicationProblemPlusJSONResponse) VisitExplainRes
 	return err
 }
 
+type GetIPFilterRulesRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+}
+
+type GetIPFilterRulesResponseObject interface {
+	VisitGetIPFilterRulesResponse(w http.ResponseWriter) error
+}
+
+type GetIPFilterRules200JSONResponse struct{ IPFilterJSONResponse }
+
+func (response GetIPFilterRules200JSONResponse) VisitGetIPFilterRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetIPFilterRulesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetIPFilterRulesdefaultApplicationProblemPlusJSONResponse) VisitGetIPFilterRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutIPFilterRulesRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	Params  PutIPFilterRulesParams
+	Body    *PutIPFilterRulesJSONRequestBody
+}
+
+type PutIPFilterRulesResponseObject interface {
+	VisitPutIPFilterRulesResponse(w http.ResponseWriter) error
+}
+
+type PutIPFilterRules200JSONResponse struct{ IPFilterJSONResponse }
+
+func (response PutIPFilterRules200JSONResponse) VisitPutIPFilterRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutIPFilterRulesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PutIPFilterRulesdefaultApplicationProblemPlusJSONResponse) VisitPutIPFilterRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainIPFilterRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	Body    *ExplainIPFilterJSONRequestBody
+}
+
+type ExplainIPFilterResponseObject interface {
+	VisitExplainIPFilterResponse(w http.ResponseWriter) error
+}
+
+type ExplainIPFilter200JSONResponse IPDecision
+
+func (response ExplainIPFilter200JSONResponse) VisitExplainIPFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainIPFilterdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ExplainIPFilterdefaultApplicationProblemPlusJSONResponse) VisitExplainIPFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListLinkedHubsRequestObject struct {
 	IDScope IDScope `json:"idScope"`
 }
@@ -5775,6 +7078,51 @@ type PutLinkedHubdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PutLinkedHubdefaultApplicationProblemPlusJSONResponse) VisitPutLinkedHubResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateLinkedHubRequestObject struct {
+	IDScope  IDScope  `json:"idScope"`
+	HostName HostName `json:"hostName"`
+	Params   RotateLinkedHubParams
+	Body     *RotateLinkedHubJSONRequestBody
+}
+
+type RotateLinkedHubResponseObject interface {
+	VisitRotateLinkedHubResponse(w http.ResponseWriter) error
+}
+
+type RotateLinkedHub200JSONResponse struct{ LinkedHubJSONResponse }
+
+func (response RotateLinkedHub200JSONResponse) VisitRotateLinkedHubResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateLinkedHubdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RotateLinkedHubdefaultApplicationProblemPlusJSONResponse) VisitRotateLinkedHubResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -6028,6 +7376,95 @@ func (response ListPolicyKeysdefaultApplicationProblemPlusJSONResponse) VisitLis
 	return err
 }
 
+type RenewPolicyKeyRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	KeyName KeyName `json:"keyName"`
+	Params  RenewPolicyKeyParams
+	Body    *RenewPolicyKeyJSONRequestBody
+}
+
+type RenewPolicyKeyResponseObject interface {
+	VisitRenewPolicyKeyResponse(w http.ResponseWriter) error
+}
+
+type RenewPolicyKey200JSONResponse struct{ PolicyJSONResponse }
+
+func (response RenewPolicyKey200JSONResponse) VisitRenewPolicyKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenewPolicyKeydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RenewPolicyKeydefaultApplicationProblemPlusJSONResponse) VisitRenewPolicyKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SwapPolicyKeysRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	KeyName KeyName `json:"keyName"`
+	Params  SwapPolicyKeysParams
+}
+
+type SwapPolicyKeysResponseObject interface {
+	VisitSwapPolicyKeysResponse(w http.ResponseWriter) error
+}
+
+type SwapPolicyKeys200JSONResponse struct{ PolicyJSONResponse }
+
+func (response SwapPolicyKeys200JSONResponse) VisitSwapPolicyKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SwapPolicyKeysdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response SwapPolicyKeysdefaultApplicationProblemPlusJSONResponse) VisitSwapPolicyKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListRefusalsRequestObject struct {
 	IDScope IDScope `json:"idScope"`
 	Params  ListRefusalsParams
@@ -6261,6 +7698,9 @@ func (response GetStatedefaultApplicationProblemPlusJSONResponse) VisitGetStateR
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// ListAudit Show the audit log of the whole deployment, newest first.
+	// (GET /admin/v1/audit)
+	ListAudit(ctx context.Context, request ListAuditRequestObject) (ListAuditResponseObject, error)
 	// Backup Stream a consistent snapshot of the whole store (gzip of NDJSON). Secrets stay sealed by the keyring.
 	// (POST /admin/v1/backup)
 	Backup(ctx context.Context, request BackupRequestObject) (BackupResponseObject, error)
@@ -6285,6 +7725,9 @@ type StrictServerInterface interface {
 	// UpdateScope Change the members that are given.
 	// (PATCH /admin/v1/scopes/{idScope})
 	UpdateScope(ctx context.Context, request UpdateScopeRequestObject) (UpdateScopeResponseObject, error)
+	// ListScopeAudit Show the audit log of a scope, newest first.
+	// (GET /admin/v1/scopes/{idScope}/audit)
+	ListScopeAudit(ctx context.Context, request ListScopeAuditRequestObject) (ListScopeAuditResponseObject, error)
 	// ListCertificates List the CA certificates of a scope.
 	// (GET /admin/v1/scopes/{idScope}/certificates)
 	ListCertificates(ctx context.Context, request ListCertificatesRequestObject) (ListCertificatesResponseObject, error)
@@ -6297,6 +7740,12 @@ type StrictServerInterface interface {
 	// PutCertificate Add or replace a CA certificate. Other bytes under its name are unverified again.
 	// (PUT /admin/v1/scopes/{idScope}/certificates/{name})
 	PutCertificate(ctx context.Context, request PutCertificateRequestObject) (PutCertificateResponseObject, error)
+	// CreateVerificationCode Get a code to prove possession of the CA's private key with. A former code is void.
+	// (POST /admin/v1/scopes/{idScope}/certificates/{name}/verificationCode)
+	CreateVerificationCode(ctx context.Context, request CreateVerificationCodeRequestObject) (CreateVerificationCodeResponseObject, error)
+	// VerifyCertificate Verify a CA certificate by a certificate that the CA signed, with the code as its common name.
+	// (POST /admin/v1/scopes/{idScope}/certificates/{name}/verify)
+	VerifyCertificate(ctx context.Context, request VerifyCertificateRequestObject) (VerifyCertificateResponseObject, error)
 	// ListEnrollmentGroups Find enrollment groups, keys masked. Filters are combined by and.
 	// (GET /admin/v1/scopes/{idScope}/enrollmentGroups)
 	ListEnrollmentGroups(ctx context.Context, request ListEnrollmentGroupsRequestObject) (ListEnrollmentGroupsResponseObject, error)
@@ -6339,6 +7788,15 @@ type StrictServerInterface interface {
 	// Explain Say what would become of a device, and why. Nothing is written and no hub is called.
 	// (POST /admin/v1/scopes/{idScope}/explain)
 	Explain(ctx context.Context, request ExplainRequestObject) (ExplainResponseObject, error)
+	// GetIPFilterRules Show the IP filter of a scope, in order.
+	// (GET /admin/v1/scopes/{idScope}/ipFilterRules)
+	GetIPFilterRules(ctx context.Context, request GetIPFilterRulesRequestObject) (GetIPFilterRulesResponseObject, error)
+	// PutIPFilterRules Replace the IP filter of a scope. It is in force at the next request.
+	// (PUT /admin/v1/scopes/{idScope}/ipFilterRules)
+	PutIPFilterRules(ctx context.Context, request PutIPFilterRulesRequestObject) (PutIPFilterRulesResponseObject, error)
+	// ExplainIPFilter Tell what becomes of an address and which rule decides.
+	// (POST /admin/v1/scopes/{idScope}/ipFilterRules/explain)
+	ExplainIPFilter(ctx context.Context, request ExplainIPFilterRequestObject) (ExplainIPFilterResponseObject, error)
 	// ListLinkedHubs List the linked hubs of a scope.
 	// (GET /admin/v1/scopes/{idScope}/linkedHubs)
 	ListLinkedHubs(ctx context.Context, request ListLinkedHubsRequestObject) (ListLinkedHubsResponseObject, error)
@@ -6354,6 +7812,9 @@ type StrictServerInterface interface {
 	// PutLinkedHub Link a hub, or replace a link. Without connectionString a stored one stays.
 	// (PUT /admin/v1/scopes/{idScope}/linkedHubs/{hostName})
 	PutLinkedHub(ctx context.Context, request PutLinkedHubRequestObject) (PutLinkedHubResponseObject, error)
+	// RotateLinkedHub Set a second connection string, which is tried where the first is refused; or finish and drop the first.
+	// (POST /admin/v1/scopes/{idScope}/linkedHubs/{hostName}/rotate)
+	RotateLinkedHub(ctx context.Context, request RotateLinkedHubRequestObject) (RotateLinkedHubResponseObject, error)
 	// TestLinkedHub Call the hub with the link's credential and tell which rights it has.
 	// (POST /admin/v1/scopes/{idScope}/linkedHubs/{hostName}/test)
 	TestLinkedHub(ctx context.Context, request TestLinkedHubRequestObject) (TestLinkedHubResponseObject, error)
@@ -6372,6 +7833,12 @@ type StrictServerInterface interface {
 	// ListPolicyKeys Reveal the keys and connection strings of a policy. Leaves an audit record.
 	// (POST /admin/v1/scopes/{idScope}/policies/{keyName}/listKeys)
 	ListPolicyKeys(ctx context.Context, request ListPolicyKeysRequestObject) (ListPolicyKeysResponseObject, error)
+	// RenewPolicyKey Replace one key by a fresh one. Tokens signed with the former are refused at once.
+	// (POST /admin/v1/scopes/{idScope}/policies/{keyName}/renewKey)
+	RenewPolicyKey(ctx context.Context, request RenewPolicyKeyRequestObject) (RenewPolicyKeyResponseObject, error)
+	// SwapPolicyKeys Make the secondary key the primary one and the other way round. Tokens of either stay good.
+	// (POST /admin/v1/scopes/{idScope}/policies/{keyName}/swapKeys)
+	SwapPolicyKeys(ctx context.Context, request SwapPolicyKeysRequestObject) (SwapPolicyKeysResponseObject, error)
 	// ListRefusals Devices that were turned away without a proof, newest first. The last 4096 are kept.
 	// (GET /admin/v1/scopes/{idScope}/refusals)
 	ListRefusals(ctx context.Context, request ListRefusalsRequestObject) (ListRefusalsResponseObject, error)
@@ -6429,6 +7896,32 @@ type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
 	options     StrictHTTPServerOptions
+}
+
+// ListAudit operation middleware
+func (sh *strictHandler) ListAudit(w http.ResponseWriter, r *http.Request, params ListAuditParams) {
+	var request ListAuditRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAudit(ctx, request.(ListAuditRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAudit")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListAuditResponseObject); ok {
+		if err := validResponse.VisitListAuditResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
 }
 
 // Backup operation middleware
@@ -6652,6 +8145,33 @@ func (sh *strictHandler) UpdateScope(w http.ResponseWriter, r *http.Request, idS
 	}
 }
 
+// ListScopeAudit operation middleware
+func (sh *strictHandler) ListScopeAudit(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListScopeAuditParams) {
+	var request ListScopeAuditRequestObject
+
+	request.IDScope = idScope
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListScopeAudit(ctx, request.(ListScopeAuditRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListScopeAudit")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListScopeAuditResponseObject); ok {
+		if err := validResponse.VisitListScopeAuditResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListCertificates operation middleware
 func (sh *strictHandler) ListCertificates(w http.ResponseWriter, r *http.Request, idScope IDScope) {
 	var request ListCertificatesRequestObject
@@ -6761,6 +8281,69 @@ func (sh *strictHandler) PutCertificate(w http.ResponseWriter, r *http.Request, 
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(PutCertificateResponseObject); ok {
 		if err := validResponse.VisitPutCertificateResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CreateVerificationCode operation middleware
+func (sh *strictHandler) CreateVerificationCode(w http.ResponseWriter, r *http.Request, idScope IDScope, name CertificateName, params CreateVerificationCodeParams) {
+	var request CreateVerificationCodeRequestObject
+
+	request.IDScope = idScope
+	request.Name = name
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateVerificationCode(ctx, request.(CreateVerificationCodeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateVerificationCode")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CreateVerificationCodeResponseObject); ok {
+		if err := validResponse.VisitCreateVerificationCodeResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// VerifyCertificate operation middleware
+func (sh *strictHandler) VerifyCertificate(w http.ResponseWriter, r *http.Request, idScope IDScope, name CertificateName, params VerifyCertificateParams) {
+	var request VerifyCertificateRequestObject
+
+	request.IDScope = idScope
+	request.Name = name
+	request.Params = params
+
+	var body VerifyCertificateJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.VerifyCertificate(ctx, request.(VerifyCertificateRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "VerifyCertificate")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(VerifyCertificateResponseObject); ok {
+		if err := validResponse.VisitVerifyCertificateResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -7173,6 +8756,99 @@ func (sh *strictHandler) Explain(w http.ResponseWriter, r *http.Request, idScope
 	}
 }
 
+// GetIPFilterRules operation middleware
+func (sh *strictHandler) GetIPFilterRules(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	var request GetIPFilterRulesRequestObject
+
+	request.IDScope = idScope
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetIPFilterRules(ctx, request.(GetIPFilterRulesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetIPFilterRules")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetIPFilterRulesResponseObject); ok {
+		if err := validResponse.VisitGetIPFilterRulesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutIPFilterRules operation middleware
+func (sh *strictHandler) PutIPFilterRules(w http.ResponseWriter, r *http.Request, idScope IDScope, params PutIPFilterRulesParams) {
+	var request PutIPFilterRulesRequestObject
+
+	request.IDScope = idScope
+	request.Params = params
+
+	var body PutIPFilterRulesJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PutIPFilterRules(ctx, request.(PutIPFilterRulesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutIPFilterRules")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PutIPFilterRulesResponseObject); ok {
+		if err := validResponse.VisitPutIPFilterRulesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ExplainIPFilter operation middleware
+func (sh *strictHandler) ExplainIPFilter(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	var request ExplainIPFilterRequestObject
+
+	request.IDScope = idScope
+
+	var body ExplainIPFilterJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ExplainIPFilter(ctx, request.(ExplainIPFilterRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExplainIPFilter")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ExplainIPFilterResponseObject); ok {
+		if err := validResponse.VisitExplainIPFilterResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListLinkedHubs operation middleware
 func (sh *strictHandler) ListLinkedHubs(w http.ResponseWriter, r *http.Request, idScope IDScope) {
 	var request ListLinkedHubsRequestObject
@@ -7317,6 +8993,41 @@ func (sh *strictHandler) PutLinkedHub(w http.ResponseWriter, r *http.Request, id
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(PutLinkedHubResponseObject); ok {
 		if err := validResponse.VisitPutLinkedHubResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RotateLinkedHub operation middleware
+func (sh *strictHandler) RotateLinkedHub(w http.ResponseWriter, r *http.Request, idScope IDScope, hostName HostName, params RotateLinkedHubParams) {
+	var request RotateLinkedHubRequestObject
+
+	request.IDScope = idScope
+	request.HostName = hostName
+	request.Params = params
+
+	var body RotateLinkedHubJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RotateLinkedHub(ctx, request.(RotateLinkedHubRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RotateLinkedHub")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RotateLinkedHubResponseObject); ok {
+		if err := validResponse.VisitRotateLinkedHubResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -7487,6 +9198,69 @@ func (sh *strictHandler) ListPolicyKeys(w http.ResponseWriter, r *http.Request, 
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ListPolicyKeysResponseObject); ok {
 		if err := validResponse.VisitListPolicyKeysResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RenewPolicyKey operation middleware
+func (sh *strictHandler) RenewPolicyKey(w http.ResponseWriter, r *http.Request, idScope IDScope, keyName KeyName, params RenewPolicyKeyParams) {
+	var request RenewPolicyKeyRequestObject
+
+	request.IDScope = idScope
+	request.KeyName = keyName
+	request.Params = params
+
+	var body RenewPolicyKeyJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RenewPolicyKey(ctx, request.(RenewPolicyKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RenewPolicyKey")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RenewPolicyKeyResponseObject); ok {
+		if err := validResponse.VisitRenewPolicyKeyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// SwapPolicyKeys operation middleware
+func (sh *strictHandler) SwapPolicyKeys(w http.ResponseWriter, r *http.Request, idScope IDScope, keyName KeyName, params SwapPolicyKeysParams) {
+	var request SwapPolicyKeysRequestObject
+
+	request.IDScope = idScope
+	request.KeyName = keyName
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.SwapPolicyKeys(ctx, request.(SwapPolicyKeysRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SwapPolicyKeys")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(SwapPolicyKeysResponseObject); ok {
+		if err := validResponse.VisitSwapPolicyKeysResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
