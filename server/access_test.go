@@ -282,7 +282,10 @@ func TestScopesAreApart(t *testing.T) {
 func TestOwnersReachTheirScope(t *testing.T) {
 	t.Parallel()
 	w := startTenants(t)
-	deployment := map[string]bool{"createScope": true, "deleteScope": true, "listAudit": true}
+	deployment := map[string]bool{
+		"createScope": true, "deleteScope": true, "listAudit": true,
+		"getState": true, "getRetention": true, "putRetention": true, "backup": true,
+	}
 	credentials := w.credentials(t, ours)
 	for _, o := range operations(t) {
 		for _, c := range credentials[2:] {
