@@ -44,14 +44,14 @@ type root struct {
 	Hub          hubCmd          `cmd:"" help:"Operate linked hubs." group:"Operate"`
 	CA           caCmd           `cmd:"" name:"ca" help:"Operate CA certificates." group:"Operate"`
 	Policy       policyCmd       `cmd:"" help:"Operate access policies of the service API." group:"Operate"`
-	IPFilter     ipFilterCmd     `cmd:"" name:"ip-filter" help:"Operate the IP filter of a scope." group:"Operate"`
-	Audit        auditCmd        `cmd:"" help:"Read the audit log." group:"Operate"`
-	Enrollment   enrollmentCmd   `cmd:"" help:"Operate individual enrollments." group:"Operate"`
+	Enrollment   enrollmentCmd   `cmd:"" help:"Operate individual enrollments: one by one, and in files." group:"Operate"`
 	Group        groupCmd        `cmd:"" help:"Operate enrollment groups." group:"Operate"`
 	Registration registrationCmd `cmd:"" help:"Look at and forget registration records." group:"Operate"`
 	Refusal      refusalCmd      `cmd:"" help:"Look at who was turned away." group:"Operate"`
 	State        stateCmd        `cmd:"" help:"Show the state of a replica and of the store." group:"Operate"`
 	Store        storeCmd        `cmd:"" help:"Back up, restore and copy stores." group:"Operate"`
+	IPFilter     ipFilterCmd     `cmd:"" name:"ip-filter" help:"Operate the IP filter of a scope." group:"Operate"`
+	Audit        auditCmd        `cmd:"" help:"Read the audit log." group:"Operate"`
 	Device       deviceCmd       `cmd:"" help:"Be a device, or a fleet of them." group:"Devices"`
 	Completion   completionCmd   `cmd:"" help:"Print the script that completes dps in a shell." group:"Serve"`
 	Version      versionCmd      `cmd:"" help:"Print version and build." group:"Serve"`

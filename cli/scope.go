@@ -104,7 +104,7 @@ type scopeSettings struct {
 func (s scopeSettings) model() admin.Scope {
 	m := admin.Scope{
 		AllocationPolicy: s.AllocationPolicy, TrustInlineSigningCertificates: s.TrustInlineSigning,
-		DisableLocalAuth: s.DisableLocalAuth, MinTLSVersion: s.MinTLSVersion, FilterQueries: s.FilterQueries,
+		FilterQueries: s.FilterQueries, DisableLocalAuth: s.DisableLocalAuth, MinTLSVersion: s.MinTLSVersion,
 	}
 	if s.Limits != nil {
 		m.Limits = &admin.Limits{Profile: s.Limits}

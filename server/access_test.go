@@ -283,8 +283,8 @@ func TestOwnersReachTheirScope(t *testing.T) {
 	t.Parallel()
 	w := startTenants(t)
 	deployment := map[string]bool{
-		"createScope": true, "deleteScope": true, "listAudit": true, "getState": true,
-		"backup": true, "getRetention": true, "putRetention": true,
+		"createScope": true, "deleteScope": true, "listAudit": true,
+		"getState": true, "getRetention": true, "putRetention": true, "backup": true,
 	}
 	credentials := w.credentials(t, ours)
 	for _, o := range operations(t) {

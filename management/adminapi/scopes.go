@@ -67,7 +67,7 @@ func (a *api) DeleteScope(ctx context.Context, r admin.DeleteScopeRequestObject)
 func scopeChange(m admin.Scope) (management.ScopeChange, error) {
 	change := management.ScopeChange{
 		HostNames: m.HostNames, TrustInlineSigning: m.TrustInlineSigningCertificates,
-		DisableLocalAuth: m.DisableLocalAuth, MinTLSVersion: m.MinTLSVersion, Limits: limits(m.Limits), FilterQueries: m.FilterQueries,
+		FilterQueries: m.FilterQueries, DisableLocalAuth: m.DisableLocalAuth, MinTLSVersion: m.MinTLSVersion, Limits: limits(m.Limits),
 	}
 	policy, err := wire.AllocationPolicy("allocationPolicy", value(m.AllocationPolicy))
 	if policy != "" {
@@ -101,8 +101,8 @@ func fromScope(s scope.Scope) admin.Scope {
 	hosts := append([]string{}, s.HostNames...)
 	return admin.Scope{
 		IDScope: new(string(s.ID)), HostNames: &hosts, AllocationPolicy: new(string(s.AllocationPolicy)),
-		TrustInlineSigningCertificates: &s.TrustInlineSigning, DisableLocalAuth: &s.DisableLocalAuth,
-		MinTLSVersion: new(cmp.Or(s.MinTLSVersion, scope.TLS12)), Limits: fromLimits(s.Limits), FilterQueries: &s.FilterQueries, Etag: quoted(s.ETag),
+		TrustInlineSigningCertificates: &s.TrustInlineSigning, FilterQueries: &s.FilterQueries, DisableLocalAuth: &s.DisableLocalAuth,
+		MinTLSVersion: new(cmp.Or(s.MinTLSVersion, scope.TLS12)), Limits: fromLimits(s.Limits), Etag: quoted(s.ETag),
 		CreatedDateTimeUtc: wire.Time(s.Created), LastUpdatedDateTimeUtc: wire.Time(s.Updated),
 	}
 }
