@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// maxImports bounds the uploads that are worked on at once: each takes two
+	// maxImports bounds the uploads that are worked on at once: each takes three
 	// connections of the store and some megabytes.
 	maxImports = 4
 	// streamIdle is how long a stream may stand still before it is given up.

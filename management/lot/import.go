@@ -17,9 +17,9 @@ const (
 	batchRows = 1000
 	// batchBytes bounds the memory of a batch of large rows.
 	batchBytes = 1 << 20
-	// workers is how many batches are at work at once: one waits for the store while the
-	// other one is validated and sealed.
-	workers = 2
+	// workers is how many batches are at work at once: some wait for the store while
+	// another one is validated and sealed.
+	workers = 3
 )
 
 // Position is a place in a file between two rows.

@@ -57,8 +57,9 @@ func measureImport(ctx context.Context, l *lab) (err error) {
 	return r.flush()
 }
 
-// trial is one round: rows a second, and memory in bytes.
-type trial struct{ base, first, again, peak, growth float64 }
+// trial is one round: rows a second, memory in bytes, and microseconds of processor time
+// per row that the first import cost.
+type trial struct{ base, first, again, peak, growth, dps, pg float64 }
 
 func reportImport(r *report, name, base string, all []trial, first, again float64) {
 	of := func(value func(trial) float64) []float64 {
@@ -80,6 +81,8 @@ func reportImport(r *report, name, base string, all []trial, first, again float6
 	r.figure(name+", "+base, fmt.Sprintf("%.0f rows/s", median(bases)))
 	line(": import into an empty scope", of(func(t trial) float64 { return t.first }), first)
 	line(": the same again", of(func(t trial) float64 { return t.again }), again)
+	r.figure(name+": processor time of the first import", fmt.Sprintf("dps %.1f µs a row, Postgres %.1f µs",
+		median(of(func(t trial) float64 { return t.dps })), median(of(func(t trial) float64 { return t.pg }))))
 	r.figure(name+": memory of dps", fmt.Sprintf("%.0f MB at most, %+.0f MB from the first tenth of the file on",
 		median(of(func(t trial) float64 { return t.peak }))/1e6, median(of(func(t trial) float64 { return t.growth }))/1e6))
 }
@@ -117,7 +120,15 @@ func (l *lab) tryImport(ctx context.Context, pg *testpg.Server, file string, n, 
 		return t, err
 	}
 	memory := watchMemory(ctx, p.dps)
+	mine, theirs, err := used(p, pg)
+	if err != nil {
+		return t, err
+	}
 	t.first, err = l.upload(ctx, p, file, n, memory.mark, func(got admin.ImportProgress) int64 { return got.Created })
+	if err == nil {
+		t.dps, t.pg, err = used(p, pg)
+		t.dps, t.pg = (t.dps-mine)*1e6/float64(n), (t.pg-theirs)*1e6/float64(n)
+	}
 	if err == nil {
 		t.again, err = l.upload(ctx, p, file, n, nil, func(got admin.ImportProgress) int64 { return got.Unchanged })
 	}
@@ -160,4 +171,13 @@ func (l *lab) upload(ctx context.Context, p *plant, file string, n int, begun fu
 		err = fmt.Errorf("%d rows became %+v", n, got)
 	}
 	return float64(n) / time.Since(began).Seconds(), err
+}
+
+// used is the processor time so far of dps and of its Postgres, in seconds.
+func used(p *plant, pg *testpg.Server) (mine, theirs float64, err error) {
+	if mine, err = p.dps.cpu(); err != nil || pg == nil {
+		return mine, 0, err
+	}
+	theirs, err = pg.CPUSeconds()
+	return mine, theirs, err
 }
