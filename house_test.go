@@ -38,6 +38,7 @@ func mayImport() map[string][]string {
 		"endpoint/rest":             {"endpoint", "registration", "attestation"},
 		"openapi":                   {},
 		"openapi/admin":             {"openapi/service"},
+		"openapi/docs":              {"openapi"},
 		"openapi/service":           {},
 		"management":                append([]string{"storage"}, domain...),
 		"management/identity":       append([]string{"management"}, domain...),

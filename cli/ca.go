@@ -2,21 +2,20 @@ package cli
 
 import (
 	"context"
-	"encoding/base64"
-	"fmt"
-	"os"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/zerotouch-dps/dps/client"
 	"github.com/zerotouch-dps/dps/openapi/admin"
 )
 
 type caCmd struct {
-	List   caListCmd   `cmd:"" help:"List the CA certificates."`
-	Show   caShowCmd   `cmd:"" help:"Show a CA certificate."`
-	Add    caAddCmd    `cmd:"" help:"Upload a CA certificate that signs devices' certificates."`
-	Delete caDeleteCmd `cmd:"" help:"Delete a CA certificate; devices under it are refused at once."`
+	List             caListCmd   `cmd:"" help:"List the CA certificates."`
+	Show             caShowCmd   `cmd:"" help:"Show a CA certificate."`
+	Add              caAddCmd    `cmd:"" help:"Upload a CA certificate that signs devices' certificates."`
+	VerificationCode caCodeCmd   `cmd:"" help:"Get a code to prove with that you hold a CA's private key."`
+	Verify           caVerifyCmd `cmd:"" help:"Prove it, by a certificate that the CA signed."`
+	Prove            caProveCmd  `cmd:"" help:"Do both, with the CA's private key in a file."`
+	Delete           caDeleteCmd `cmd:"" help:"Delete a CA certificate; devices under it are refused at once."`
 }
 
 func caColumns() []column[admin.Certificate] {
@@ -25,6 +24,7 @@ func caColumns() []column[admin.Certificate] {
 		{"SUBJECT", func(a admin.Certificate) string { return show(a.Subject) }},
 		{"VERIFIED", func(a admin.Certificate) string { return show(a.IsVerified) }},
 		{"EXPIRES", func(a admin.Certificate) string { return day(a.Expiry) }},
+		{"DAYS", func(a admin.Certificate) string { return show(a.DaysToExpiry) }},
 		{"THUMBPRINT", func(a admin.Certificate) string { return show(a.Thumbprint) }},
 	}
 }
@@ -61,7 +61,8 @@ func (c caShowCmd) Run(ctx context.Context, env *Env) error {
 	}
 	columns := append(caColumns(),
 		column[admin.Certificate]{"ISSUER", func(a admin.Certificate) string { return show(a.Issuer) }},
-		column[admin.Certificate]{"SHA-256", func(a admin.Certificate) string { return show(a.Sha256Thumbprint) }})
+		column[admin.Certificate]{"SHA-256", func(a admin.Certificate) string { return show(a.Sha256Thumbprint) }},
+		column[admin.Certificate]{"GROUPS", func(a admin.Certificate) string { return joined(a.EnrollmentGroups) }})
 	return printOne(env, c.Output, m, columns)
 }
 
@@ -84,13 +85,9 @@ func (c caAddCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	raw, err := os.ReadFile(c.File)
+	text, err := certificateText(c.File)
 	if err != nil {
-		return fmt.Errorf("read certificate: %w", err)
-	}
-	text := string(raw)
-	if !utf8.Valid(raw) || !strings.Contains(text, "-----BEGIN") {
-		text = base64.StdEncoding.EncodeToString(raw)
+		return err
 	}
 	m := admin.Certificate{Certificate: &text}
 	if c.Verified {

@@ -34,19 +34,27 @@ const (
 )
 
 type root struct {
-	Dev         devCmd         `cmd:"" help:"Run a complete development deployment: embedded store, CA, one ID scope, two embedded hubs." group:"Serve"`
-	Serve       serveCmd       `cmd:"" help:"Run a production server." group:"Serve"`
-	Migrate     migrateCmd     `cmd:"" help:"Apply pending migrations to a store." group:"Serve"`
-	Keys        keysCmd        `cmd:"" help:"Make and rotate the keyring that seals secrets at rest." group:"Serve"`
-	Token       tokenCmd       `cmd:"" help:"Replace the admin token of a deployment." group:"Serve"`
-	HubEmulator hubEmulatorCmd `cmd:"" help:"Run one embedded hub as a process of its own." group:"Serve"`
-	Scope       scopeCmd       `cmd:"" help:"Operate ID scopes." group:"Operate"`
-	Hub         hubCmd         `cmd:"" help:"Operate linked hubs." group:"Operate"`
-	CA          caCmd          `cmd:"" name:"ca" help:"Operate CA certificates." group:"Operate"`
-	Enrollment  enrollmentCmd  `cmd:"" help:"Import and export individual enrollments." group:"Operate"`
-	Policy      policyCmd      `cmd:"" help:"Operate access policies of the service API." group:"Operate"`
-	Device      deviceCmd      `cmd:"" help:"Be a device, or a fleet of them." group:"Devices"`
-	Version     versionCmd     `cmd:"" help:"Print version and build." group:"Serve"`
+	Dev          devCmd          `cmd:"" help:"Run a complete development deployment: embedded store, CA, one ID scope, two embedded hubs." group:"Serve"`
+	Serve        serveCmd        `cmd:"" help:"Run a production server." group:"Serve"`
+	Migrate      migrateCmd      `cmd:"" help:"Apply pending migrations to a store." group:"Serve"`
+	Keys         keysCmd         `cmd:"" help:"Make and rotate the keyring that seals secrets at rest." group:"Serve"`
+	Token        tokenCmd        `cmd:"" help:"Replace the admin token of a deployment." group:"Serve"`
+	HubEmulator  hubEmulatorCmd  `cmd:"" help:"Run one embedded hub as a process of its own." group:"Serve"`
+	Scope        scopeCmd        `cmd:"" help:"Operate ID scopes." group:"Operate"`
+	Hub          hubCmd          `cmd:"" help:"Operate linked hubs." group:"Operate"`
+	CA           caCmd           `cmd:"" name:"ca" help:"Operate CA certificates." group:"Operate"`
+	Policy       policyCmd       `cmd:"" help:"Operate access policies of the service API." group:"Operate"`
+	Enrollment   enrollmentCmd   `cmd:"" help:"Operate individual enrollments: one by one, and in files." group:"Operate"`
+	Group        groupCmd        `cmd:"" help:"Operate enrollment groups." group:"Operate"`
+	Registration registrationCmd `cmd:"" help:"Look at and forget registration records." group:"Operate"`
+	Refusal      refusalCmd      `cmd:"" help:"Look at who was turned away." group:"Operate"`
+	State        stateCmd        `cmd:"" help:"Show the state of a replica and of the store." group:"Operate"`
+	Store        storeCmd        `cmd:"" help:"Back up, restore and copy stores." group:"Operate"`
+	IPFilter     ipFilterCmd     `cmd:"" name:"ip-filter" help:"Operate the IP filter of a scope." group:"Operate"`
+	Audit        auditCmd        `cmd:"" help:"Read the audit log." group:"Operate"`
+	Device       deviceCmd       `cmd:"" help:"Be a device, or a fleet of them." group:"Devices"`
+	Completion   completionCmd   `cmd:"" help:"Print the script that completes dps in a shell." group:"Serve"`
+	Version      versionCmd      `cmd:"" help:"Print version and build." group:"Serve"`
 }
 
 // Main runs one command and returns the exit code.
@@ -68,6 +76,10 @@ func Main(ctx context.Context, args []string, env *Env) int {
 	}
 	if len(args) == 0 {
 		args = []string{"--help"}
+	}
+	if args[0] == completeWord {
+		complete(parser.Model, args[1:], env.Stdout)
+		return ExitOK
 	}
 	command, err := parser.Parse(args)
 	if exit >= 0 { // help was asked for and printed

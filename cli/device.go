@@ -20,6 +20,7 @@ import (
 
 type deviceCmd struct {
 	Register deviceRegisterCmd `cmd:"" help:"Register one device over HTTPS and print the hub it was assigned to."`
+	Explain  deviceExplainCmd  `cmd:"" help:"Say what would become of a device, and why."`
 	Fleet    deviceFleetCmd    `cmd:"" help:"Boot many simulated devices at once and report percentiles."`
 }
 

@@ -9,11 +9,6 @@ import (
 	"github.com/zerotouch-dps/dps/client"
 )
 
-type enrollmentCmd struct {
-	Import enrollmentImportCmd `cmd:"" help:"Import a file of individual enrollments, NDJSON or CSV, of any length."`
-	Export enrollmentExportCmd `cmd:"" help:"Export the individual enrollments, as a file that can be imported."`
-}
-
 type enrollmentExportCmd struct {
 	File     string `arg:"" optional:"" default:"-" help:"File to write; - is standard output."`
 	Format   string `enum:"auto,ndjson,csv" default:"auto" help:"ndjson or csv. Default: by the file's name, else ndjson."`

@@ -16,6 +16,7 @@ type hubCmd struct {
 	Link   hubLinkCmd   `cmd:"" help:"Link a hub, so that devices can be assigned to it."`
 	Update hubUpdateCmd `cmd:"" help:"Change a link: its key, weight, location and so on."`
 	Test   hubTestCmd   `cmd:"" help:"Have the server call the hub, and tell which rights its key has."`
+	Rotate hubRotateCmd `cmd:"" help:"Roll the hub's key without a gap: set a second connection string, then finish."`
 	Unlink hubUnlinkCmd `cmd:"" help:"Unlink a hub. Devices in it keep working."`
 }
 
@@ -32,6 +33,7 @@ func hubColumns() []column[admin.LinkedHub] {
 
 func hubDetails() []column[admin.LinkedHub] {
 	return append(hubColumns(),
+		column[admin.LinkedHub]{"NEXT KEY", func(h admin.LinkedHub) string { return hint(h.NextKeyHint) }},
 		column[admin.LinkedHub]{"DIAL ADDRESS", func(h admin.LinkedHub) string { return show(h.DialAddress) }},
 		column[admin.LinkedHub]{"IDENTITY RATE", func(h admin.LinkedHub) string { return show(h.IdentityRate) }},
 		column[admin.LinkedHub]{"GROUP X509", func(h admin.LinkedHub) string { return show(h.GroupX509) }},

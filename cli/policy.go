@@ -12,6 +12,8 @@ type policyCmd struct {
 	List             policyListCmd       `cmd:"" help:"List the access policies."`
 	Show             policyShowCmd       `cmd:"" help:"Show an access policy, without keys."`
 	Create           policyCreateCmd     `cmd:"" help:"Create an access policy with fresh keys."`
+	RenewKey         policyRenewKeyCmd   `cmd:"" help:"Replace one key by a fresh one; its tokens are refused at once."`
+	SwapKeys         policySwapKeysCmd   `cmd:"" help:"Make the secondary key the primary one and the other way round."`
 	Delete           policyDeleteCmd     `cmd:"" help:"Delete an access policy; its tokens are refused at once."`
 	ConnectionString policyConnectionCmd `cmd:"" help:"Print the connection string for service SDKs. Leaves an audit record."`
 }

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"github.com/zerotouch-dps/dps/client"
 	"github.com/zerotouch-dps/dps/openapi/admin"
@@ -23,6 +25,36 @@ func scopeColumns() []column[admin.Scope] {
 		{"TRUST INLINE SIGNING", func(s admin.Scope) string { return show(s.TrustInlineSigningCertificates) }},
 		{"UPDATED", func(s admin.Scope) string { return day(s.LastUpdatedDateTimeUtc) }},
 	}
+}
+
+func scopeDetails() []column[admin.Scope] {
+	return append(scopeColumns(),
+		column[admin.Scope]{"LOCAL AUTH DISABLED", func(s admin.Scope) string { return show(s.DisableLocalAuth) }},
+		column[admin.Scope]{"MIN TLS VERSION", func(s admin.Scope) string { return show(s.MinTLSVersion) }},
+		column[admin.Scope]{"LIMITS", func(s admin.Scope) string { return limitsText(s.Limits) }},
+	)
+}
+
+// limitsText writes a profile and the limits that differ from it.
+func limitsText(l *admin.Limits) string {
+	if l == nil {
+		return ""
+	}
+	texts := []string{show(l.Profile)}
+	for _, one := range []struct {
+		name  string
+		limit *int
+	}{
+		{"hubs", l.LinkedHubs},
+		{"certificates", l.Certificates},
+		{"X.509 groups", l.X509EnrollmentGroups},
+		{"key groups", l.SymmetricKeyEnrollmentGroups},
+	} {
+		if one.limit != nil {
+			texts = append(texts, fmt.Sprintf("%s %d", one.name, *one.limit))
+		}
+	}
+	return strings.Join(texts, ", ")
 }
 
 type scopeListCmd struct{ connectFlags }
@@ -55,18 +87,28 @@ func (c scopeShowCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	return printOne(env, c.Output, s, scopeColumns())
+	return printOne(env, c.Output, s, scopeDetails())
 }
 
 // scopeSettings are what create and update set; absent ones stay as they are.
 type scopeSettings struct {
 	HostName           []string `name:"host-name" placeholder:"HOST" help:"Host name of the service API; repeat for several. Replaces those there are."`
 	AllocationPolicy   *string  `placeholder:"POLICY" help:"hashed, geoLatency or static, for enrollments that name none."`
+	FilterQueries      *bool    `negatable:"" help:"Obey the text of the service API's queries, which the original ignores."`
 	TrustInlineSigning *bool    `negatable:"" help:"Admit groups whose inline signing certificate does not roll up to a verified CA."`
+	DisableLocalAuth   *bool    `negatable:"" help:"Take no shared access signatures on the service API, only tokens of identity providers."`
+	MinTLSVersion      *string  `name:"min-tls-version" placeholder:"VERSION" help:"1.2 or 1.3; below it devices and service clients are refused."`
+	Limits             *string  `placeholder:"PROFILE" help:"unlimited, or azure for the original's limits."`
 }
 
 func (s scopeSettings) model() admin.Scope {
-	m := admin.Scope{AllocationPolicy: s.AllocationPolicy, TrustInlineSigningCertificates: s.TrustInlineSigning}
+	m := admin.Scope{
+		AllocationPolicy: s.AllocationPolicy, TrustInlineSigningCertificates: s.TrustInlineSigning,
+		FilterQueries: s.FilterQueries, DisableLocalAuth: s.DisableLocalAuth, MinTLSVersion: s.MinTLSVersion,
+	}
+	if s.Limits != nil {
+		m.Limits = &admin.Limits{Profile: s.Limits}
+	}
 	if len(s.HostName) > 0 {
 		m.HostNames = &s.HostName
 	}
@@ -98,7 +140,7 @@ func (c scopeCreateCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	return printOne(env, c.Output, s, scopeColumns())
+	return printOne(env, c.Output, s, scopeDetails())
 }
 
 type scopeUpdateCmd struct {
@@ -118,7 +160,7 @@ func (c scopeUpdateCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	return printOne(env, c.Output, s, scopeColumns())
+	return printOne(env, c.Output, s, scopeDetails())
 }
 
 type scopeDeleteCmd struct {

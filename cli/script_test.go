@@ -3,6 +3,8 @@ package cli_test
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/pem"
 	"net/http/httptest"
 	"os"
@@ -12,9 +14,15 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/zap"
 
 	"github.com/zerotouch-dps/dps/cli"
+	"github.com/zerotouch-dps/dps/internal/testpki"
+	"github.com/zerotouch-dps/dps/management"
+	"github.com/zerotouch-dps/dps/management/adminapi"
+	"github.com/zerotouch-dps/dps/management/identity"
 	"github.com/zerotouch-dps/dps/management/managementtest"
+	"github.com/zerotouch-dps/dps/registration"
 )
 
 func TestMain(m *testing.M) {
@@ -49,27 +57,81 @@ func TestScript(t *testing.T) {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
 			t.Parallel()
 			w := managementtest.Start(t)
-			s := httptest.NewTLSServer(w.Admin)
-			t.Cleanup(s.Close)
+			clients := identity.NewCertificates(x509.NewCertPool(), []identity.Client{{
+				CommonName: "alice", Grant: management.Grant{Role: management.RoleViewer},
+			}})
+			s := serve(t, w, clients)
 			testscript.Run(t, testscript.Params{
 				Files: []string{file},
-				Setup: func(env *testscript.Env) error { return setup(env, w, s) },
+				Setup: func(env *testscript.Env) error { return setup(env, w, s, clients) },
 			})
 		})
 	}
 }
 
+// serve is the operator's API, for the admin token and for client certificates.
+func serve(t *testing.T, w *managementtest.World, clients *identity.Certificates) *httptest.Server {
+	t.Helper()
+	id := identity.New(identity.Config{Certificates: clients, Now: w.Now})
+	h, err := adminapi.New(adminapi.Config{Management: w.Management, Identify: id, Log: zap.NewNop(), Now: w.Now, Rand: rand.Reader})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewUnstartedServer(h)
+	s.TLS = &tls.Config{ClientAuth: tls.RequestClientCert, MinVersion: tls.VersionTLS12}
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	return s
+}
+
+// addAuthority adds a CA, its key and a client certificate under it that the server
+// knows; and another CA with its key.
+func addAuthority(files map[string]string, w *managementtest.World, clients *identity.Certificates) error {
+	plant, err := testpki.Root("Plant", w.Now())
+	if err != nil {
+		return err
+	}
+	other, err := testpki.Root("Other", w.Now())
+	if err != nil {
+		return err
+	}
+	alice, err := plant.Leaf("alice", w.Now(), testpki.ExtKeyUsage(x509.ExtKeyUsageClientAuth))
+	if err != nil {
+		return err
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(plant.Cert)
+	clients.Trust(roots)
+	for name, e := range map[string]*testpki.Entity{"plant": plant, "other": other, "alice": alice} {
+		key, err := x509.MarshalPKCS8PrivateKey(e.Key)
+		if err != nil {
+			return err
+		}
+		files[name+".pem"] = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: e.Cert.Raw}))
+		files[name+".key"] = string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))
+	}
+	return nil
+}
+
 // setup gives a script the server's address and CA, and files to upload.
-func setup(env *testscript.Env, w *managementtest.World, s *httptest.Server) error {
+func setup(env *testscript.Env, w *managementtest.World, s *httptest.Server, clients *identity.Certificates) error {
 	env.Setenv("DPS_ADMIN_URL", s.URL)
 	env.Setenv("DPS_ADMIN_TOKEN", w.AdminToken)
 	env.Setenv("DPS_ADMIN_CA", filepath.Join(env.WorkDir, "server-ca.pem"))
 	env.Setenv("KEY", managementtest.Key)
 	t := env.T().(testing.TB)
+	w.Pass(time.Since(w.Now())) // the commands take the real clock
+	w.Register(t, "dev:1", registration.Assigned)
+	w.Register(t, "dev-2", registration.Failed)
+	w.Refuse(t, "stranger", "no enrollment")
 	files := map[string]string{
+		"keyring":       managementtest.KeyringFile(),
 		"server-ca.pem": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})),
 		"root.pem":      managementtest.Certificate(t, "Factory Root", managementtest.CA),
 		"leaf.pem":      managementtest.Certificate(t, "sn-1", nil),
+	}
+	if err := addAuthority(files, w, clients); err != nil {
+		return err
 	}
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(env.WorkDir, name), []byte(text), 0o600); err != nil {

@@ -26,7 +26,7 @@ func (c serveCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	s, err := server.New(ctx, config, server.Env{Log: log, Now: env.Now, Rand: env.Rand})
+	s, err := server.New(ctx, config, server.Env{Log: log, Now: env.Now, Rand: env.Rand, Version: version()})
 	if err != nil {
 		return err
 	}

@@ -2,8 +2,11 @@ package client
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"github.com/zerotouch-dps/dps/openapi/admin"
 	"github.com/zerotouch-dps/dps/openapi/service"
@@ -104,4 +107,66 @@ func (a *Admin) ForgetRegistration(ctx context.Context, scope, id string, remove
 		target += "?hubIdentity=remove"
 	}
 	return call{method: http.MethodPost, url: target, authorization: "Bearer " + a.Token, options: options}.do(ctx, a.HTTP)
+}
+
+// Refusals lists the devices that were turned away without a proof, newest first; of one
+// registration ID unless it is empty.
+func (a *Admin) Refusals(ctx context.Context, scope, id string, limit int) ([]admin.Refusal, error) {
+	query := url.Values{"limit": {strconv.Itoa(limit)}}
+	if id != "" {
+		query.Set("registrationId", id)
+	}
+	var list admin.RefusalList
+	err := a.get(ctx, query, &list, "scopes", scope, "refusals")
+	return list.Value, err
+}
+
+// Explain says what would become of a device, and why.
+func (a *Admin) Explain(ctx context.Context, scope string, in admin.ExplainRequest) (e admin.Explanation, err error) {
+	err = a.call(ctx, http.MethodPost, in, &e, nil, scope, "explain")
+	return e, err
+}
+
+// State shows the state of the replica that answers, and of the store.
+func (a *Admin) State(ctx context.Context) (s admin.State, err error) {
+	err = a.get(ctx, nil, &s, "state")
+	return s, err
+}
+
+// Retention shows for how long records are kept.
+func (a *Admin) Retention(ctx context.Context) (r admin.Retention, err error) {
+	err = a.get(ctx, nil, &r, "retention")
+	return r, err
+}
+
+// SetRetention sets for how long records are kept; members left out mean for ever.
+func (a *Admin) SetRetention(ctx context.Context, in admin.Retention) (r admin.Retention, err error) {
+	err = call{
+		method: http.MethodPut, url: join(a.URL, "admin", "v1", "retention"), authorization: "Bearer " + a.Token, in: in, out: &r,
+	}.do(ctx, a.HTTP)
+	return r, err
+}
+
+// Backup writes a snapshot of the whole store; it takes as long as the store is large, so
+// HTTP must have no timeout. Whether it is whole is known when it is read.
+func (a *Admin) Backup(ctx context.Context, to io.Writer) (err error) {
+	req, err := call{
+		method: http.MethodPost, url: join(a.URL, "admin", "v1", "backup"), authorization: "Bearer " + a.Token,
+	}.request(ctx)
+	if err != nil {
+		return err
+	}
+	resp, err := a.HTTP.Do(req)
+	if err != nil {
+		return fmt.Errorf("call %s: %w", req.URL.Host, err)
+	}
+	defer resp.Body.Close() //nolint:errcheck // read to its end below
+	if resp.StatusCode != http.StatusOK {
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer)) // what there is of it tells enough
+		return readError(resp, body)
+	}
+	if _, err := io.Copy(to, resp.Body); err != nil {
+		return fmt.Errorf("read backup: %w", err)
+	}
+	return nil
 }

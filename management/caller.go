@@ -119,7 +119,8 @@ func (s *Service) audit(ctx context.Context, c Caller, e entry) error {
 	r := s.record(c, e)
 	r.Detail = detail
 	if err := s.d.Deployment.Audit(context.WithoutCancel(ctx), r); err != nil {
-		return fmt.Errorf("write audit record: %w", err)
+		// The log is then the only place where it stands who did what.
+		return fmt.Errorf("write audit record of %s %s %q in %q: %w", c.Actor, e.action, e.subject, e.scope, err)
 	}
 	return nil
 }

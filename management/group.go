@@ -23,6 +23,9 @@ func (s *Service) Groups(ctx context.Context, c Caller, id dps.IDScope, q Query)
 	if err := c.demand(id, scope.EnrollmentRead); err != nil {
 		return Page[enrollment.Group]{}, err
 	}
+	if text, err := s.obeyed(ctx, id, q); err != nil || !text.plain() {
+		return s.queryGroups(ctx, c, id, q, text, err)
+	}
 	l := list{scope: id, collection: "enrollmentGroups"}
 	return page(s.d.Continuations, l, q, func(g enrollment.Group) string { return g.ID },
 		func(p enrollment.Page) ([]enrollment.Group, error) { return s.d.Enrollments.Groups(ctx, id, p) })

@@ -34,6 +34,9 @@ func (s *Service) Individuals(ctx context.Context, c Caller, id dps.IDScope, q Q
 	if err := c.demand(id, scope.EnrollmentRead); err != nil {
 		return Page[Individual]{}, err
 	}
+	if text, err := s.obeyed(ctx, id, q); err != nil || !text.plain() {
+		return s.queryIndividuals(ctx, c, id, q, text, err)
+	}
 	l := list{scope: id, collection: "enrollments"}
 	found, err := page(s.d.Continuations, l, q, func(e enrollment.Individual) string { return string(e.ID) },
 		func(p enrollment.Page) ([]enrollment.Individual, error) {

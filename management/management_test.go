@@ -90,7 +90,39 @@ func useCases(s *management.Service, c management.Caller) map[string]func(contex
 		},
 		"DeletePolicy": func(ctx context.Context) error { return s.DeletePolicy(ctx, c, id, "p", "") },
 		"RevealPolicy": func(ctx context.Context) error { _, err := s.RevealPolicy(ctx, c, id, "p"); return err },
-		"Scopes":       func(ctx context.Context) error { _, err := s.Scopes(ctx, c); return err },
+		"NewVerificationCode": func(ctx context.Context) error {
+			_, err := s.NewVerificationCode(ctx, c, id, "root", "")
+			return err
+		},
+		"VerifyAuthority": func(ctx context.Context) error { _, err := s.VerifyAuthority(ctx, c, id, "root", "", ""); return err },
+		"AuthorityGroups": func(ctx context.Context) error { _, err := s.AuthorityGroups(ctx, c, id, "root"); return err },
+		"RenewPolicyKey": func(ctx context.Context) error {
+			_, err := s.RenewPolicyKey(ctx, c, id, managementtest.Reader, management.PrimaryKey, "")
+			return err
+		},
+		"SwapPolicyKeys": func(ctx context.Context) error {
+			_, err := s.SwapPolicyKeys(ctx, c, id, managementtest.Reader, "")
+			return err
+		},
+		"RotateHub": func(ctx context.Context) error {
+			next := dps.NewSecret("HostName=" + managementtest.Hub2 + ";SharedAccessKeyName=o;SharedAccessKey=" + managementtest.Key)
+			_, err := s.RotateHub(ctx, c, id, managementtest.Hub2, next, "")
+			return err
+		},
+		"FinishHubRotation": func(ctx context.Context) error {
+			_, err := s.FinishHubRotation(ctx, c, id, managementtest.Hub2, false, "")
+			return err
+		},
+		"PutIPFilter": func(ctx context.Context) error { _, err := s.PutIPFilter(ctx, c, id, nil, ""); return err },
+		"ExplainIP": func(ctx context.Context) error {
+			_, err := s.ExplainIP(ctx, c, id, "::1", scope.DeviceEndpoint)
+			return err
+		},
+		"AuditLog": func(ctx context.Context) error {
+			_, err := s.AuditLog(ctx, c, storage.AuditFilter{Scope: id}, "")
+			return err
+		},
+		"Scopes": func(ctx context.Context) error { _, err := s.Scopes(ctx, c); return err },
 		"CreateScope": func(ctx context.Context) error {
 			_, err := s.CreateScope(ctx, c, "0neX", management.ScopeChange{})
 			return err
@@ -172,7 +204,7 @@ func TestEveryWriteIsAudited(t *testing.T) {
 	for _, name := range []string{
 		"PutIndividual", "RevealIndividual", "DeleteIndividual", "PutGroup", "RevealGroup", "DeleteGroup",
 		"BulkIndividuals", "BulkGroups", "UpdateScope",
-		"LinkHub", "UpdateHub", "UnlinkHub", "PutPolicy", "RevealPolicy", "DeletePolicy", "CreateScope",
+		"LinkHub", "UpdateHub", "RotateHub", "FinishHubRotation", "UnlinkHub", "RenewPolicyKey", "SwapPolicyKeys", "PutIPFilter", "PutPolicy", "RevealPolicy", "DeletePolicy", "CreateScope",
 	} {
 		before := len(w.Audits())
 		if err := uses[name](t.Context()); err != nil {

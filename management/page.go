@@ -14,7 +14,7 @@ const (
 
 // Query asks for one page of a list.
 type Query struct {
-	Text         string // not interpreted; continuation tokens are bound to it
+	Text         string // obeyed in scopes with FilterQueries; continuation tokens are bound to it
 	Size         int    // 0: DefaultPage; above MaxPage: MaxPage
 	Continuation string // of the page before; empty: the first page
 }

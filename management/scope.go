@@ -26,6 +26,7 @@ type ScopeChange struct {
 	AllocationPolicy   *enrollment.AllocationPolicy
 	TrustInlineSigning *bool
 	DisableLocalAuth   *bool
+	FilterQueries      *bool
 	MinTLSVersion      *string
 	Limits             *scope.Limits
 }
@@ -80,8 +81,14 @@ func (s *Service) CreateScope(ctx context.Context, c Caller, id dps.IDScope, cha
 // UpdateScope changes a scope; ifMatch may be empty. Errors: [dps.NotFound],
 // [dps.InvalidArgument], [dps.PreconditionFailed], [dps.AlreadyExists] (a host name is
 // shared with a scope that has a policy of the same name), and those of a caller
-// below [RoleSecurity].
+// below [RoleSecurity]. Host names are the deployment's: who is held to certain scopes
+// could else take those of others.
 func (s *Service) UpdateScope(ctx context.Context, c Caller, id dps.IDScope, change ScopeChange, ifMatch string) (scope.Scope, error) {
+	if change.HostNames != nil {
+		if err := c.DemandDeployment(RoleSecurity); err != nil {
+			return scope.Scope{}, err
+		}
+	}
 	updated, err := s.changeScope(ctx, c, id, ifMatch, change.apply)
 	if err != nil {
 		return scope.Scope{}, err
@@ -145,6 +152,7 @@ func (change ScopeChange) apply(to *scope.Scope) error {
 		to.AllocationPolicy = *change.AllocationPolicy
 	}
 	set(change.TrustInlineSigning, &to.TrustInlineSigning)
+	set(change.FilterQueries, &to.FilterQueries)
 	set(change.DisableLocalAuth, &to.DisableLocalAuth)
 	set(change.MinTLSVersion, &to.MinTLSVersion)
 	set(change.Limits, &to.Limits)

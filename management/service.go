@@ -28,6 +28,10 @@ type Registrations interface {
 	Search(ctx context.Context, scope dps.IDScope, s registration.Search) (enrollment.Found[registration.Registration], error)
 	// Count counts what a search finds, whatever its order.
 	Count(ctx context.Context, scope dps.IDScope, s registration.Search) (enrollment.Count, error)
+	// Refusals returns who was turned away, newest first.
+	Refusals(ctx context.Context, s dps.IDScope, id dps.RegistrationID, limit int) ([]registration.Refusal, error)
+	// Pending counts what is not done yet.
+	Pending(ctx context.Context) (registration.Pending, error)
 	// Forget deletes a record, and has its identity removed from the hub. Errors: as Delete.
 	Forget(ctx context.Context, s dps.IDScope, id dps.RegistrationID, p enrollment.Precondition, due time.Time) error
 	// Delete forgets a record. Errors: [dps.RegistrationNotFound],
@@ -45,6 +49,9 @@ type Deps struct {
 	Registrations Registrations
 	Scopes        scope.Store
 	Deployment    storage.Deployment
+	Devices       Devices
+	Backups       Backups
+	Replica       Replica
 	Continuations *Continuations
 	Probe         ProbeFunc
 	HubKinds      []string // adapters that a link may name; the first is the default

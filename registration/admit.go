@@ -67,7 +67,7 @@ func admitQuery(req Request, cfg *config) AdmitQuery {
 
 func (r *Registrar) resolve(req Request, cfg *config, s Snapshot) (*admission, error) {
 	if req.Evidence == nil {
-		return assume(cfg, s)
+		return assume(cfg, s, req.ID)
 	}
 	match, proof, err := r.resolver.Resolve(enrollment.Question{
 		Candidates: s.Candidates, Evidence: req.Evidence, Trust: cfg.trust,

@@ -78,6 +78,11 @@ func (r *Registrar) Explain(ctx context.Context, req Request) (Explanation, erro
 
 // foresee adds what the plan for an admitted device says.
 func (r *Registrar) foresee(ctx context.Context, e Explanation, req Request, a *admission) (Explanation, error) {
+	if _, tpm := a.match.Mechanism.(attestation.TPM); tpm && !a.match.Disabled {
+		e.Outcome, e.Reason = WouldRefuse, "TPM attestation is not available in this release"
+		e.tell(attestation.Refuse(nil))
+		return e, nil
+	}
 	start, why, err := r.plan(ctx, req, a)
 	if err != nil {
 		return Explanation{}, err
@@ -141,12 +146,13 @@ func describe(e attestation.Evidence) []attestation.CertificateInfo {
 
 // assume admits a device that shows nothing, as the entry would that could decide about
 // it: its individual enrollment, or the first key group whose prefix its ID has.
-func assume(cfg *config, s Snapshot) (*admission, error) {
+func assume(cfg *config, s Snapshot, id dps.RegistrationID) (*admission, error) {
 	m, ok := enrollment.Assume(s.Candidates)
 	if !ok {
 		return nil, attestation.Refuse(errors.New("no individual enrollment has this ID and no symmetric-key group its prefix; " +
 			"give the device's certificate chain to look for X.509 groups"))
 	}
+	m.KeySpelling = string(id)
 	proof := attestation.Proof{Kind: m.Mechanism.Kind()}
 	switch mech := m.Mechanism.(type) {
 	case attestation.X509Leaf:

@@ -123,6 +123,9 @@ type Store interface {
 	// its identity, due then, into the outbox; the claim stands until that is done.
 	Forget(ctx context.Context, s dps.IDScope, id dps.RegistrationID, p enrollment.Precondition, due time.Time) error
 
+	// Pending counts the operations and removals that are not done, each up to MaxPending.
+	Pending(ctx context.Context) (Pending, error)
+
 	// RecordRefusals keeps refusals, up to [RefusalRing] of each scope; further ones
 	// overwrite the oldest. Those of scopes that do not exist are not kept.
 	RecordRefusals(ctx context.Context, list []Refusal) error

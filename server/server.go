@@ -23,6 +23,7 @@ import (
 	"github.com/zerotouch-dps/dps/management/adminapi"
 	"github.com/zerotouch-dps/dps/management/identity"
 	"github.com/zerotouch-dps/dps/management/serviceapi"
+	"github.com/zerotouch-dps/dps/openapi/docs"
 	"github.com/zerotouch-dps/dps/registration"
 	"github.com/zerotouch-dps/dps/storage"
 )
@@ -32,6 +33,8 @@ type Env struct {
 	Log  *zap.Logger
 	Now  func() time.Time
 	Rand io.Reader
+	// Version is told to operators.
+	Version string
 }
 
 // Server is a wired server. New opens everything, Run serves, and after Run everything
@@ -114,7 +117,9 @@ func (s *Server) wire(ring *keyring.Ring) error {
 	s.management = management.New(management.Deps{
 		Enrollments: s.store.Enrollments(), Bulk: s.store.Bulk(), Registrations: s.store.Registrations(), Scopes: s.store.Scopes(),
 		Deployment: s.store.Deployment(), Continuations: continuations, Now: env.Now, Rand: env.Rand, HubKinds: hubKinds(),
-		Probe: func(ctx context.Context, l hub.Linked) (hub.Probe, error) { return probe(ctx, l, env) },
+		Devices: s.registrar, Backups: s.store,
+		Replica: management.Replica{Version: env.Version, Started: env.Now(), Certificates: s.tls.expiring},
+		Probe:   func(ctx context.Context, l hub.Linked) (hub.Probe, error) { return probe(ctx, l, env) },
 	})
 	s.health = &health{store: s.store}
 	if err := s.wireAccess(); err != nil {
@@ -198,6 +203,7 @@ func (s *Server) Run(ctx context.Context) error {
 	var workers errgroup.Group
 	workers.Go(func() error { return s.registrar.Run(serving) })
 	workers.Go(func() error { return s.tls.run(serving) })
+	workers.Go(func() error { return s.management.RunRetention(serving, s.env.Log) })
 	if s.roots != nil {
 		workers.Go(func() error { return s.roots.run(serving) })
 	}
@@ -281,6 +287,9 @@ func (s *Server) newOperators() (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/admin/", admin)
+	pages := docs.New()
+	mux.Handle("/docs", pages)
+	mux.Handle("/docs/", pages)
 	mux.Handle("/healthz", s.health)
 	mux.Handle("/readyz", s.health)
 	mux.Handle("/metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))

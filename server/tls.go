@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/zerotouch-dps/dps/internal/keyring"
+	"github.com/zerotouch-dps/dps/management"
 )
 
 const (
@@ -97,6 +98,22 @@ type tlsFiles struct {
 	ring                      *keyring.Ring
 	now                       func() time.Time
 	log                       *zap.Logger
+}
+
+// expiring returns the certificates that are presented.
+func (t *tlsFiles) expiring() []management.Certificate {
+	seen, out := map[string]bool{}, []management.Certificate{}
+	for _, c := range []*certificates{t.device, t.admin} {
+		c.mu.RLock()
+		for i, cert := range c.loaded {
+			if name := c.pairs[i].Certificate; !seen[name] && cert.Leaf != nil {
+				seen[name] = true
+				out = append(out, management.Certificate{Name: name, Subject: cert.Leaf.Subject.String(), Expires: cert.Leaf.NotAfter})
+			}
+		}
+		c.mu.RUnlock()
+	}
+	return out
 }
 
 func newTLS(c Config, ring *keyring.Ring, now func() time.Time, log *zap.Logger) (*tlsFiles, error) {

@@ -53,10 +53,7 @@ func ValidateHead(doc *openapi3.T, fail FailFunc) func(http.Handler) http.Handle
 type bodyKey struct{}
 
 func validate(doc *openapi3.T, fail FailFunc, headOnly bool) func(http.Handler) http.Handler {
-	router, err := gorillamux.NewRouter(doc)
-	if err != nil { // the embedded document is broken
-		panic(err)
-	}
+	router := newRouter(doc)
 	return validator.OapiRequestValidatorWithOptions(doc, &validator.Options{
 		Options: openapi3filter.Options{
 			MultiError:                 true,
@@ -67,12 +64,40 @@ func validate(doc *openapi3.T, fail FailFunc, headOnly bool) func(http.Handler) 
 		},
 		DiscardValidatedValue: true,
 		ErrorHandlerWithOpts: func(_ context.Context, err error, w http.ResponseWriter, r *http.Request, _ validator.ErrorHandlerOpts) {
-			if errors.Is(err, routers.ErrMethodNotAllowed) {
-				w.Header().Set("Allow", allowed(router, r))
-			}
-			fail(w, r, fault(err))
+			failRoute(router, fail, w, r, err)
 		},
 	})
+}
+
+// Routed refuses paths and methods that the document does not have, and looks at nothing
+// else of a request.
+func Routed(doc *openapi3.T, fail FailFunc) func(http.Handler) http.Handler {
+	router := newRouter(doc)
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _, err := router.FindRoute(r)
+			if err == nil {
+				next.ServeHTTP(w, r)
+				return
+			}
+			failRoute(router, fail, w, r, err)
+		})
+	}
+}
+
+func newRouter(doc *openapi3.T) routers.Router {
+	router, err := gorillamux.NewRouter(doc)
+	if err != nil { // the embedded document is broken
+		panic(err)
+	}
+	return router
+}
+
+func failRoute(router routers.Router, fail FailFunc, w http.ResponseWriter, r *http.Request, err error) {
+	if errors.Is(err, routers.ErrMethodNotAllowed) {
+		w.Header().Set("Allow", allowed(router, r))
+	}
+	fail(w, r, fault(err))
 }
 
 // allowed lists the methods that the document has for a path (RFC 9110, 10.2.1).

@@ -3,6 +3,8 @@ package adminapi
 import (
 	"context"
 	"encoding/pem"
+	"math"
+	"time"
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/management"
@@ -17,7 +19,7 @@ func (a *api) ListCertificates(ctx context.Context, r admin.ListCertificatesRequ
 	if err != nil {
 		return nil, err
 	}
-	return admin.ListCertificates200JSONResponse{Value: each(all, fromAuthority)}, nil
+	return admin.ListCertificates200JSONResponse{Value: each(all, a.fromAuthority)}, nil
 }
 
 // GetCertificate shows a CA certificate.
@@ -26,7 +28,13 @@ func (a *api) GetCertificate(ctx context.Context, r admin.GetCertificateRequestO
 	if err != nil {
 		return nil, err
 	}
-	return admin.GetCertificate200JSONResponse{CertificateJSONResponse: certificateResponse(found)}, nil
+	groups, err := a.c.Management.AuthorityGroups(ctx, callerOf(ctx), dps.IDScope(r.IDScope), r.Name)
+	if err != nil {
+		return nil, err
+	}
+	response := a.certificateResponse(found)
+	response.Body.EnrollmentGroups = new(append([]string{}, groups...))
+	return admin.GetCertificate200JSONResponse{CertificateJSONResponse: response}, nil
 }
 
 // PutCertificate adds or replaces a CA certificate.
@@ -40,7 +48,7 @@ func (a *api) PutCertificate(ctx context.Context, r admin.PutCertificateRequestO
 	if err != nil {
 		return nil, err
 	}
-	return admin.PutCertificate200JSONResponse{CertificateJSONResponse: certificateResponse(written)}, nil
+	return admin.PutCertificate200JSONResponse{CertificateJSONResponse: a.certificateResponse(written)}, nil
 }
 
 // DeleteCertificate deletes a CA certificate and tells which groups referred to it.
@@ -52,17 +60,45 @@ func (a *api) DeleteCertificate(ctx context.Context, r admin.DeleteCertificateRe
 	return admin.DeleteCertificate200JSONResponse{EnrollmentGroups: append([]string{}, groups...)}, nil
 }
 
-func certificateResponse(a scope.Authority) admin.CertificateJSONResponse {
-	return admin.CertificateJSONResponse{Body: fromAuthority(a), Headers: admin.CertificateResponseHeaders{ETag: quoted(a.ETag)}}
+// CreateVerificationCode gives the code of a proof of possession.
+func (a *api) CreateVerificationCode(ctx context.Context, r admin.CreateVerificationCodeRequestObject) (admin.CreateVerificationCodeResponseObject, error) {
+	changed, err := a.c.Management.NewVerificationCode(ctx, callerOf(ctx), dps.IDScope(r.IDScope), r.Name, value(r.Params.IfMatch))
+	if err != nil {
+		return nil, err
+	}
+	return admin.CreateVerificationCode200JSONResponse{
+		Body: admin.VerificationCode{
+			VerificationCode: changed.Verification.Code, Expiry: value(wire.Time(changed.Verification.Expires)), Certificate: a.fromAuthority(changed),
+		},
+		Headers: admin.CreateVerificationCode200ResponseHeaders{ETag: quoted(changed.ETag)},
+	}, nil
 }
 
-func fromAuthority(a scope.Authority) admin.Certificate {
-	info := a.Certificate.Info
-	text := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.Certificate.DER}))
-	return admin.Certificate{
-		Name: &a.Name, Certificate: &text, IsVerified: &a.Verified,
-		Subject: &info.Subject, Issuer: &info.Issuer, Thumbprint: &info.SHA1, Sha256Thumbprint: &info.SHA256,
-		Expiry: wire.Time(info.NotAfter), Etag: quoted(a.ETag),
-		CreatedDateTimeUtc: wire.Time(a.Created), LastUpdatedDateTimeUtc: wire.Time(a.Updated),
+// VerifyCertificate takes the proof.
+func (a *api) VerifyCertificate(ctx context.Context, r admin.VerifyCertificateRequestObject) (admin.VerifyCertificateResponseObject, error) {
+	verified, err := a.c.Management.VerifyAuthority(ctx, callerOf(ctx), dps.IDScope(r.IDScope), r.Name, value(r.Params.IfMatch), r.Body.Certificate)
+	if err != nil {
+		return nil, err
 	}
+	return admin.VerifyCertificate200JSONResponse{CertificateJSONResponse: a.certificateResponse(verified)}, nil
+}
+
+func (a *api) certificateResponse(from scope.Authority) admin.CertificateJSONResponse {
+	return admin.CertificateJSONResponse{Body: a.fromAuthority(from), Headers: admin.CertificateResponseHeaders{ETag: quoted(from.ETag)}}
+}
+
+func (a *api) fromAuthority(from scope.Authority) admin.Certificate {
+	info := from.Certificate.Info
+	text := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: from.Certificate.DER}))
+	return admin.Certificate{
+		Name: &from.Name, Certificate: &text, IsVerified: &from.Verified, DaysToExpiry: new(daysUntil(info.NotAfter, a.c.Now())),
+		Subject: &info.Subject, Issuer: &info.Issuer, Thumbprint: &info.SHA1, Sha256Thumbprint: &info.SHA256,
+		Expiry: wire.Time(info.NotAfter), Etag: quoted(from.ETag),
+		CreatedDateTimeUtc: wire.Time(from.Created), LastUpdatedDateTimeUtc: wire.Time(from.Updated),
+	}
+}
+
+// daysUntil counts whole days; what is over counts at least one below 0.
+func daysUntil(then, now time.Time) int {
+	return int(math.Floor(then.Sub(now).Hours() / 24))
 }

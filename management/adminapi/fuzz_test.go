@@ -15,6 +15,8 @@ func FuzzBodies(f *testing.F) {
 	for _, body := range []string{
 		`{}`, `null`, `[]`, `{"hostNames":["x.example"],"allocationPolicy":"static"}`, `{"idScope":"0neX"}`,
 		`{"connectionString":"` + connection("hub3.example") + `","allocationWeight":7,"dialAddress":"[::1]:443"}`,
+		`{"slot":"primary"}`, `{"value":[{"filterName":"a","action":"Accept","ipMask":"::/0","target":"all"}]}`, `{"ip":"::1","target":"deviceApi"}`,
+		`{"limits":{"profile":"azure","linkedHubs":1}}`, `{"connectionString":"x","finish":true}`,
 		`{"certificate":` + ca + `,"isVerified":true}`, `{"rights":["EnrollmentRead"],"primaryKey":"` + managementtest.Key + `"}`,
 	} {
 		f.Add(body)
@@ -28,6 +30,11 @@ func FuzzBodies(f *testing.F) {
 			{method: "PATCH", path: world + "/linkedHubs/hub1.example"},
 			{method: "PUT", path: world + "/certificates/root"},
 			{method: "PUT", path: world + "/policies/line-3"},
+			{method: "POST", path: world + "/policies/line-3/renewKey"},
+			{method: "POST", path: world + "/certificates/root/verify"},
+			{method: "POST", path: world + "/linkedHubs/hub1.example/rotate"},
+			{method: "PUT", path: world + "/ipFilterRules"},
+			{method: "POST", path: world + "/ipFilterRules/explain"},
 		} {
 			c.body = body
 			if a := do(t, w, c); a.status >= http.StatusInternalServerError || !json.Valid([]byte(a.text)) {

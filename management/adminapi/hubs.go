@@ -89,6 +89,26 @@ func (a *api) TestLinkedHub(ctx context.Context, r admin.TestLinkedHubRequestObj
 	}, nil
 }
 
+// RotateLinkedHub sets a second connection string, or drops the first for it.
+func (a *api) RotateLinkedHub(ctx context.Context, r admin.RotateLinkedHubRequestObject) (admin.RotateLinkedHubResponseObject, error) {
+	c, id, ifMatch := callerOf(ctx), dps.IDScope(r.IDScope), value(r.Params.IfMatch)
+	next, finish := value(r.Body.ConnectionString), value(r.Body.Finish)
+	var link hub.Linked
+	var err error
+	switch {
+	case (next == "") == !finish:
+		err = dps.Invalid("connectionString", "either", "or finish must be given, and not both")
+	case finish:
+		link, err = a.c.Management.FinishHubRotation(ctx, c, id, r.HostName, value(r.Body.Force), ifMatch)
+	default:
+		link, err = a.c.Management.RotateHub(ctx, c, id, r.HostName, dps.NewSecret(next), ifMatch)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return admin.RotateLinkedHub200JSONResponse{LinkedHubJSONResponse: hubResponse(link)}, nil
+}
+
 func hubChange(m admin.LinkedHub) (management.HubChange, error) {
 	change := management.HubChange{
 		Kind: m.Kind, DialAddress: m.DialAddress, TrustedCAs: m.TrustedCertificates, Location: m.Location,
@@ -122,7 +142,7 @@ func fromHub(l hub.Linked) admin.LinkedHub {
 		groupX509 = byAuthority
 	}
 	return admin.LinkedHub{
-		Name: &l.HostName, KeyHint: keyHint(l.ConnectionString), Kind: &l.Kind,
+		Name: &l.HostName, KeyHint: keyHint(l.ConnectionString), NextKeyHint: keyHint(l.NextConnectionString), Kind: &l.Kind,
 		DialAddress: optional(l.DialAddress), TrustedCertificates: optional(l.TrustedCAs), Location: optional(l.Location),
 		AllocationWeight: &l.AllocationWeight, ApplyAllocationPolicy: &l.ApplyAllocation, IdentityRate: &l.IdentityRate,
 		GroupX509: &groupX509, Adopt: new(!l.RefuseUnclaimed), Etag: quoted(l.ETag),

@@ -65,6 +65,25 @@ func (a *api) ListPolicyKeys(ctx context.Context, r admin.ListPolicyKeysRequestO
 	}, nil
 }
 
+// RenewPolicyKey replaces one key.
+func (a *api) RenewPolicyKey(ctx context.Context, r admin.RenewPolicyKeyRequestObject) (admin.RenewPolicyKeyResponseObject, error) {
+	slot := management.KeySlot(r.Body.Slot)
+	p, err := a.c.Management.RenewPolicyKey(ctx, callerOf(ctx), dps.IDScope(r.IDScope), r.KeyName, slot, value(r.Params.IfMatch))
+	if err != nil {
+		return nil, err
+	}
+	return admin.RenewPolicyKey200JSONResponse{PolicyJSONResponse: policyResponse(p)}, nil
+}
+
+// SwapPolicyKeys swaps the keys.
+func (a *api) SwapPolicyKeys(ctx context.Context, r admin.SwapPolicyKeysRequestObject) (admin.SwapPolicyKeysResponseObject, error) {
+	p, err := a.c.Management.SwapPolicyKeys(ctx, callerOf(ctx), dps.IDScope(r.IDScope), r.KeyName, value(r.Params.IfMatch))
+	if err != nil {
+		return nil, err
+	}
+	return admin.SwapPolicyKeys200JSONResponse{PolicyJSONResponse: policyResponse(p)}, nil
+}
+
 func policyChange(m admin.Policy) (management.PolicyChange, error) {
 	var change management.PolicyChange
 	if m.Rights != nil {

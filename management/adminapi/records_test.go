@@ -1,42 +1,19 @@
 package adminapi_test
 
 import (
-	"encoding/json"
+	"crypto/rand"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
-	"github.com/zerotouch-dps/dps"
-	"github.com/zerotouch-dps/dps/enrollment"
-	"github.com/zerotouch-dps/dps/hub"
+	"github.com/zerotouch-dps/dps/management"
 	"github.com/zerotouch-dps/dps/management/managementtest"
 	"github.com/zerotouch-dps/dps/registration"
+	"github.com/zerotouch-dps/dps/storage/sqlite"
 )
-
-// register records a device as assigned to hub1, or as failed without one.
-func register(t *testing.T, w *managementtest.World, id dps.RegistrationID, status registration.Status) {
-	t.Helper()
-	r := registration.Registration{Scope: managementtest.Scope, ID: id, Created: w.Now(), Updated: w.Now()}
-	r.Operation = registration.Operation{
-		ID: "op-1", Status: registration.Assigning, LeaseUntil: w.Now(), Started: w.Now(), Entry: enrollment.Ref{Individual: id},
-		Hub: managementtest.Hub1, Want: hub.Want{DeviceID: string(id)}, Decision: json.RawMessage(`{"reason":"only hub"}`),
-	}
-	begun, err := w.Store.Registrations().Begin(t.Context(), registration.Start{Registration: r}, w.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	r = begun.Registration
-	r.Operation.Status, r.Operation.Hub = status, ""
-	if status == registration.Assigned {
-		r.Assignment = registration.Assignment{Hub: managementtest.Hub1, DeviceID: string(id), GenerationID: "1"}
-	} else {
-		r.Operation.ErrorCode, r.Operation.ErrorMessage = 400209, "no hub"
-	}
-	if _, _, err := w.Store.Registrations().Finish(t.Context(), r, nil); err != nil {
-		t.Fatal(err)
-	}
-}
 
 // ids returns the IDs of a page.
 func ids(page map[string]any, member string) []string {
@@ -153,8 +130,8 @@ func TestSearchRefusals(t *testing.T) {
 func TestRegistrationRecords(t *testing.T) {
 	t.Parallel()
 	w := managementtest.Start(t)
-	register(t, w, "dev:1", registration.Assigned)
-	register(t, w, "dev-2", registration.Failed)
+	w.Register(t, "dev:1", registration.Assigned)
+	w.Register(t, "dev-2", registration.Failed)
 	for query, want := range map[string][]string{
 		"": {"dev-2", "dev:1"}, "?status=failed": {"dev-2"}, "?errorCode=400209": {"dev-2"}, "?hub=HUB1.example": {"dev:1"},
 		"?status=Assigned&sort=updated": {"dev:1"}, "?group=none": {},
@@ -175,8 +152,8 @@ func TestRegistrationRecords(t *testing.T) {
 func TestForget(t *testing.T) {
 	t.Parallel()
 	w := managementtest.Start(t)
-	register(t, w, "dev:1", registration.Assigned)
-	register(t, w, "dev-2", registration.Assigned)
+	w.Register(t, "dev:1", registration.Assigned)
+	w.Register(t, "dev-2", registration.Assigned)
 	must(t, w, 412, call{"POST", world + "/registrations/dev:1:forget", "", map[string]string{"If-Match": `"x"`}})
 	must(t, w, 400, call{method: "POST", path: world + "/registrations/dev:1:forget?hubIdentity=maybe"})
 	must(t, w, 204, call{method: "POST", path: world + "/registrations/dev:1:forget?hubIdentity=remove"})
@@ -186,5 +163,119 @@ func TestForget(t *testing.T) {
 	due, err := w.Store.Registrations().ClaimRemovals(t.Context(), w.Now(), w.Now().Add(1), 10)
 	if err != nil || len(due) != 1 || due[0].DeviceID != "dev:1" {
 		t.Errorf("removals: %+v, %v", due, err)
+	}
+}
+
+func TestExplain(t *testing.T) {
+	t.Parallel()
+	w := managementtest.Start(t)
+	must(t, w, 200, call{"PUT", world + "/enrollments/dev", `{"attestation":{"type":"symmetricKey","symmetricKey":{"primaryKey":"` + managementtest.Key + `","secondaryKey":"` + managementtest.Secondary + `"}}}`, nil})
+	path := world + "/explain"
+	e := must(t, w, 200, call{"POST", path, `{"registrationId":"dev","symmetricKey":"` + managementtest.Key + `"}`, nil})
+	if e["outcome"] != "assigned" || e["proven"] != true || e["enrollment"].(map[string]any)["individual"] != "dev" || len(e["candidates"].([]any)) != 2 {
+		t.Errorf("explained: %v", e)
+	}
+	if e := must(t, w, 200, call{"POST", path, `{"registrationId":"dev"}`, nil}); e["outcome"] != "assigned" || e["assumed"] != true {
+		t.Errorf("assumed: %v", e)
+	}
+	leaf := managementtest.Certificate(t, "sn-1", nil)
+	e = must(t, w, 200, call{"POST", path, `{"certificateChain":` + quoted(t, leaf) + `}`, nil})
+	if e["outcome"] != "refused" || e["registrationId"] != "sn-1" || e["errorCode"] != 401002.0 || len(e["certificateChain"].([]any)) != 1 {
+		t.Errorf("chain: %v", e)
+	}
+	for body, field := range map[string]string{
+		`{}`: "registrationId", `{"registrationId":"-."}`: "registrationId", `{"registrationId":"d","symmetricKey":"%"}`: "symmetricKey",
+		`{"registrationId":"d","sasToken":"x"}`: "sasToken", `{"registrationId":"d","certificateChain":"x"}`: "certificateChain",
+		`{"registrationId":"d","sasToken":"x","symmetricKey":"eA=="}`: "body", `{"registrationId":"d","apiVersion":"new"}`: "api-version",
+	} {
+		problem := must(t, w, 400, call{"POST", path, body, nil})
+		if info, _ := problem["info"].(map[string]any); field != "registrationId" && info["field"] != field {
+			t.Errorf("%s: %v", body, problem)
+		}
+	}
+	must(t, w, 404, call{"POST", scopes + "/0neNONE/explain", `{"registrationId":"dev"}`, nil})
+}
+
+func TestRefusalList(t *testing.T) {
+	t.Parallel()
+	w := managementtest.Start(t)
+	w.Refuse(t, "a", "no enrollment")
+	w.Refuse(t, "b", "token expired")
+	if got := ids(must(t, w, 200, get(world+"/refusals")), "reason"); !slices.Equal(got, []string{"token expired", "no enrollment"}) {
+		t.Errorf("refusals: %v", got)
+	}
+	if got := ids(must(t, w, 200, get(world+"/refusals?registrationId=A&limit=5")), "reason"); !slices.Equal(got, []string{"no enrollment"}) {
+		t.Errorf("of one device: %v", got)
+	}
+	must(t, w, 404, get(scopes+"/0neNONE/refusals"))
+}
+
+func TestState(t *testing.T) {
+	t.Parallel()
+	w := managementtest.Start(t)
+	w.AddAuthority(t, "root", managementtest.Certificate(t, "Factory Root", managementtest.CA))
+	w.Register(t, "dev", registration.Assigned)
+	must(t, w, 204, call{method: "POST", path: world + "/registrations/dev:forget?hubIdentity=remove"})
+	s := must(t, w, 200, get("/admin/v1/state"))
+	if s["version"] != "test" || s["store"] != "sqlite" || s["removals"].(map[string]any)["value"] != 1.0 {
+		t.Errorf("state: %v", s)
+	}
+	if c := s["certificates"].([]any)[0].(map[string]any); c["name"] != "root" || c["idScope"] != string(managementtest.Scope) {
+		t.Errorf("certificate: %v", c)
+	}
+}
+
+func TestRetention(t *testing.T) {
+	t.Parallel()
+	w := managementtest.Start(t)
+	const path = "/admin/v1/retention"
+	if r := must(t, w, 200, get(path)); len(r) != 0 {
+		t.Errorf("at first: %v", r)
+	}
+	for _, body := range []string{`{"auditDays":-1}`, `{"refusalDays":40000}`, `{"orphanedRegistrationDays":"x"}`} {
+		must(t, w, 400, call{"PUT", path, body, nil})
+	}
+	if swept, err := w.Management.Sweep(t.Context()); err != nil || swept != (management.Swept{}) {
+		t.Errorf("swept %+v without a setting: %v", swept, err)
+	}
+	w.Register(t, "dev", registration.Assigned)
+	must(t, w, 200, call{"PUT", path, `{"auditDays":30,"orphanedRegistrationDays":10}`, nil})
+	if r := must(t, w, 200, get(path)); r["auditDays"] != 30.0 || r["refusalDays"] != nil {
+		t.Errorf("stored: %v", r)
+	}
+	w.Pass(11 * 24 * time.Hour)
+	if swept, err := w.Management.Sweep(t.Context()); err != nil || swept.Registrations != 1 || swept.Audit != 0 {
+		t.Errorf("swept %+v, %v", swept, err)
+	}
+	w.Register(t, "dev", registration.Assigned)
+	w.Pass(time.Minute)
+	if swept, err := w.Management.Sweep(t.Context()); err != nil || swept != (management.Swept{}) {
+		t.Errorf("swept %+v twice within an hour: %v", swept, err)
+	}
+	w.Pass(31 * 24 * time.Hour)
+	swept, err := w.Management.Sweep(t.Context())
+	if err != nil || swept.Registrations != 1 || swept.Audit == 0 || w.LastAudit().Action != "retention.sweep" {
+		t.Errorf("swept %+v, %v; audited %q", swept, err, w.LastAudit().Action)
+	}
+}
+
+func TestBackup(t *testing.T) {
+	t.Parallel()
+	w := managementtest.Start(t)
+	w.Register(t, "dev", registration.Assigned)
+	a := do(t, w, call{method: "POST", path: "/admin/v1/backup"})
+	if a.status != 200 || a.header.Get("Content-Type") != "application/gzip" || w.LastAudit().Action != "store.backup" {
+		t.Fatalf("%d %v, audited %q", a.status, a.header, w.LastAudit().Action)
+	}
+	store, err := sqlite.Open(t.Context(), sqlite.Config{Keyring: w.Ring, Rand: rand.Reader, Migrate: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	if _, err := store.Restore(t.Context(), strings.NewReader(a.text)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Registrations().Registration(t.Context(), managementtest.Scope, "dev"); err != nil {
+		t.Error(err)
 	}
 }

@@ -2,6 +2,9 @@ package adminapi_test
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
 	"flag"
 	"net/http"
 	"net/http/httptest"
@@ -61,33 +64,51 @@ func (o operation) fill(scope string) string {
 	return b.String()
 }
 
-// as is an identity provider that knows one caller.
-type as struct{ caller management.Caller }
+// door is the operator's API before an identity provider whose tokens say what they
+// grant.
+type door struct{ http.Handler }
 
-func (a as) Bearer(context.Context, string) (management.Caller, error) { return a.caller, nil }
+// Bearer implements adminapi.Identifier.
+func (door) Bearer(_ context.Context, token string) (management.Caller, error) {
+	caller := management.Caller{Actor: "test"}
+	text, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
+	if err == nil {
+		err = json.Unmarshal(text, &caller.Grants)
+	}
+	return caller, err
+}
 
-func (as) Certificate(*http.Request) (management.Caller, error) {
+// Certificate implements adminapi.Identifier.
+func (door) Certificate(*http.Request) (management.Caller, error) {
 	return management.Caller{}, dps.Errorf(dps.Unauthenticated, "no certificate")
 }
 
-// call sends an operation as a caller with certain grants.
-func (o operation) call(t testing.TB, w *managementtest.World, grants ...management.Grant) answer {
+func openDoor(t testing.TB, w *managementtest.World) door {
 	t.Helper()
 	h, err := adminapi.New(adminapi.Config{
-		Management: w.Management, Identify: as{management.Caller{Actor: "test", Grants: grants}},
-		Log: zap.NewNop(), Now: w.Now, Rand: strings.NewReader(strings.Repeat("0123456789abcdef", 64)),
+		Management: w.Management, Identify: door{}, Log: zap.NewNop(), Now: w.Now, Rand: rand.Reader,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return door{h}
+}
+
+// call sends an operation as a caller with certain grants.
+func (d door) call(t testing.TB, o operation, grants ...management.Grant) answer {
+	t.Helper()
 	body := ""
 	if o.method != http.MethodGet && o.method != http.MethodDelete {
 		body = "{}"
 	}
+	text, err := json.Marshal(grants)
+	if err != nil {
+		t.Fatal(err)
+	}
 	r := httptest.NewRequestWithContext(t.Context(), o.method, "https://127.0.0.1:9443"+o.fill(string(managementtest.Scope)), strings.NewReader(body))
-	r.Header.Set("Authorization", "Bearer a.b.c")
+	r.Header.Set("Authorization", "Bearer a."+base64.RawURLEncoding.EncodeToString(text)+".c")
 	rec := httptest.NewRecorder()
-	h.ServeHTTP(rec, r)
+	d.ServeHTTP(rec, r)
 	return answer{rec.Code, rec.Header(), rec.Body.String()}
 }
 
@@ -117,29 +138,48 @@ func TestRolesOfRoutes(t *testing.T) {
 // the use cases behind it: a route that serves its role is not refused further down.
 func TestEveryRouteIsHeldToItsRole(t *testing.T) {
 	t.Parallel()
+	d := openDoor(t, managementtest.Start(t))
 	for _, o := range operations(t) {
 		t.Run(o.method+" "+o.path, func(t *testing.T) {
 			t.Parallel()
-			w := managementtest.Start(t)
 			lowest, err := management.ParseRole(o.role)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, name := range management.RoleNames() {
 				role, _ := management.ParseRole(name)
-				a := o.call(t, w, management.Grant{Role: role})
+				a := d.call(t, o, management.Grant{Role: role})
 				if refused := a.status == http.StatusForbidden; refused == role.May(lowest) || a.status == http.StatusUnauthorized || a.status >= 500 && a.status != http.StatusNotImplemented {
 					t.Errorf("as %s: %d %s", name, a.status, a.text)
 				}
-				other := o.call(t, w, management.Grant{Role: role, Scopes: []dps.IDScope{"0neOTHER"}})
+				other := d.call(t, o, management.Grant{Role: role, Scopes: []dps.IDScope{"0neOTHER"}})
 				if strings.Contains(o.path, "{idScope}") && other.status != http.StatusForbidden {
 					t.Errorf("as %s of another scope: %d %s", name, other.status, other.text)
 				}
 			}
-			if a := o.call(t, w); a.status != http.StatusForbidden {
+			if a := d.call(t, o); a.status != http.StatusForbidden {
 				t.Errorf("without a role: %d %s", a.status, a.text)
 			}
 		})
+	}
+}
+
+// Host names are found before scopes are, so an owner of one scope may not take others'.
+func TestHostNamesAreTheDeployments(t *testing.T) {
+	t.Parallel()
+	w := managementtest.Start(t)
+	w.AddScope(t, "0neOTHER", "other.example")
+	change := management.ScopeChange{HostNames: &[]string{"other.example"}}
+	own := management.Caller{Grants: []management.Grant{{Role: management.RoleOwner, Scopes: []dps.IDScope{managementtest.Scope}}}}
+	if _, err := w.Management.UpdateScope(t.Context(), own, managementtest.Scope, change, ""); !dps.Is(err, dps.WrongScope) {
+		t.Errorf("owner of the scope: %v", err)
+	}
+	if _, err := w.Management.UpdateScope(t.Context(), own, managementtest.Scope, management.ScopeChange{DisableLocalAuth: new(true)}, ""); err != nil {
+		t.Errorf("other members: %v", err)
+	}
+	all := management.Caller{Grants: []management.Grant{{Role: management.RoleSecurity}}}
+	if _, err := w.Management.UpdateScope(t.Context(), all, managementtest.Scope, change, ""); err != nil {
+		t.Errorf("security of the deployment: %v", err)
 	}
 }
 
@@ -148,17 +188,18 @@ func TestScopesOfOthersLookAlike(t *testing.T) {
 	t.Parallel()
 	w := managementtest.Start(t)
 	w.AddScope(t, "0neOWN", "own.example")
+	d := openDoor(t, w)
 	own := management.Grant{Role: management.RoleOwner, Scopes: []dps.IDScope{"0neown"}}
-	list := operation{method: "GET", path: "/admin/v1/scopes"}.call(t, w, own)
+	list := d.call(t, operation{method: "GET", path: "/admin/v1/scopes"}, own)
 	if list.status != 200 || !strings.Contains(list.text, "0neOWN") || strings.Contains(list.text, string(managementtest.Scope)) {
 		t.Errorf("list: %d %s", list.status, list.text)
 	}
-	there := operation{method: "GET", path: "/admin/v1/scopes/{idScope}"}.call(t, w, own)
-	absent := operation{method: "GET", path: "/admin/v1/scopes/0neNONE"}.call(t, w, own)
+	there := d.call(t, operation{method: "GET", path: "/admin/v1/scopes/{idScope}"}, own)
+	absent := d.call(t, operation{method: "GET", path: "/admin/v1/scopes/0neNONE"}, own)
 	if there.status != 403 || absent.status != 403 || there.object(t)["detail"] != absent.object(t)["detail"] {
 		t.Errorf("there: %s, absent: %s", there.text, absent.text)
 	}
-	if a := (operation{method: "POST", path: "/admin/v1/scopes"}).call(t, w, own); a.status != 403 {
+	if a := d.call(t, operation{method: "POST", path: "/admin/v1/scopes"}, own); a.status != 403 {
 		t.Errorf("create: %d %s", a.status, a.text)
 	}
 }

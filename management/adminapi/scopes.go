@@ -1,6 +1,7 @@
 package adminapi
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/zerotouch-dps/dps"
@@ -64,12 +65,32 @@ func (a *api) DeleteScope(ctx context.Context, r admin.DeleteScopeRequestObject)
 }
 
 func scopeChange(m admin.Scope) (management.ScopeChange, error) {
-	change := management.ScopeChange{HostNames: m.HostNames, TrustInlineSigning: m.TrustInlineSigningCertificates}
+	change := management.ScopeChange{
+		HostNames: m.HostNames, TrustInlineSigning: m.TrustInlineSigningCertificates,
+		FilterQueries: m.FilterQueries, DisableLocalAuth: m.DisableLocalAuth, MinTLSVersion: m.MinTLSVersion, Limits: limits(m.Limits),
+	}
 	policy, err := wire.AllocationPolicy("allocationPolicy", value(m.AllocationPolicy))
 	if policy != "" {
 		change.AllocationPolicy = &policy
 	}
 	return change, err
+}
+
+func limits(m *admin.Limits) *scope.Limits {
+	if m == nil {
+		return nil
+	}
+	return &scope.Limits{
+		Profile: scope.Profile(value(m.Profile)), Hubs: m.LinkedHubs, Authorities: m.Certificates,
+		X509Groups: m.X509EnrollmentGroups, SymmetricKey: m.SymmetricKeyEnrollmentGroups,
+	}
+}
+
+func fromLimits(l scope.Limits) *admin.Limits {
+	return &admin.Limits{
+		Profile: new(string(cmp.Or(l.Profile, scope.Unlimited))), LinkedHubs: l.Hubs, Certificates: l.Authorities,
+		X509EnrollmentGroups: l.X509Groups, SymmetricKeyEnrollmentGroups: l.SymmetricKey,
+	}
 }
 
 func scopeResponse(s scope.Scope) admin.ScopeJSONResponse {
@@ -80,7 +101,8 @@ func fromScope(s scope.Scope) admin.Scope {
 	hosts := append([]string{}, s.HostNames...)
 	return admin.Scope{
 		IDScope: new(string(s.ID)), HostNames: &hosts, AllocationPolicy: new(string(s.AllocationPolicy)),
-		TrustInlineSigningCertificates: &s.TrustInlineSigning, Etag: quoted(s.ETag),
+		TrustInlineSigningCertificates: &s.TrustInlineSigning, FilterQueries: &s.FilterQueries, DisableLocalAuth: &s.DisableLocalAuth,
+		MinTLSVersion: new(cmp.Or(s.MinTLSVersion, scope.TLS12)), Limits: fromLimits(s.Limits), Etag: quoted(s.ETag),
 		CreatedDateTimeUtc: wire.Time(s.Created), LastUpdatedDateTimeUtc: wire.Time(s.Updated),
 	}
 }

@@ -17,11 +17,14 @@ import (
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/attestation"
+	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/hub"
+	"github.com/zerotouch-dps/dps/hub/memory"
 	"github.com/zerotouch-dps/dps/internal/keyring"
 	"github.com/zerotouch-dps/dps/management"
 	"github.com/zerotouch-dps/dps/management/adminapi"
 	"github.com/zerotouch-dps/dps/management/serviceapi"
+	"github.com/zerotouch-dps/dps/registration"
 	"github.com/zerotouch-dps/dps/scope"
 	"github.com/zerotouch-dps/dps/storage"
 	"github.com/zerotouch-dps/dps/storage/sqlite"
@@ -88,6 +91,7 @@ func (w *World) Restart(t testing.TB, ring *keyring.Ring) {
 	w.Management = management.New(management.Deps{
 		Enrollments: w.Store.Enrollments(), Bulk: bulk{w.Store.Bulk(), w}, Registrations: w.Store.Registrations(), Scopes: w.Store.Scopes(),
 		Deployment: auditor{w.Store.Deployment(), w}, Continuations: continuations, Probe: w.callHub,
+		Devices: w.registrar(), Backups: w.Store, Replica: management.Replica{Version: "test", Started: w.Now()},
 		HubKinds: []string{"azureiot", "memory"}, Now: w.Now, Rand: rand.Reader,
 	})
 	core, logs := observer.New(zapcore.InfoLevel)
@@ -128,6 +132,31 @@ func openStore(t testing.TB, ring *keyring.Ring) storage.Store {
 	})
 	return store
 }
+
+// registrar registers devices, with hubs in memory. It is not run: what is not assigned
+// at once stays as it is.
+func (w *World) registrar() *registration.Registrar {
+	return registration.New(registration.Deps{
+		Store: w.Store.Registrations(), Scopes: w.Store.Scopes(), Entries: w.Store.Enrollments(),
+		Resolver: enrollment.NewResolver(attestation.NewVerifier(w.Now)), Observer: silent{}, Log: zap.NewNop(),
+		OpenGate: func(hub.Linked) (*hub.Gate, error) {
+			return hub.NewGate(hub.GateConfig{Registry: memory.New(), Now: w.Now}), nil
+		},
+		Now: w.Now, Rand: rand.Reader,
+	})
+}
+
+// silent counts nothing.
+type silent struct{}
+
+// Assigned implements registration.Observer.
+func (silent) Assigned(string, time.Duration) {}
+
+// HubCall implements registration.Observer.
+func (silent) HubCall(string, time.Duration, error) {}
+
+// RefusalsDropped implements registration.Observer.
+func (silent) RefusalsDropped(int) {}
 
 func (w *World) handlers(t testing.TB, log *zap.Logger) {
 	t.Helper()

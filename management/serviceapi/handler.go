@@ -44,6 +44,7 @@ func New(c Config) (http.Handler, error) {
 		restserver.Validate(doc, a.fail),
 		restserver.Body(MaxBody, a.fail),
 		a.checkVersion,
+		restserver.Routed(doc, a.fail),
 		a.authenticate,
 		canonicalPath,
 		restserver.Deadline,

@@ -52,11 +52,10 @@ func operationOrID(method, segment string) string {
 	switch id, _ := url.PathUnescape(segment); {
 	case dps.FoldASCII(id) != "query":
 		return segment
-	case method == http.MethodPost:
-		return "query"
-	default:
+	case method == http.MethodGet, method == http.MethodPut, method == http.MethodDelete:
 		return "%" + hex.EncodeToString([]byte(id[:1])) + id[1:]
 	}
+	return "query"
 }
 
 func canonicalSegment(segment string) string {

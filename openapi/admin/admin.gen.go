@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/oapi-codegen/runtime"
@@ -70,6 +71,28 @@ func (e ForgetRegistrationParamsHubIdentity) Valid() bool {
 	}
 }
 
+// AuditPage defines model for AuditPage.
+type AuditPage struct {
+	// Continuation Sent with the same filter, it gives the page after; absent at the end.
+	Continuation *string       `json:"continuation,omitempty"`
+	Value        []AuditRecord `json:"value"`
+}
+
+// AuditRecord defines model for AuditRecord.
+type AuditRecord struct {
+	Action string                  `json:"action"`
+	Actor  string                  `json:"actor"`
+	Detail *map[string]interface{} `json:"detail,omitempty"`
+
+	// IDScope Absent for what belongs to no scope.
+	IDScope *string `json:"idScope,omitempty"`
+	Subject string  `json:"subject"`
+	Time    string  `json:"time"`
+
+	// TrackingID As the server's log bears it.
+	TrackingID string `json:"trackingId"`
+}
+
 // Certificate defines model for Certificate.
 type Certificate struct {
 	// Certificate One CA certificate, PEM text or base64 of DER. Read as PEM.
@@ -77,6 +100,12 @@ type Certificate struct {
 
 	// CreatedDateTimeUtc UTC with seven fractional digits. Ignored on writes.
 	CreatedDateTimeUtc *Time `json:"createdDateTimeUtc,omitempty"`
+
+	// DaysToExpiry Whole days; below 0 the certificate has expired.
+	DaysToExpiry *int `json:"daysToExpiry,omitempty"`
+
+	// EnrollmentGroups Groups, at most 100, that refer to the certificate by its name. Not in lists.
+	EnrollmentGroups *[]string `json:"enrollmentGroups,omitempty"`
 
 	// Etag Quoted version of the resource. Informative on writes; send If-Match.
 	Etag *Etag `json:"etag,omitempty"`
@@ -107,6 +136,20 @@ type CertificateDeletion struct {
 // CertificateList defines model for CertificateList.
 type CertificateList struct {
 	Value []Certificate `json:"value"`
+}
+
+// CertificateState defines model for CertificateState.
+type CertificateState struct {
+	// ExpiresInDays Negative when it has expired.
+	ExpiresInDays int `json:"expiresInDays"`
+
+	// Expiry UTC with seven fractional digits. Ignored on writes.
+	Expiry *Time `json:"expiry,omitempty"`
+
+	// IDScope Of a CA certificate.
+	IDScope *string `json:"idScope,omitempty"`
+	Name    string  `json:"name"`
+	Subject *string `json:"subject,omitempty"`
 }
 
 // Continuation Send it to read on; absent on the last page. A page may be short, or empty, although more follow.
@@ -146,6 +189,78 @@ type EnrollmentRef struct {
 // Etag Quoted version of the resource. Informative on writes; send If-Match.
 type Etag = string
 
+// ExplainRequest A device by what it would show: a certificate chain, a SAS token or a symmetric key. With
+// a registration ID alone the device is taken for who it claims to be.
+type ExplainRequest struct {
+	// APIVersion That the device would send; 2021-06-01 is the default.
+	APIVersion *string `json:"apiVersion,omitempty"`
+
+	// CertificateChain PEM, the device's certificate first, as it would present them.
+	CertificateChain *string `json:"certificateChain,omitempty"`
+
+	// RegistrationID May be left out with a certificate chain; then the common name of the first certificate.
+	RegistrationID *string `json:"registrationId,omitempty"`
+	SasToken       *string `json:"sasToken,omitempty"`
+
+	// SymmetricKey The device's key in base64; of a group's device the derived one.
+	SymmetricKey *string `json:"symmetricKey,omitempty"`
+}
+
+// ExplainedCertificate defines model for ExplainedCertificate.
+type ExplainedCertificate struct {
+	Issuer string `json:"issuer"`
+
+	// NotAfter UTC with seven fractional digits. Ignored on writes.
+	NotAfter *Time `json:"notAfter,omitempty"`
+
+	// NotBefore UTC with seven fractional digits. Ignored on writes.
+	NotBefore        *Time  `json:"notBefore,omitempty"`
+	Sha256Thumbprint string `json:"sha256Thumbprint"`
+	Subject          string `json:"subject"`
+}
+
+// ExplainedHub defines model for ExplainedHub.
+type ExplainedHub struct {
+	AllocationWeight int    `json:"allocationWeight"`
+	HostName         string `json:"hostName"`
+}
+
+// Explanation defines model for Explanation.
+type Explanation struct {
+	AllocationPolicy *string `json:"allocationPolicy,omitempty"`
+	AssignedHub      *string `json:"assignedHub,omitempty"`
+
+	// Assumed Nothing was shown; the device is taken for who it claims to be.
+	Assumed          bool                    `json:"assumed"`
+	Candidates       *[]ExplainedHub         `json:"candidates,omitempty"`
+	CertificateChain *[]ExplainedCertificate `json:"certificateChain,omitempty"`
+	DeviceID         *string                 `json:"deviceId,omitempty"`
+
+	// Enrollment The entry that admitted the device; one member is set.
+	Enrollment *EnrollmentRef `json:"enrollment,omitempty"`
+
+	// ErrorCode The six digits that the device would be told.
+	ErrorCode    *int    `json:"errorCode,omitempty"`
+	ErrorMessage *string `json:"errorMessage,omitempty"`
+
+	// HubCall The hub would be written; else the device keeps what it has.
+	HubCall *bool `json:"hubCall,omitempty"`
+
+	// Outcome assigned, refused, disabled, failed, or assigning while an operation is under way.
+	Outcome string `json:"outcome"`
+	Proven  bool   `json:"proven"`
+
+	// Reason Why it is refused, which the device is not told, or how its hub is chosen.
+	Reason         *string       `json:"reason,omitempty"`
+	Registration   *Registration `json:"registration,omitempty"`
+	RegistrationID string        `json:"registrationId"`
+
+	// Reprovision first assignment, never, migrate or reset.
+	Reprovision *string               `json:"reprovision,omitempty"`
+	Signer      *ExplainedCertificate `json:"signer,omitempty"`
+	Substatus   *string               `json:"substatus,omitempty"`
+}
+
 // HubProbe defines model for HubProbe.
 type HubProbe struct {
 	// Devices How many devices the hub holds.
@@ -153,6 +268,34 @@ type HubProbe struct {
 	RegistryRead   bool  `json:"registryRead"`
 	RegistryWrite  bool  `json:"registryWrite"`
 	ServiceConnect bool  `json:"serviceConnect"`
+}
+
+// HubRotation Either member.
+type HubRotation struct {
+	// ConnectionString The second connection string.
+	ConnectionString *string `json:"connectionString,omitempty"`
+
+	// Finish Drop the first connection string for the second, if the hub takes that one.
+	Finish *bool `json:"finish,omitempty"`
+
+	// Force Finish although the hub can't be asked or refuses.
+	Force *bool `json:"force,omitempty"`
+}
+
+// HubState defines model for HubState.
+type HubState struct {
+	// BreakerOpen Calls are held back since the hub fails.
+	BreakerOpen bool `json:"breakerOpen"`
+
+	// ExpectedDelaySeconds How long a newcomer would wait for its turn.
+	ExpectedDelaySeconds float32 `json:"expectedDelaySeconds"`
+	HostName             string  `json:"hostName"`
+	InFlight             int     `json:"inFlight"`
+	LastError            *string `json:"lastError,omitempty"`
+
+	// LastErrorDateTimeUtc UTC with seven fractional digits. Ignored on writes.
+	LastErrorDateTimeUtc *Time `json:"lastErrorDateTimeUtc,omitempty"`
+	Queued               int   `json:"queued"`
 }
 
 // ImportEvent A line of an import's answer; exactly one member is set.
@@ -207,6 +350,59 @@ type ImportRejection struct {
 	Row int64 `json:"row"`
 }
 
+// IPDecision defines model for IpDecision.
+type IPDecision struct {
+	// Action Accept or Reject.
+	Action string `json:"action"`
+
+	// FilterName The rule that decides; absent when none does.
+	FilterName *string `json:"filterName,omitempty"`
+}
+
+// IPFilter defines model for IpFilter.
+type IPFilter struct {
+	// Value At most 100 rules. The first that matches decides; without a match an address is accepted.
+	Value []IPFilterRule `json:"value"`
+}
+
+// IPFilterRule defines model for IpFilterRule.
+type IPFilterRule struct {
+	// Action Accept or Reject.
+	Action     string `json:"action"`
+	FilterName string `json:"filterName"`
+
+	// IPMask An IPv4 or IPv6 address, or a CIDR block.
+	IPMask string `json:"ipMask"`
+
+	// Target all (the default), serviceApi or deviceApi.
+	Target *string `json:"target,omitempty"`
+}
+
+// IPQuestion defines model for IpQuestion.
+type IPQuestion struct {
+	IP string `json:"ip"`
+
+	// Target serviceApi or deviceApi.
+	Target string `json:"target"`
+}
+
+// KeyRenewal defines model for KeyRenewal.
+type KeyRenewal struct {
+	// Slot primary or secondary.
+	Slot string `json:"slot"`
+}
+
+// Limits Replaced as a whole. A number that is absent is the profile's; 0 is no limit.
+type Limits struct {
+	Certificates *int `json:"certificates,omitempty"`
+	LinkedHubs   *int `json:"linkedHubs,omitempty"`
+
+	// Profile unlimited (the default), or azure for the original's numbers.
+	Profile                      *string `json:"profile,omitempty"`
+	SymmetricKeyEnrollmentGroups *int    `json:"symmetricKeyEnrollmentGroups,omitempty"`
+	X509EnrollmentGroups         *int    `json:"x509EnrollmentGroups,omitempty"`
+}
+
 // LinkedHub defines model for LinkedHub.
 type LinkedHub struct {
 	// Adopt Take over a device ID that exists in the hub already, as the original does. Default true.
@@ -248,6 +444,9 @@ type LinkedHub struct {
 
 	// Name The hub's host name, as enrollments name it in iotHubs.
 	Name *string `json:"name,omitempty"`
+
+	// NextKeyHint The last four characters of the second connection string's key, while the link has one.
+	NextKeyHint *string `json:"nextKeyHint,omitempty"`
 
 	// TrustedCertificates PEM of root certificates to trust beside the system's.
 	TrustedCertificates *string `json:"trustedCertificates,omitempty"`
@@ -306,6 +505,30 @@ type Problem struct {
 	Title      string             `json:"title"`
 	TrackingID string             `json:"trackingId"`
 	Type       string             `json:"type"`
+}
+
+// Refusal defines model for Refusal.
+type Refusal struct {
+	Attestation *string `json:"attestation,omitempty"`
+
+	// Reason Which the device is not told.
+	Reason string `json:"reason"`
+
+	// RegistrationID As the device wrote it.
+	RegistrationID string  `json:"registrationId"`
+	RemoteAddress  *string `json:"remoteAddress,omitempty"`
+
+	// Thumbprint SHA-256 of the presented device certificate.
+	Thumbprint *string `json:"thumbprint,omitempty"`
+
+	// Time UTC with seven fractional digits. Ignored on writes.
+	Time      *Time   `json:"time,omitempty"`
+	Transport *string `json:"transport,omitempty"`
+}
+
+// RefusalList defines model for RefusalList.
+type RefusalList struct {
+	Value []Refusal `json:"value"`
 }
 
 // Registration defines model for Registration.
@@ -387,6 +610,19 @@ type ResultCount struct {
 	Value       int64 `json:"value"`
 }
 
+// Retention defines model for Retention.
+type Retention struct {
+	// AuditDays Audit records are deleted after so many days.
+	AuditDays *int `json:"auditDays,omitempty"`
+
+	// OrphanedRegistrationDays Registration records whose enrollment was deleted are deleted so many days after
+	// their last change. The devices stay in their hubs.
+	OrphanedRegistrationDays *int `json:"orphanedRegistrationDays,omitempty"`
+
+	// RefusalDays Refusals are deleted after so many days, though the ring has room.
+	RefusalDays *int `json:"refusalDays,omitempty"`
+}
+
 // Scope defines model for Scope.
 type Scope struct {
 	// AllocationPolicy hashed (the default), geoLatency or static; for enrollments that name none.
@@ -395,8 +631,14 @@ type Scope struct {
 	// CreatedDateTimeUtc UTC with seven fractional digits. Ignored on writes.
 	CreatedDateTimeUtc *Time `json:"createdDateTimeUtc,omitempty"`
 
+	// DisableLocalAuth Take no shared access signatures on the service API, only tokens of identity providers.
+	DisableLocalAuth *bool `json:"disableLocalAuth,omitempty"`
+
 	// Etag Quoted version of the resource. Informative on writes; send If-Match.
 	Etag *Etag `json:"etag,omitempty"`
+
+	// FilterQueries Obey the text of the service API's queries on enrollments and groups, which the original ignores.
+	FilterQueries *bool `json:"filterQueries,omitempty"`
 
 	// HostNames Host names of the service API, without port. Scopes may share one if their policies have distinct names.
 	HostNames *[]string `json:"hostNames,omitempty"`
@@ -407,6 +649,12 @@ type Scope struct {
 	// LastUpdatedDateTimeUtc UTC with seven fractional digits. Ignored on writes.
 	LastUpdatedDateTimeUtc *Time `json:"lastUpdatedDateTimeUtc,omitempty"`
 
+	// Limits Replaced as a whole. A number that is absent is the profile's; 0 is no limit.
+	Limits *Limits `json:"limits,omitempty"`
+
+	// MinTLSVersion 1.2 (the default) or 1.3; below it devices and service clients are refused.
+	MinTLSVersion *string `json:"minTlsVersion,omitempty"`
+
 	// TrustInlineSigningCertificates Admit groups whose inline signing certificate does not roll up to a verified CA.
 	TrustInlineSigningCertificates *bool `json:"trustInlineSigningCertificates,omitempty"`
 }
@@ -416,8 +664,67 @@ type ScopeList struct {
 	Value []Scope `json:"value"`
 }
 
+// State defines model for State.
+type State struct {
+	// Certificates Server certificates of this replica and CA certificates of every scope, the next to expire first.
+	Certificates []CertificateState `json:"certificates"`
+
+	// Hubs The hubs that this replica has called since its start.
+	Hubs       []HubState  `json:"hubs"`
+	Operations ResultCount `json:"operations"`
+
+	// OperationsHere Assignments that this replica is carrying out.
+	OperationsHere int         `json:"operationsHere"`
+	Removals       ResultCount `json:"removals"`
+
+	// Store sqlite or postgres.
+	Store string `json:"store"`
+
+	// UptimeSeconds Of this replica.
+	UptimeSeconds int64  `json:"uptimeSeconds"`
+	Version       string `json:"version"`
+}
+
 // Time UTC with seven fractional digits. Ignored on writes.
 type Time = string
+
+// VerificationCode defines model for VerificationCode.
+type VerificationCode struct {
+	Certificate Certificate `json:"certificate"`
+
+	// Expiry When the code runs out.
+	Expiry string `json:"expiry"`
+
+	// VerificationCode What the common name of the proof must be.
+	VerificationCode string `json:"verificationCode"`
+}
+
+// VerificationProof defines model for VerificationProof.
+type VerificationProof struct {
+	// Certificate One certificate, PEM text or base64 of DER.
+	Certificate string `json:"certificate"`
+}
+
+// AuditAction defines model for AuditAction.
+type AuditAction = string
+
+// AuditActor defines model for AuditActor.
+type AuditActor = string
+
+// AuditContinuation defines model for AuditContinuation.
+type AuditContinuation = string
+
+// AuditFrom defines model for AuditFrom.
+type AuditFrom = time.Time
+
+// AuditLimit defines model for AuditLimit.
+type AuditLimit = int
+
+// AuditSubject defines model for AuditSubject.
+type AuditSubject = string
+
+// AuditUntil defines model for AuditUntil.
+type AuditUntil = time.Time
 
 // CertificateName defines model for CertificateName.
 type CertificateName = string
@@ -503,6 +810,30 @@ type SearchUpdatedUntil = string
 // SearchUploader defines model for SearchUploader.
 type SearchUploader = string
 
+// ListAuditParams defines parameters for ListAudit.
+type ListAuditParams struct {
+	// Actor Only what this one did, "policy:line-3" or "token:admin".
+	Actor *AuditActor `form:"actor,omitempty" json:"actor,omitempty"`
+
+	// Action Only this action, "hub.link".
+	Action *AuditAction `form:"action,omitempty" json:"action,omitempty"`
+
+	// Subject Only what was done to this one.
+	Subject *AuditSubject `form:"subject,omitempty" json:"subject,omitempty"`
+
+	// From Only what was done then or later.
+	From *AuditFrom `form:"from,omitempty" json:"from,omitempty"`
+
+	// Until Only what was done before.
+	Until *AuditUntil `form:"until,omitempty" json:"until,omitempty"`
+
+	// Limit Records a page, 1 to 1000. Default 100.
+	Limit *AuditLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Continuation Continuation that the page before gave, with the same filter.
+	Continuation *AuditContinuation `form:"continuation,omitempty" json:"continuation,omitempty"`
+}
+
 // DeleteScopeParams defines parameters for DeleteScope.
 type DeleteScopeParams struct {
 	// IfMatch Etag of the resource as it was read.
@@ -513,6 +844,30 @@ type DeleteScopeParams struct {
 type UpdateScopeParams struct {
 	// IfMatch Etag of the resource as it was read.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListScopeAuditParams defines parameters for ListScopeAudit.
+type ListScopeAuditParams struct {
+	// Actor Only what this one did, "policy:line-3" or "token:admin".
+	Actor *AuditActor `form:"actor,omitempty" json:"actor,omitempty"`
+
+	// Action Only this action, "hub.link".
+	Action *AuditAction `form:"action,omitempty" json:"action,omitempty"`
+
+	// Subject Only what was done to this one.
+	Subject *AuditSubject `form:"subject,omitempty" json:"subject,omitempty"`
+
+	// From Only what was done then or later.
+	From *AuditFrom `form:"from,omitempty" json:"from,omitempty"`
+
+	// Until Only what was done before.
+	Until *AuditUntil `form:"until,omitempty" json:"until,omitempty"`
+
+	// Limit Records a page, 1 to 1000. Default 100.
+	Limit *AuditLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Continuation Continuation that the page before gave, with the same filter.
+	Continuation *AuditContinuation `form:"continuation,omitempty" json:"continuation,omitempty"`
 }
 
 // DeleteCertificateParams defines parameters for DeleteCertificate.
@@ -528,6 +883,18 @@ type PutCertificateParams struct {
 
 	// IfNoneMatch "*": the resource must not exist.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// CreateVerificationCodeParams defines parameters for CreateVerificationCode.
+type CreateVerificationCodeParams struct {
+	// IfMatch Etag of the resource as it was read.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// VerifyCertificateParams defines parameters for VerifyCertificate.
+type VerifyCertificateParams struct {
+	// IfMatch Etag of the resource as it was read.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // ListEnrollmentGroupsParams defines parameters for ListEnrollmentGroups.
@@ -724,6 +1091,12 @@ type ImportEnrollmentsParams struct {
 	DpsMasterKey *string `json:"Dps-Master-Key,omitempty"`
 }
 
+// PutIPFilterRulesParams defines parameters for PutIPFilterRules.
+type PutIPFilterRulesParams struct {
+	// IfMatch Etag of the resource as it was read.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // DeleteLinkedHubParams defines parameters for DeleteLinkedHub.
 type DeleteLinkedHubParams struct {
 	// Force Unlink although enrollments name the hub; their devices are refused until the enrollments are edited.
@@ -748,6 +1121,12 @@ type PutLinkedHubParams struct {
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
+// RotateLinkedHubParams defines parameters for RotateLinkedHub.
+type RotateLinkedHubParams struct {
+	// IfMatch Etag of the resource as it was read.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // DeletePolicyParams defines parameters for DeletePolicy.
 type DeletePolicyParams struct {
 	// IfMatch Etag of the resource as it was read.
@@ -761,6 +1140,26 @@ type PutPolicyParams struct {
 
 	// IfNoneMatch "*": the resource must not exist.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// RenewPolicyKeyParams defines parameters for RenewPolicyKey.
+type RenewPolicyKeyParams struct {
+	// IfMatch Etag of the resource as it was read.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// SwapPolicyKeysParams defines parameters for SwapPolicyKeys.
+type SwapPolicyKeysParams struct {
+	// IfMatch Etag of the resource as it was read.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListRefusalsParams defines parameters for ListRefusals.
+type ListRefusalsParams struct {
+	RegistrationID *string `form:"registrationId,omitempty" json:"registrationId,omitempty"`
+
+	// Limit Greatest number of items on the page; 100 is the default, 1000 the most.
+	Limit *SearchLimit `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
 // ListRegistrationsParams defines parameters for ListRegistrations.
@@ -829,6 +1228,9 @@ type ForgetRegistrationParams struct {
 // ForgetRegistrationParamsHubIdentity defines parameters for ForgetRegistration.
 type ForgetRegistrationParamsHubIdentity string
 
+// PutRetentionJSONRequestBody defines body for PutRetention for application/json ContentType.
+type PutRetentionJSONRequestBody = Retention
+
 // CreateScopeJSONRequestBody defines body for CreateScope for application/json ContentType.
 type CreateScopeJSONRequestBody = Scope
 
@@ -838,11 +1240,23 @@ type UpdateScopeJSONRequestBody = Scope
 // PutCertificateJSONRequestBody defines body for PutCertificate for application/json ContentType.
 type PutCertificateJSONRequestBody = Certificate
 
+// VerifyCertificateJSONRequestBody defines body for VerifyCertificate for application/json ContentType.
+type VerifyCertificateJSONRequestBody = VerificationProof
+
 // PutEnrollmentGroupJSONRequestBody defines body for PutEnrollmentGroup for application/json ContentType.
 type PutEnrollmentGroupJSONRequestBody = EnrollmentGroup
 
 // PutEnrollmentJSONRequestBody defines body for PutEnrollment for application/json ContentType.
 type PutEnrollmentJSONRequestBody = Enrollment
+
+// ExplainJSONRequestBody defines body for Explain for application/json ContentType.
+type ExplainJSONRequestBody = ExplainRequest
+
+// PutIPFilterRulesJSONRequestBody defines body for PutIPFilterRules for application/json ContentType.
+type PutIPFilterRulesJSONRequestBody = IPFilter
+
+// ExplainIPFilterJSONRequestBody defines body for ExplainIPFilter for application/json ContentType.
+type ExplainIPFilterJSONRequestBody = IPQuestion
 
 // UpdateLinkedHubJSONRequestBody defines body for UpdateLinkedHub for application/json ContentType.
 type UpdateLinkedHubJSONRequestBody = LinkedHub
@@ -850,11 +1264,29 @@ type UpdateLinkedHubJSONRequestBody = LinkedHub
 // PutLinkedHubJSONRequestBody defines body for PutLinkedHub for application/json ContentType.
 type PutLinkedHubJSONRequestBody = LinkedHub
 
+// RotateLinkedHubJSONRequestBody defines body for RotateLinkedHub for application/json ContentType.
+type RotateLinkedHubJSONRequestBody = HubRotation
+
 // PutPolicyJSONRequestBody defines body for PutPolicy for application/json ContentType.
 type PutPolicyJSONRequestBody = Policy
 
+// RenewPolicyKeyJSONRequestBody defines body for RenewPolicyKey for application/json ContentType.
+type RenewPolicyKeyJSONRequestBody = KeyRenewal
+
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// ListAudit Show the audit log of the whole deployment, newest first.
+	// (GET /admin/v1/audit)
+	ListAudit(w http.ResponseWriter, r *http.Request, params ListAuditParams)
+	// Backup Stream a consistent snapshot of the whole store (gzip of NDJSON). Secrets stay sealed by the keyring.
+	// (POST /admin/v1/backup)
+	Backup(w http.ResponseWriter, r *http.Request)
+	// GetRetention How long records are kept.
+	// (GET /admin/v1/retention)
+	GetRetention(w http.ResponseWriter, r *http.Request)
+	// PutRetention Set how long records are kept; members left out mean for ever.
+	// (PUT /admin/v1/retention)
+	PutRetention(w http.ResponseWriter, r *http.Request)
 	// ListScopes List the ID scopes.
 	// (GET /admin/v1/scopes)
 	ListScopes(w http.ResponseWriter, r *http.Request)
@@ -870,6 +1302,9 @@ type ServerInterface interface {
 	// UpdateScope Change the members that are given.
 	// (PATCH /admin/v1/scopes/{idScope})
 	UpdateScope(w http.ResponseWriter, r *http.Request, idScope IDScope, params UpdateScopeParams)
+	// ListScopeAudit Show the audit log of a scope, newest first.
+	// (GET /admin/v1/scopes/{idScope}/audit)
+	ListScopeAudit(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListScopeAuditParams)
 	// ListCertificates List the CA certificates of a scope.
 	// (GET /admin/v1/scopes/{idScope}/certificates)
 	ListCertificates(w http.ResponseWriter, r *http.Request, idScope IDScope)
@@ -882,6 +1317,12 @@ type ServerInterface interface {
 	// PutCertificate Add or replace a CA certificate. Other bytes under its name are unverified again.
 	// (PUT /admin/v1/scopes/{idScope}/certificates/{name})
 	PutCertificate(w http.ResponseWriter, r *http.Request, idScope IDScope, name CertificateName, params PutCertificateParams)
+	// CreateVerificationCode Get a code to prove possession of the CA's private key with. A former code is void.
+	// (POST /admin/v1/scopes/{idScope}/certificates/{name}/verificationCode)
+	CreateVerificationCode(w http.ResponseWriter, r *http.Request, idScope IDScope, name CertificateName, params CreateVerificationCodeParams)
+	// VerifyCertificate Verify a CA certificate by a certificate that the CA signed, with the code as its common name.
+	// (POST /admin/v1/scopes/{idScope}/certificates/{name}/verify)
+	VerifyCertificate(w http.ResponseWriter, r *http.Request, idScope IDScope, name CertificateName, params VerifyCertificateParams)
 	// ListEnrollmentGroups Find enrollment groups, keys masked. Filters are combined by and.
 	// (GET /admin/v1/scopes/{idScope}/enrollmentGroups)
 	ListEnrollmentGroups(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListEnrollmentGroupsParams)
@@ -921,6 +1362,18 @@ type ServerInterface interface {
 	// ImportEnrollments Import individual enrollments, one per row of a file of any length.
 	// (POST /admin/v1/scopes/{idScope}/enrollments:import)
 	ImportEnrollments(w http.ResponseWriter, r *http.Request, idScope IDScope, params ImportEnrollmentsParams)
+	// Explain Say what would become of a device, and why. Nothing is written and no hub is called.
+	// (POST /admin/v1/scopes/{idScope}/explain)
+	Explain(w http.ResponseWriter, r *http.Request, idScope IDScope)
+	// GetIPFilterRules Show the IP filter of a scope, in order.
+	// (GET /admin/v1/scopes/{idScope}/ipFilterRules)
+	GetIPFilterRules(w http.ResponseWriter, r *http.Request, idScope IDScope)
+	// PutIPFilterRules Replace the IP filter of a scope. It is in force at the next request.
+	// (PUT /admin/v1/scopes/{idScope}/ipFilterRules)
+	PutIPFilterRules(w http.ResponseWriter, r *http.Request, idScope IDScope, params PutIPFilterRulesParams)
+	// ExplainIPFilter Tell what becomes of an address and which rule decides.
+	// (POST /admin/v1/scopes/{idScope}/ipFilterRules/explain)
+	ExplainIPFilter(w http.ResponseWriter, r *http.Request, idScope IDScope)
 	// ListLinkedHubs List the linked hubs of a scope.
 	// (GET /admin/v1/scopes/{idScope}/linkedHubs)
 	ListLinkedHubs(w http.ResponseWriter, r *http.Request, idScope IDScope)
@@ -936,6 +1389,9 @@ type ServerInterface interface {
 	// PutLinkedHub Link a hub, or replace a link. Without connectionString a stored one stays.
 	// (PUT /admin/v1/scopes/{idScope}/linkedHubs/{hostName})
 	PutLinkedHub(w http.ResponseWriter, r *http.Request, idScope IDScope, hostName HostName, params PutLinkedHubParams)
+	// RotateLinkedHub Set a second connection string, which is tried where the first is refused; or finish and drop the first.
+	// (POST /admin/v1/scopes/{idScope}/linkedHubs/{hostName}/rotate)
+	RotateLinkedHub(w http.ResponseWriter, r *http.Request, idScope IDScope, hostName HostName, params RotateLinkedHubParams)
 	// TestLinkedHub Call the hub with the link's credential and tell which rights it has.
 	// (POST /admin/v1/scopes/{idScope}/linkedHubs/{hostName}/test)
 	TestLinkedHub(w http.ResponseWriter, r *http.Request, idScope IDScope, hostName HostName)
@@ -954,6 +1410,15 @@ type ServerInterface interface {
 	// ListPolicyKeys Reveal the keys and connection strings of a policy. Leaves an audit record.
 	// (POST /admin/v1/scopes/{idScope}/policies/{keyName}/listKeys)
 	ListPolicyKeys(w http.ResponseWriter, r *http.Request, idScope IDScope, keyName KeyName)
+	// RenewPolicyKey Replace one key by a fresh one. Tokens signed with the former are refused at once.
+	// (POST /admin/v1/scopes/{idScope}/policies/{keyName}/renewKey)
+	RenewPolicyKey(w http.ResponseWriter, r *http.Request, idScope IDScope, keyName KeyName, params RenewPolicyKeyParams)
+	// SwapPolicyKeys Make the secondary key the primary one and the other way round. Tokens of either stay good.
+	// (POST /admin/v1/scopes/{idScope}/policies/{keyName}/swapKeys)
+	SwapPolicyKeys(w http.ResponseWriter, r *http.Request, idScope IDScope, keyName KeyName, params SwapPolicyKeysParams)
+	// ListRefusals Devices that were turned away without a proof, newest first. The last 4096 are kept.
+	// (GET /admin/v1/scopes/{idScope}/refusals)
+	ListRefusals(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListRefusalsParams)
 	// ListRegistrations Find registration records. Filters are combined by and.
 	// (GET /admin/v1/scopes/{idScope}/registrations)
 	ListRegistrations(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListRegistrationsParams)
@@ -966,11 +1431,38 @@ type ServerInterface interface {
 	// ForgetRegistration Delete a registration record and, when asked to, the device in its hub.
 	// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:forget)
 	ForgetRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID, params ForgetRegistrationParams)
+	// GetState The state of the replica that answers, and of the store.
+	// (GET /admin/v1/state)
+	GetState(w http.ResponseWriter, r *http.Request)
 }
 
 // Unimplemented server implementation that returns http.StatusNotImplemented for each endpoint.
 
 type Unimplemented struct{}
+
+// ListAudit Show the audit log of the whole deployment, newest first.
+// (GET /admin/v1/audit)
+func (_ Unimplemented) ListAudit(w http.ResponseWriter, r *http.Request, params ListAuditParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// Backup Stream a consistent snapshot of the whole store (gzip of NDJSON). Secrets stay sealed by the keyring.
+// (POST /admin/v1/backup)
+func (_ Unimplemented) Backup(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetRetention How long records are kept.
+// (GET /admin/v1/retention)
+func (_ Unimplemented) GetRetention(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PutRetention Set how long records are kept; members left out mean for ever.
+// (PUT /admin/v1/retention)
+func (_ Unimplemented) PutRetention(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
 
 // ListScopes List the ID scopes.
 // (GET /admin/v1/scopes)
@@ -1002,6 +1494,12 @@ func (_ Unimplemented) UpdateScope(w http.ResponseWriter, r *http.Request, idSco
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// ListScopeAudit Show the audit log of a scope, newest first.
+// (GET /admin/v1/scopes/{idScope}/audit)
+func (_ Unimplemented) ListScopeAudit(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListScopeAuditParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ListCertificates List the CA certificates of a scope.
 // (GET /admin/v1/scopes/{idScope}/certificates)
 func (_ Unimplemented) ListCertificates(w http.ResponseWriter, r *http.Request, idScope IDScope) {
@@ -1023,6 +1521,18 @@ func (_ Unimplemented) GetCertificate(w http.ResponseWriter, r *http.Request, id
 // PutCertificate Add or replace a CA certificate. Other bytes under its name are unverified again.
 // (PUT /admin/v1/scopes/{idScope}/certificates/{name})
 func (_ Unimplemented) PutCertificate(w http.ResponseWriter, r *http.Request, idScope IDScope, name CertificateName, params PutCertificateParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// CreateVerificationCode Get a code to prove possession of the CA's private key with. A former code is void.
+// (POST /admin/v1/scopes/{idScope}/certificates/{name}/verificationCode)
+func (_ Unimplemented) CreateVerificationCode(w http.ResponseWriter, r *http.Request, idScope IDScope, name CertificateName, params CreateVerificationCodeParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// VerifyCertificate Verify a CA certificate by a certificate that the CA signed, with the code as its common name.
+// (POST /admin/v1/scopes/{idScope}/certificates/{name}/verify)
+func (_ Unimplemented) VerifyCertificate(w http.ResponseWriter, r *http.Request, idScope IDScope, name CertificateName, params VerifyCertificateParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1104,6 +1614,30 @@ func (_ Unimplemented) ImportEnrollments(w http.ResponseWriter, r *http.Request,
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// Explain Say what would become of a device, and why. Nothing is written and no hub is called.
+// (POST /admin/v1/scopes/{idScope}/explain)
+func (_ Unimplemented) Explain(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetIPFilterRules Show the IP filter of a scope, in order.
+// (GET /admin/v1/scopes/{idScope}/ipFilterRules)
+func (_ Unimplemented) GetIPFilterRules(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PutIPFilterRules Replace the IP filter of a scope. It is in force at the next request.
+// (PUT /admin/v1/scopes/{idScope}/ipFilterRules)
+func (_ Unimplemented) PutIPFilterRules(w http.ResponseWriter, r *http.Request, idScope IDScope, params PutIPFilterRulesParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ExplainIPFilter Tell what becomes of an address and which rule decides.
+// (POST /admin/v1/scopes/{idScope}/ipFilterRules/explain)
+func (_ Unimplemented) ExplainIPFilter(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ListLinkedHubs List the linked hubs of a scope.
 // (GET /admin/v1/scopes/{idScope}/linkedHubs)
 func (_ Unimplemented) ListLinkedHubs(w http.ResponseWriter, r *http.Request, idScope IDScope) {
@@ -1131,6 +1665,12 @@ func (_ Unimplemented) UpdateLinkedHub(w http.ResponseWriter, r *http.Request, i
 // PutLinkedHub Link a hub, or replace a link. Without connectionString a stored one stays.
 // (PUT /admin/v1/scopes/{idScope}/linkedHubs/{hostName})
 func (_ Unimplemented) PutLinkedHub(w http.ResponseWriter, r *http.Request, idScope IDScope, hostName HostName, params PutLinkedHubParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// RotateLinkedHub Set a second connection string, which is tried where the first is refused; or finish and drop the first.
+// (POST /admin/v1/scopes/{idScope}/linkedHubs/{hostName}/rotate)
+func (_ Unimplemented) RotateLinkedHub(w http.ResponseWriter, r *http.Request, idScope IDScope, hostName HostName, params RotateLinkedHubParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1170,6 +1710,24 @@ func (_ Unimplemented) ListPolicyKeys(w http.ResponseWriter, r *http.Request, id
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// RenewPolicyKey Replace one key by a fresh one. Tokens signed with the former are refused at once.
+// (POST /admin/v1/scopes/{idScope}/policies/{keyName}/renewKey)
+func (_ Unimplemented) RenewPolicyKey(w http.ResponseWriter, r *http.Request, idScope IDScope, keyName KeyName, params RenewPolicyKeyParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// SwapPolicyKeys Make the secondary key the primary one and the other way round. Tokens of either stay good.
+// (POST /admin/v1/scopes/{idScope}/policies/{keyName}/swapKeys)
+func (_ Unimplemented) SwapPolicyKeys(w http.ResponseWriter, r *http.Request, idScope IDScope, keyName KeyName, params SwapPolicyKeysParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListRefusals Devices that were turned away without a proof, newest first. The last 4096 are kept.
+// (GET /admin/v1/scopes/{idScope}/refusals)
+func (_ Unimplemented) ListRefusals(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListRefusalsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ListRegistrations Find registration records. Filters are combined by and.
 // (GET /admin/v1/scopes/{idScope}/registrations)
 func (_ Unimplemented) ListRegistrations(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListRegistrationsParams) {
@@ -1194,6 +1752,12 @@ func (_ Unimplemented) ForgetRegistration(w http.ResponseWriter, r *http.Request
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// GetState The state of the replica that answers, and of the store.
+// (GET /admin/v1/state)
+func (_ Unimplemented) GetState(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ServerInterfaceWrapper converts contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler            ServerInterface
@@ -1202,6 +1766,159 @@ type ServerInterfaceWrapper struct {
 }
 
 type MiddlewareFunc func(http.Handler) http.Handler
+
+// ListAudit operation middleware
+func (siw *ServerInterfaceWrapper) ListAudit(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAuditParams
+
+	// ------------- Optional query parameter "actor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "actor", r.URL.Query(), &params.Actor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "actor"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "actor", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "action" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "action", r.URL.Query(), &params.Action, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "action"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "action", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "subject" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "subject", r.URL.Query(), &params.Subject, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "subject"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "subject", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", r.URL.Query(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "from"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "from", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", r.URL.Query(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "until"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "until", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "continuation" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "continuation", r.URL.Query(), &params.Continuation, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "continuation"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "continuation", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListAudit(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// Backup operation middleware
+func (siw *ServerInterfaceWrapper) Backup(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.Backup(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetRetention operation middleware
+func (siw *ServerInterfaceWrapper) GetRetention(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetRetention(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PutRetention operation middleware
+func (siw *ServerInterfaceWrapper) PutRetention(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PutRetention(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
 
 // ListScopes operation middleware
 func (siw *ServerInterfaceWrapper) ListScopes(w http.ResponseWriter, r *http.Request) {
@@ -1348,6 +2065,126 @@ func (siw *ServerInterfaceWrapper) UpdateScope(w http.ResponseWriter, r *http.Re
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.UpdateScope(w, r, idScope, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListScopeAudit operation middleware
+func (siw *ServerInterfaceWrapper) ListScopeAudit(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListScopeAuditParams
+
+	// ------------- Optional query parameter "actor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "actor", r.URL.Query(), &params.Actor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "actor"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "actor", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "action" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "action", r.URL.Query(), &params.Action, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "action"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "action", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "subject" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "subject", r.URL.Query(), &params.Subject, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "subject"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "subject", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", r.URL.Query(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "from"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "from", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", r.URL.Query(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "until"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "until", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "continuation" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "continuation", r.URL.Query(), &params.Continuation, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "continuation"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "continuation", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListScopeAudit(w, r, idScope, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -1546,6 +2383,124 @@ func (siw *ServerInterfaceWrapper) PutCertificate(w http.ResponseWriter, r *http
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.PutCertificate(w, r, idScope, name, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CreateVerificationCode operation middleware
+func (siw *ServerInterfaceWrapper) CreateVerificationCode(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "name" -------------
+	var name CertificateName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", chi.URLParam(r, "name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateVerificationCodeParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CreateVerificationCode(w, r, idScope, name, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// VerifyCertificate operation middleware
+func (siw *ServerInterfaceWrapper) VerifyCertificate(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "name" -------------
+	var name CertificateName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", chi.URLParam(r, "name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params VerifyCertificateParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.VerifyCertificate(w, r, idScope, name, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -2785,6 +3740,134 @@ func (siw *ServerInterfaceWrapper) ImportEnrollments(w http.ResponseWriter, r *h
 	handler.ServeHTTP(w, r)
 }
 
+// Explain operation middleware
+func (siw *ServerInterfaceWrapper) Explain(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.Explain(w, r, idScope)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetIPFilterRules operation middleware
+func (siw *ServerInterfaceWrapper) GetIPFilterRules(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetIPFilterRules(w, r, idScope)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PutIPFilterRules operation middleware
+func (siw *ServerInterfaceWrapper) PutIPFilterRules(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PutIPFilterRulesParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PutIPFilterRules(w, r, idScope, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ExplainIPFilter operation middleware
+func (siw *ServerInterfaceWrapper) ExplainIPFilter(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ExplainIPFilter(w, r, idScope)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListLinkedHubs operation middleware
 func (siw *ServerInterfaceWrapper) ListLinkedHubs(w http.ResponseWriter, r *http.Request) {
 
@@ -3055,6 +4138,65 @@ func (siw *ServerInterfaceWrapper) PutLinkedHub(w http.ResponseWriter, r *http.R
 	handler.ServeHTTP(w, r)
 }
 
+// RotateLinkedHub operation middleware
+func (siw *ServerInterfaceWrapper) RotateLinkedHub(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "hostName" -------------
+	var hostName HostName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hostName", chi.URLParam(r, "hostName"), &hostName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "hostName", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RotateLinkedHubParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RotateLinkedHub(w, r, idScope, hostName, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // TestLinkedHub operation middleware
 func (siw *ServerInterfaceWrapper) TestLinkedHub(w http.ResponseWriter, r *http.Request) {
 
@@ -3314,6 +4456,179 @@ func (siw *ServerInterfaceWrapper) ListPolicyKeys(w http.ResponseWriter, r *http
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ListPolicyKeys(w, r, idScope, keyName)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RenewPolicyKey operation middleware
+func (siw *ServerInterfaceWrapper) RenewPolicyKey(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "keyName" -------------
+	var keyName KeyName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "keyName", chi.URLParam(r, "keyName"), &keyName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "keyName", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RenewPolicyKeyParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RenewPolicyKey(w, r, idScope, keyName, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// SwapPolicyKeys operation middleware
+func (siw *ServerInterfaceWrapper) SwapPolicyKeys(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "keyName" -------------
+	var keyName KeyName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "keyName", chi.URLParam(r, "keyName"), &keyName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "keyName", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SwapPolicyKeysParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.SwapPolicyKeys(w, r, idScope, keyName, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListRefusals operation middleware
+func (siw *ServerInterfaceWrapper) ListRefusals(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListRefusalsParams
+
+	// ------------- Optional query parameter "registrationId" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "registrationId", r.URL.Query(), &params.RegistrationID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "registrationId"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "registrationId", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListRefusals(w, r, idScope, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -3713,6 +5028,20 @@ func (siw *ServerInterfaceWrapper) ForgetRegistration(w http.ResponseWriter, r *
 	handler.ServeHTTP(w, r)
 }
 
+// GetState operation middleware
+func (siw *ServerInterfaceWrapper) GetState(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetState(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 type UnescapedCookieParamError struct {
 	ParamName string
 	Err       error
@@ -3887,6 +5216,36 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/policies/{keyName}/listKeys", wrapper.ListPolicyKeys)
 	})
 	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/certificates/{name}/verificationCode", wrapper.CreateVerificationCode)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/certificates/{name}/verify", wrapper.VerifyCertificate)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/policies/{keyName}/renewKey", wrapper.RenewPolicyKey)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/policies/{keyName}/swapKeys", wrapper.SwapPolicyKeys)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/linkedHubs/{hostName}/rotate", wrapper.RotateLinkedHub)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/ipFilterRules", wrapper.GetIPFilterRules)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/admin/v1/scopes/{idScope}/ipFilterRules", wrapper.PutIPFilterRules)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/ipFilterRules/explain", wrapper.ExplainIPFilter)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/audit", wrapper.ListScopeAudit)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/audit", wrapper.ListAudit)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/enrollments", wrapper.ListEnrollments)
 	})
 	r.Group(func(r chi.Router) {
@@ -3937,9 +5296,29 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/enrollments:exportWithKeys", wrapper.ExportEnrollmentsWithKeys)
 	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/refusals", wrapper.ListRefusals)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/explain", wrapper.Explain)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/state", wrapper.GetState)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/retention", wrapper.GetRetention)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/admin/v1/retention", wrapper.PutRetention)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/backup", wrapper.Backup)
+	})
 
 	return r
 }
+
+type AuditPageJSONResponse AuditPage
 
 type CertificateResponseHeaders struct {
 	ETag *string
@@ -3979,6 +5358,15 @@ type EnrollmentGroupJSONResponse struct {
 	Headers EnrollmentGroupResponseHeaders
 }
 
+type IPFilterResponseHeaders struct {
+	ETag *string
+}
+type IPFilterJSONResponse struct {
+	Body IPFilter
+
+	Headers IPFilterResponseHeaders
+}
+
 type LinkedHubResponseHeaders struct {
 	ETag *string
 }
@@ -4015,6 +5403,166 @@ type ScopeJSONResponse struct {
 	Body Scope
 
 	Headers ScopeResponseHeaders
+}
+
+type ListAuditRequestObject struct {
+	Params ListAuditParams
+}
+
+type ListAuditResponseObject interface {
+	VisitListAuditResponse(w http.ResponseWriter) error
+}
+
+type ListAudit200JSONResponse struct{ AuditPageJSONResponse }
+
+func (response ListAudit200JSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAuditdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListAuditdefaultApplicationProblemPlusJSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BackupRequestObject struct {
+}
+
+type BackupResponseObject interface {
+	VisitBackupResponse(w http.ResponseWriter) error
+}
+
+type Backup200ApplicationGzipResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response Backup200ApplicationGzipResponse) VisitBackupResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/gzip")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type BackupdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response BackupdefaultApplicationProblemPlusJSONResponse) VisitBackupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRetentionRequestObject struct {
+}
+
+type GetRetentionResponseObject interface {
+	VisitGetRetentionResponse(w http.ResponseWriter) error
+}
+
+type GetRetention200JSONResponse Retention
+
+func (response GetRetention200JSONResponse) VisitGetRetentionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRetentiondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetRetentiondefaultApplicationProblemPlusJSONResponse) VisitGetRetentionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutRetentionRequestObject struct {
+	Body *PutRetentionJSONRequestBody
+}
+
+type PutRetentionResponseObject interface {
+	VisitPutRetentionResponse(w http.ResponseWriter) error
+}
+
+type PutRetention200JSONResponse Retention
+
+func (response PutRetention200JSONResponse) VisitPutRetentionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutRetentiondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PutRetentiondefaultApplicationProblemPlusJSONResponse) VisitPutRetentionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type ListScopesRequestObject struct {
@@ -4217,6 +5765,46 @@ func (response UpdateScopedefaultApplicationProblemPlusJSONResponse) VisitUpdate
 	return err
 }
 
+type ListScopeAuditRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	Params  ListScopeAuditParams
+}
+
+type ListScopeAuditResponseObject interface {
+	VisitListScopeAuditResponse(w http.ResponseWriter) error
+}
+
+type ListScopeAudit200JSONResponse struct{ AuditPageJSONResponse }
+
+func (response ListScopeAudit200JSONResponse) VisitListScopeAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListScopeAuditdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListScopeAuditdefaultApplicationProblemPlusJSONResponse) VisitListScopeAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListCertificatesRequestObject struct {
 	IDScope IDScope `json:"idScope"`
 }
@@ -4374,6 +5962,102 @@ type PutCertificatedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PutCertificatedefaultApplicationProblemPlusJSONResponse) VisitPutCertificateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateVerificationCodeRequestObject struct {
+	IDScope IDScope         `json:"idScope"`
+	Name    CertificateName `json:"name"`
+	Params  CreateVerificationCodeParams
+}
+
+type CreateVerificationCodeResponseObject interface {
+	VisitCreateVerificationCodeResponse(w http.ResponseWriter) error
+}
+
+type CreateVerificationCode200ResponseHeaders struct {
+	ETag *string
+}
+
+type CreateVerificationCode200JSONResponse struct {
+	Body    VerificationCode
+	Headers CreateVerificationCode200ResponseHeaders
+}
+
+func (response CreateVerificationCode200JSONResponse) VisitCreateVerificationCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateVerificationCodedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CreateVerificationCodedefaultApplicationProblemPlusJSONResponse) VisitCreateVerificationCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyCertificateRequestObject struct {
+	IDScope IDScope         `json:"idScope"`
+	Name    CertificateName `json:"name"`
+	Params  VerifyCertificateParams
+	Body    *VerifyCertificateJSONRequestBody
+}
+
+type VerifyCertificateResponseObject interface {
+	VisitVerifyCertificateResponse(w http.ResponseWriter) error
+}
+
+type VerifyCertificate200JSONResponse struct{ CertificateJSONResponse }
+
+func (response VerifyCertificate200JSONResponse) VisitVerifyCertificateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyCertificatedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response VerifyCertificatedefaultApplicationProblemPlusJSONResponse) VisitVerifyCertificateResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5032,6 +6716,172 @@ func (response ImportEnrollmentsdefaultApplicationProblemPlusJSONResponse) Visit
 	return err
 }
 
+type ExplainRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	Body    *ExplainJSONRequestBody
+}
+
+type ExplainResponseObject interface {
+	VisitExplainResponse(w http.ResponseWriter) error
+}
+
+type Explain200JSONResponse Explanation
+
+func (response Explain200JSONResponse) VisitExplainResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplaindefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ExplaindefaultApplicationProblemPlusJSONResponse) VisitExplainResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetIPFilterRulesRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+}
+
+type GetIPFilterRulesResponseObject interface {
+	VisitGetIPFilterRulesResponse(w http.ResponseWriter) error
+}
+
+type GetIPFilterRules200JSONResponse struct{ IPFilterJSONResponse }
+
+func (response GetIPFilterRules200JSONResponse) VisitGetIPFilterRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetIPFilterRulesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetIPFilterRulesdefaultApplicationProblemPlusJSONResponse) VisitGetIPFilterRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutIPFilterRulesRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	Params  PutIPFilterRulesParams
+	Body    *PutIPFilterRulesJSONRequestBody
+}
+
+type PutIPFilterRulesResponseObject interface {
+	VisitPutIPFilterRulesResponse(w http.ResponseWriter) error
+}
+
+type PutIPFilterRules200JSONResponse struct{ IPFilterJSONResponse }
+
+func (response PutIPFilterRules200JSONResponse) VisitPutIPFilterRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutIPFilterRulesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PutIPFilterRulesdefaultApplicationProblemPlusJSONResponse) VisitPutIPFilterRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainIPFilterRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	Body    *ExplainIPFilterJSONRequestBody
+}
+
+type ExplainIPFilterResponseObject interface {
+	VisitExplainIPFilterResponse(w http.ResponseWriter) error
+}
+
+type ExplainIPFilter200JSONResponse IPDecision
+
+func (response ExplainIPFilter200JSONResponse) VisitExplainIPFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainIPFilterdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ExplainIPFilterdefaultApplicationProblemPlusJSONResponse) VisitExplainIPFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListLinkedHubsRequestObject struct {
 	IDScope IDScope `json:"idScope"`
 }
@@ -5228,6 +7078,51 @@ type PutLinkedHubdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PutLinkedHubdefaultApplicationProblemPlusJSONResponse) VisitPutLinkedHubResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateLinkedHubRequestObject struct {
+	IDScope  IDScope  `json:"idScope"`
+	HostName HostName `json:"hostName"`
+	Params   RotateLinkedHubParams
+	Body     *RotateLinkedHubJSONRequestBody
+}
+
+type RotateLinkedHubResponseObject interface {
+	VisitRotateLinkedHubResponse(w http.ResponseWriter) error
+}
+
+type RotateLinkedHub200JSONResponse struct{ LinkedHubJSONResponse }
+
+func (response RotateLinkedHub200JSONResponse) VisitRotateLinkedHubResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateLinkedHubdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RotateLinkedHubdefaultApplicationProblemPlusJSONResponse) VisitRotateLinkedHubResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5481,6 +7376,135 @@ func (response ListPolicyKeysdefaultApplicationProblemPlusJSONResponse) VisitLis
 	return err
 }
 
+type RenewPolicyKeyRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	KeyName KeyName `json:"keyName"`
+	Params  RenewPolicyKeyParams
+	Body    *RenewPolicyKeyJSONRequestBody
+}
+
+type RenewPolicyKeyResponseObject interface {
+	VisitRenewPolicyKeyResponse(w http.ResponseWriter) error
+}
+
+type RenewPolicyKey200JSONResponse struct{ PolicyJSONResponse }
+
+func (response RenewPolicyKey200JSONResponse) VisitRenewPolicyKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenewPolicyKeydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RenewPolicyKeydefaultApplicationProblemPlusJSONResponse) VisitRenewPolicyKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SwapPolicyKeysRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	KeyName KeyName `json:"keyName"`
+	Params  SwapPolicyKeysParams
+}
+
+type SwapPolicyKeysResponseObject interface {
+	VisitSwapPolicyKeysResponse(w http.ResponseWriter) error
+}
+
+type SwapPolicyKeys200JSONResponse struct{ PolicyJSONResponse }
+
+func (response SwapPolicyKeys200JSONResponse) VisitSwapPolicyKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SwapPolicyKeysdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response SwapPolicyKeysdefaultApplicationProblemPlusJSONResponse) VisitSwapPolicyKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRefusalsRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	Params  ListRefusalsParams
+}
+
+type ListRefusalsResponseObject interface {
+	VisitListRefusalsResponse(w http.ResponseWriter) error
+}
+
+type ListRefusals200JSONResponse RefusalList
+
+func (response ListRefusals200JSONResponse) VisitListRefusalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRefusalsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListRefusalsdefaultApplicationProblemPlusJSONResponse) VisitListRefusalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListRegistrationsRequestObject struct {
 	IDScope IDScope `json:"idScope"`
 	Params  ListRegistrationsParams
@@ -5617,8 +7641,75 @@ func (response ForgetRegistration204Response) VisitForgetRegistrationResponse(w 
 	return nil
 }
 
+type ForgetRegistrationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ForgetRegistrationdefaultApplicationProblemPlusJSONResponse) VisitForgetRegistrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStateRequestObject struct {
+}
+
+type GetStateResponseObject interface {
+	VisitGetStateResponse(w http.ResponseWriter) error
+}
+
+type GetState200JSONResponse State
+
+func (response GetState200JSONResponse) VisitGetStateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStatedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetStatedefaultApplicationProblemPlusJSONResponse) VisitGetStateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// ListAudit Show the audit log of the whole deployment, newest first.
+	// (GET /admin/v1/audit)
+	ListAudit(ctx context.Context, request ListAuditRequestObject) (ListAuditResponseObject, error)
+	// Backup Stream a consistent snapshot of the whole store (gzip of NDJSON). Secrets stay sealed by the keyring.
+	// (POST /admin/v1/backup)
+	Backup(ctx context.Context, request BackupRequestObject) (BackupResponseObject, error)
+	// GetRetention How long records are kept.
+	// (GET /admin/v1/retention)
+	GetRetention(ctx context.Context, request GetRetentionRequestObject) (GetRetentionResponseObject, error)
+	// PutRetention Set how long records are kept; members left out mean for ever.
+	// (PUT /admin/v1/retention)
+	PutRetention(ctx context.Context, request PutRetentionRequestObject) (PutRetentionResponseObject, error)
 	// ListScopes List the ID scopes.
 	// (GET /admin/v1/scopes)
 	ListScopes(ctx context.Context, request ListScopesRequestObject) (ListScopesResponseObject, error)
@@ -5634,6 +7725,9 @@ type StrictServerInterface interface {
 	// UpdateScope Change the members that are given.
 	// (PATCH /admin/v1/scopes/{idScope})
 	UpdateScope(ctx context.Context, request UpdateScopeRequestObject) (UpdateScopeResponseObject, error)
+	// ListScopeAudit Show the audit log of a scope, newest first.
+	// (GET /admin/v1/scopes/{idScope}/audit)
+	ListScopeAudit(ctx context.Context, request ListScopeAuditRequestObject) (ListScopeAuditResponseObject, error)
 	// ListCertificates List the CA certificates of a scope.
 	// (GET /admin/v1/scopes/{idScope}/certificates)
 	ListCertificates(ctx context.Context, request ListCertificatesRequestObject) (ListCertificatesResponseObject, error)
@@ -5646,6 +7740,12 @@ type StrictServerInterface interface {
 	// PutCertificate Add or replace a CA certificate. Other bytes under its name are unverified again.
 	// (PUT /admin/v1/scopes/{idScope}/certificates/{name})
 	PutCertificate(ctx context.Context, request PutCertificateRequestObject) (PutCertificateResponseObject, error)
+	// CreateVerificationCode Get a code to prove possession of the CA's private key with. A former code is void.
+	// (POST /admin/v1/scopes/{idScope}/certificates/{name}/verificationCode)
+	CreateVerificationCode(ctx context.Context, request CreateVerificationCodeRequestObject) (CreateVerificationCodeResponseObject, error)
+	// VerifyCertificate Verify a CA certificate by a certificate that the CA signed, with the code as its common name.
+	// (POST /admin/v1/scopes/{idScope}/certificates/{name}/verify)
+	VerifyCertificate(ctx context.Context, request VerifyCertificateRequestObject) (VerifyCertificateResponseObject, error)
 	// ListEnrollmentGroups Find enrollment groups, keys masked. Filters are combined by and.
 	// (GET /admin/v1/scopes/{idScope}/enrollmentGroups)
 	ListEnrollmentGroups(ctx context.Context, request ListEnrollmentGroupsRequestObject) (ListEnrollmentGroupsResponseObject, error)
@@ -5685,6 +7785,18 @@ type StrictServerInterface interface {
 	// ImportEnrollments Import individual enrollments, one per row of a file of any length.
 	// (POST /admin/v1/scopes/{idScope}/enrollments:import)
 	ImportEnrollments(ctx context.Context, request ImportEnrollmentsRequestObject) (ImportEnrollmentsResponseObject, error)
+	// Explain Say what would become of a device, and why. Nothing is written and no hub is called.
+	// (POST /admin/v1/scopes/{idScope}/explain)
+	Explain(ctx context.Context, request ExplainRequestObject) (ExplainResponseObject, error)
+	// GetIPFilterRules Show the IP filter of a scope, in order.
+	// (GET /admin/v1/scopes/{idScope}/ipFilterRules)
+	GetIPFilterRules(ctx context.Context, request GetIPFilterRulesRequestObject) (GetIPFilterRulesResponseObject, error)
+	// PutIPFilterRules Replace the IP filter of a scope. It is in force at the next request.
+	// (PUT /admin/v1/scopes/{idScope}/ipFilterRules)
+	PutIPFilterRules(ctx context.Context, request PutIPFilterRulesRequestObject) (PutIPFilterRulesResponseObject, error)
+	// ExplainIPFilter Tell what becomes of an address and which rule decides.
+	// (POST /admin/v1/scopes/{idScope}/ipFilterRules/explain)
+	ExplainIPFilter(ctx context.Context, request ExplainIPFilterRequestObject) (ExplainIPFilterResponseObject, error)
 	// ListLinkedHubs List the linked hubs of a scope.
 	// (GET /admin/v1/scopes/{idScope}/linkedHubs)
 	ListLinkedHubs(ctx context.Context, request ListLinkedHubsRequestObject) (ListLinkedHubsResponseObject, error)
@@ -5700,6 +7812,9 @@ type StrictServerInterface interface {
 	// PutLinkedHub Link a hub, or replace a link. Without connectionString a stored one stays.
 	// (PUT /admin/v1/scopes/{idScope}/linkedHubs/{hostName})
 	PutLinkedHub(ctx context.Context, request PutLinkedHubRequestObject) (PutLinkedHubResponseObject, error)
+	// RotateLinkedHub Set a second connection string, which is tried where the first is refused; or finish and drop the first.
+	// (POST /admin/v1/scopes/{idScope}/linkedHubs/{hostName}/rotate)
+	RotateLinkedHub(ctx context.Context, request RotateLinkedHubRequestObject) (RotateLinkedHubResponseObject, error)
 	// TestLinkedHub Call the hub with the link's credential and tell which rights it has.
 	// (POST /admin/v1/scopes/{idScope}/linkedHubs/{hostName}/test)
 	TestLinkedHub(ctx context.Context, request TestLinkedHubRequestObject) (TestLinkedHubResponseObject, error)
@@ -5718,6 +7833,15 @@ type StrictServerInterface interface {
 	// ListPolicyKeys Reveal the keys and connection strings of a policy. Leaves an audit record.
 	// (POST /admin/v1/scopes/{idScope}/policies/{keyName}/listKeys)
 	ListPolicyKeys(ctx context.Context, request ListPolicyKeysRequestObject) (ListPolicyKeysResponseObject, error)
+	// RenewPolicyKey Replace one key by a fresh one. Tokens signed with the former are refused at once.
+	// (POST /admin/v1/scopes/{idScope}/policies/{keyName}/renewKey)
+	RenewPolicyKey(ctx context.Context, request RenewPolicyKeyRequestObject) (RenewPolicyKeyResponseObject, error)
+	// SwapPolicyKeys Make the secondary key the primary one and the other way round. Tokens of either stay good.
+	// (POST /admin/v1/scopes/{idScope}/policies/{keyName}/swapKeys)
+	SwapPolicyKeys(ctx context.Context, request SwapPolicyKeysRequestObject) (SwapPolicyKeysResponseObject, error)
+	// ListRefusals Devices that were turned away without a proof, newest first. The last 4096 are kept.
+	// (GET /admin/v1/scopes/{idScope}/refusals)
+	ListRefusals(ctx context.Context, request ListRefusalsRequestObject) (ListRefusalsResponseObject, error)
 	// ListRegistrations Find registration records. Filters are combined by and.
 	// (GET /admin/v1/scopes/{idScope}/registrations)
 	ListRegistrations(ctx context.Context, request ListRegistrationsRequestObject) (ListRegistrationsResponseObject, error)
@@ -5730,6 +7854,9 @@ type StrictServerInterface interface {
 	// ForgetRegistration Delete a registration record and, when asked to, the device in its hub.
 	// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:forget)
 	ForgetRegistration(ctx context.Context, request ForgetRegistrationRequestObject) (ForgetRegistrationResponseObject, error)
+	// GetState The state of the replica that answers, and of the store.
+	// (GET /admin/v1/state)
+	GetState(ctx context.Context, request GetStateRequestObject) (GetStateResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error)
@@ -5769,6 +7896,111 @@ type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
 	options     StrictHTTPServerOptions
+}
+
+// ListAudit operation middleware
+func (sh *strictHandler) ListAudit(w http.ResponseWriter, r *http.Request, params ListAuditParams) {
+	var request ListAuditRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAudit(ctx, request.(ListAuditRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAudit")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListAuditResponseObject); ok {
+		if err := validResponse.VisitListAuditResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// Backup operation middleware
+func (sh *strictHandler) Backup(w http.ResponseWriter, r *http.Request) {
+	var request BackupRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.Backup(ctx, request.(BackupRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Backup")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(BackupResponseObject); ok {
+		if err := validResponse.VisitBackupResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetRetention operation middleware
+func (sh *strictHandler) GetRetention(w http.ResponseWriter, r *http.Request) {
+	var request GetRetentionRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetRetention(ctx, request.(GetRetentionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetRetention")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetRetentionResponseObject); ok {
+		if err := validResponse.VisitGetRetentionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutRetention operation middleware
+func (sh *strictHandler) PutRetention(w http.ResponseWriter, r *http.Request) {
+	var request PutRetentionRequestObject
+
+	var body PutRetentionJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PutRetention(ctx, request.(PutRetentionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutRetention")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PutRetentionResponseObject); ok {
+		if err := validResponse.VisitPutRetentionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
 }
 
 // ListScopes operation middleware
@@ -5913,6 +8145,33 @@ func (sh *strictHandler) UpdateScope(w http.ResponseWriter, r *http.Request, idS
 	}
 }
 
+// ListScopeAudit operation middleware
+func (sh *strictHandler) ListScopeAudit(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListScopeAuditParams) {
+	var request ListScopeAuditRequestObject
+
+	request.IDScope = idScope
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListScopeAudit(ctx, request.(ListScopeAuditRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListScopeAudit")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListScopeAuditResponseObject); ok {
+		if err := validResponse.VisitListScopeAuditResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListCertificates operation middleware
 func (sh *strictHandler) ListCertificates(w http.ResponseWriter, r *http.Request, idScope IDScope) {
 	var request ListCertificatesRequestObject
@@ -6022,6 +8281,69 @@ func (sh *strictHandler) PutCertificate(w http.ResponseWriter, r *http.Request, 
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(PutCertificateResponseObject); ok {
 		if err := validResponse.VisitPutCertificateResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CreateVerificationCode operation middleware
+func (sh *strictHandler) CreateVerificationCode(w http.ResponseWriter, r *http.Request, idScope IDScope, name CertificateName, params CreateVerificationCodeParams) {
+	var request CreateVerificationCodeRequestObject
+
+	request.IDScope = idScope
+	request.Name = name
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateVerificationCode(ctx, request.(CreateVerificationCodeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateVerificationCode")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CreateVerificationCodeResponseObject); ok {
+		if err := validResponse.VisitCreateVerificationCodeResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// VerifyCertificate operation middleware
+func (sh *strictHandler) VerifyCertificate(w http.ResponseWriter, r *http.Request, idScope IDScope, name CertificateName, params VerifyCertificateParams) {
+	var request VerifyCertificateRequestObject
+
+	request.IDScope = idScope
+	request.Name = name
+	request.Params = params
+
+	var body VerifyCertificateJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.VerifyCertificate(ctx, request.(VerifyCertificateRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "VerifyCertificate")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(VerifyCertificateResponseObject); ok {
+		if err := validResponse.VisitVerifyCertificateResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -6401,6 +8723,132 @@ func (sh *strictHandler) ImportEnrollments(w http.ResponseWriter, r *http.Reques
 	}
 }
 
+// Explain operation middleware
+func (sh *strictHandler) Explain(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	var request ExplainRequestObject
+
+	request.IDScope = idScope
+
+	var body ExplainJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.Explain(ctx, request.(ExplainRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Explain")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ExplainResponseObject); ok {
+		if err := validResponse.VisitExplainResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetIPFilterRules operation middleware
+func (sh *strictHandler) GetIPFilterRules(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	var request GetIPFilterRulesRequestObject
+
+	request.IDScope = idScope
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetIPFilterRules(ctx, request.(GetIPFilterRulesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetIPFilterRules")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetIPFilterRulesResponseObject); ok {
+		if err := validResponse.VisitGetIPFilterRulesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutIPFilterRules operation middleware
+func (sh *strictHandler) PutIPFilterRules(w http.ResponseWriter, r *http.Request, idScope IDScope, params PutIPFilterRulesParams) {
+	var request PutIPFilterRulesRequestObject
+
+	request.IDScope = idScope
+	request.Params = params
+
+	var body PutIPFilterRulesJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PutIPFilterRules(ctx, request.(PutIPFilterRulesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutIPFilterRules")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PutIPFilterRulesResponseObject); ok {
+		if err := validResponse.VisitPutIPFilterRulesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ExplainIPFilter operation middleware
+func (sh *strictHandler) ExplainIPFilter(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	var request ExplainIPFilterRequestObject
+
+	request.IDScope = idScope
+
+	var body ExplainIPFilterJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ExplainIPFilter(ctx, request.(ExplainIPFilterRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExplainIPFilter")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ExplainIPFilterResponseObject); ok {
+		if err := validResponse.VisitExplainIPFilterResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListLinkedHubs operation middleware
 func (sh *strictHandler) ListLinkedHubs(w http.ResponseWriter, r *http.Request, idScope IDScope) {
 	var request ListLinkedHubsRequestObject
@@ -6545,6 +8993,41 @@ func (sh *strictHandler) PutLinkedHub(w http.ResponseWriter, r *http.Request, id
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(PutLinkedHubResponseObject); ok {
 		if err := validResponse.VisitPutLinkedHubResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RotateLinkedHub operation middleware
+func (sh *strictHandler) RotateLinkedHub(w http.ResponseWriter, r *http.Request, idScope IDScope, hostName HostName, params RotateLinkedHubParams) {
+	var request RotateLinkedHubRequestObject
+
+	request.IDScope = idScope
+	request.HostName = hostName
+	request.Params = params
+
+	var body RotateLinkedHubJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RotateLinkedHub(ctx, request.(RotateLinkedHubRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RotateLinkedHub")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RotateLinkedHubResponseObject); ok {
+		if err := validResponse.VisitRotateLinkedHubResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -6722,6 +9205,96 @@ func (sh *strictHandler) ListPolicyKeys(w http.ResponseWriter, r *http.Request, 
 	}
 }
 
+// RenewPolicyKey operation middleware
+func (sh *strictHandler) RenewPolicyKey(w http.ResponseWriter, r *http.Request, idScope IDScope, keyName KeyName, params RenewPolicyKeyParams) {
+	var request RenewPolicyKeyRequestObject
+
+	request.IDScope = idScope
+	request.KeyName = keyName
+	request.Params = params
+
+	var body RenewPolicyKeyJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RenewPolicyKey(ctx, request.(RenewPolicyKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RenewPolicyKey")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RenewPolicyKeyResponseObject); ok {
+		if err := validResponse.VisitRenewPolicyKeyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// SwapPolicyKeys operation middleware
+func (sh *strictHandler) SwapPolicyKeys(w http.ResponseWriter, r *http.Request, idScope IDScope, keyName KeyName, params SwapPolicyKeysParams) {
+	var request SwapPolicyKeysRequestObject
+
+	request.IDScope = idScope
+	request.KeyName = keyName
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.SwapPolicyKeys(ctx, request.(SwapPolicyKeysRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SwapPolicyKeys")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(SwapPolicyKeysResponseObject); ok {
+		if err := validResponse.VisitSwapPolicyKeysResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListRefusals operation middleware
+func (sh *strictHandler) ListRefusals(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListRefusalsParams) {
+	var request ListRefusalsRequestObject
+
+	request.IDScope = idScope
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListRefusals(ctx, request.(ListRefusalsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListRefusals")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListRefusalsResponseObject); ok {
+		if err := validResponse.VisitListRefusalsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListRegistrations operation middleware
 func (sh *strictHandler) ListRegistrations(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListRegistrationsParams) {
 	var request ListRegistrationsRequestObject
@@ -6825,6 +9398,30 @@ func (sh *strictHandler) ForgetRegistration(w http.ResponseWriter, r *http.Reque
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ForgetRegistrationResponseObject); ok {
 		if err := validResponse.VisitForgetRegistrationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetState operation middleware
+func (sh *strictHandler) GetState(w http.ResponseWriter, r *http.Request) {
+	var request GetStateRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetState(ctx, request.(GetStateRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetState")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetStateResponseObject); ok {
+		if err := validResponse.VisitGetStateResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -94,6 +94,9 @@ func insertChunk(ctx context.Context, tx Tx, scopeKey string, seq int64, list []
 
 // Refusals implements [registration.Store].
 func (s *Registrations) Refusals(ctx context.Context, scope dps.IDScope, id dps.RegistrationID, limit int) ([]registration.Refusal, error) {
+	if err := checkText("registrationId", string(id)); err != nil {
+		return nil, err
+	}
 	return run(ctx, s.DB, "read refusals", func(ctx context.Context, tx Tx) ([]registration.Refusal, error) {
 		return all(ctx, tx, selectRefusals, []any{scope.Fold(), id.Fold(), int64(limit)}, decodeRefusal)
 	})

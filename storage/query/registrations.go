@@ -20,6 +20,8 @@ const (
 	selectOfGroup = `select ` + RegistrationColumns + ` from registration where scope_key = $1 and `
 	pageOfGroup   = ` and reg_key > $3 order by reg_key limit $4`
 
+	countAssigning     = `select count(*) from (select 1 from registration where lease_until > 0 order by lease_until limit $1) some`
+	countRemovals      = `select count(*) from (select 1 from removal order by due limit $1) some`
 	deleteRegistration = `delete from registration where scope_key = $1 and reg_key = $2`
 	deleteParked       = `delete from removal where scope_key = $1 and reg_key = $2 and hub_key = $3 and device_id = $4 and due = ` + parked
 	deleteClaims       = `delete from hub_claim where scope_key = $1 and reg_key = $2 and not exists (
@@ -93,6 +95,19 @@ func (s *Registrations) Several(ctx context.Context, scope dps.IDScope, ids []dp
 	}
 	text, args := inList(selectSeveral, scope.Fold(), Keys(ids))
 	return s.Select(ctx, text, args...)
+}
+
+// Pending implements [registration.Store].
+func (s *Registrations) Pending(ctx context.Context) (registration.Pending, error) {
+	return run(ctx, s.DB, "count pending operations", func(ctx context.Context, tx Tx) (registration.Pending, error) {
+		var operations, removals int64
+		limit := []any{int64(registration.MaxPending)}
+		if _, err := one(ctx, tx, countAssigning, limit, func(scan ScanFunc) error { return scan(&operations) }); err != nil {
+			return registration.Pending{}, err
+		}
+		_, err := one(ctx, tx, countRemovals, limit, func(scan ScanFunc) error { return scan(&removals) })
+		return registration.Pending{Operations: int(operations), Removals: int(removals)}, err
+	})
 }
 
 // Keys returns folded IDs.

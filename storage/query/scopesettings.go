@@ -10,6 +10,7 @@ import (
 // much it may hold. Without it everything is at its default.
 type scopeSettings struct {
 	DisableLocalAuth bool           `json:"disableLocalAuth,omitempty"`
+	FilterQueries    bool           `json:"filterQueries,omitempty"`
 	MinTLSVersion    string         `json:"minTls,omitempty"`
 	IPFilter         []ipRuleRow    `json:"ipFilter,omitempty"`
 	Profile          scope.Profile  `json:"profile,omitempty"`
@@ -31,7 +32,7 @@ func limitSlots(l *scope.Limits) map[string]**int {
 }
 
 func encodeScopeSettings(s *scope.Scope) string {
-	row := scopeSettings{DisableLocalAuth: s.DisableLocalAuth, MinTLSVersion: s.MinTLSVersion, Profile: s.Limits.Profile, Limits: map[string]int{}}
+	row := scopeSettings{DisableLocalAuth: s.DisableLocalAuth, FilterQueries: s.FilterQueries, MinTLSVersion: s.MinTLSVersion, Profile: s.Limits.Profile, Limits: map[string]int{}}
 	for _, r := range s.IPFilter {
 		row.IPFilter = append(row.IPFilter, ipRuleRow(r))
 	}
@@ -50,7 +51,7 @@ func decodeScopeSettings(text string, s *scope.Scope) error {
 			return err
 		}
 	}
-	s.DisableLocalAuth, s.MinTLSVersion, s.Limits.Profile = row.DisableLocalAuth, row.MinTLSVersion, row.Profile
+	s.DisableLocalAuth, s.FilterQueries, s.MinTLSVersion, s.Limits.Profile = row.DisableLocalAuth, row.FilterQueries, row.MinTLSVersion, row.Profile
 	for _, r := range row.IPFilter {
 		s.IPFilter = append(s.IPFilter, scope.IPRule(r))
 	}

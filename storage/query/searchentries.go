@@ -115,6 +115,11 @@ func (e entries) mechanism(k attestation.Kind) string {
 	return "%"
 }
 
+// checkSearch refuses what no record could hold.
+func checkSearch(s *enrollment.Search) error {
+	return checkText("filter", s.ID, s.Prefix, s.Lot, s.Uploader, s.Hub, s.After.Key)
+}
+
 // newFinder leaves decode, keep and place to the caller.
 func newFinder[T any](e entries, d Dialect, scope dps.IDScope, s enrollment.Search) finder[T] {
 	f := finder[T]{columns: e.columns, scope: scope.Fold(), order: s.Order}
@@ -174,12 +179,18 @@ func tagged(twin *enrollment.InitialTwin, t enrollment.Tag) bool {
 
 // SearchIndividuals implements [enrollment.Store].
 func (s *Enrollments) SearchIndividuals(ctx context.Context, scope dps.IDScope, q enrollment.Search) (enrollment.Found[enrollment.Individual], error) {
+	if err := checkSearch(&q); err != nil {
+		return enrollment.Found[enrollment.Individual]{}, err
+	}
 	f := s.individualFinder(scope, q)
 	return run(ctx, s.DB, "search individual enrollments", f.find)
 }
 
 // CountIndividuals implements [enrollment.Store].
 func (s *Enrollments) CountIndividuals(ctx context.Context, scope dps.IDScope, q enrollment.Search) (enrollment.Count, error) {
+	if err := checkSearch(&q); err != nil {
+		return enrollment.Count{}, err
+	}
 	q.After = enrollment.Cursor{}
 	f := s.individualFinder(scope, q)
 	return run(ctx, s.DB, "count individual enrollments", f.count)
@@ -187,12 +198,18 @@ func (s *Enrollments) CountIndividuals(ctx context.Context, scope dps.IDScope, q
 
 // SearchGroups implements [enrollment.Store].
 func (s *Enrollments) SearchGroups(ctx context.Context, scope dps.IDScope, q enrollment.Search) (enrollment.Found[enrollment.Group], error) {
+	if err := checkSearch(&q); err != nil {
+		return enrollment.Found[enrollment.Group]{}, err
+	}
 	f := s.groupFinder(scope, q)
 	return run(ctx, s.DB, "search enrollment groups", f.find)
 }
 
 // CountGroups implements [enrollment.Store].
 func (s *Enrollments) CountGroups(ctx context.Context, scope dps.IDScope, q enrollment.Search) (enrollment.Count, error) {
+	if err := checkSearch(&q); err != nil {
+		return enrollment.Count{}, err
+	}
 	q.After = enrollment.Cursor{}
 	f := s.groupFinder(scope, q)
 	return run(ctx, s.DB, "count enrollment groups", f.count)

@@ -87,12 +87,18 @@ func (s *Registrations) finder(scope dps.IDScope, q registration.Search) finder[
 
 // Search implements [registration.Store].
 func (s *Registrations) Search(ctx context.Context, scope dps.IDScope, q registration.Search) (enrollment.Found[registration.Registration], error) {
+	if err := checkText("filter", q.ID, q.Prefix, string(q.Status), q.Hub, q.Group, q.After.Key); err != nil {
+		return enrollment.Found[registration.Registration]{}, err
+	}
 	f := s.finder(scope, q)
 	return run(ctx, s.DB, "search registrations", f.find)
 }
 
 // Count implements [registration.Store].
 func (s *Registrations) Count(ctx context.Context, scope dps.IDScope, q registration.Search) (enrollment.Count, error) {
+	if err := checkText("filter", q.ID, q.Prefix, string(q.Status), q.Hub, q.Group, q.After.Key); err != nil {
+		return enrollment.Count{}, err
+	}
 	q.After = enrollment.Cursor{}
 	f := s.finder(scope, q)
 	return run(ctx, s.DB, "count registrations", f.count)

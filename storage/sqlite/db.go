@@ -63,6 +63,15 @@ func (d *database) Write(ctx context.Context, f func(query.Tx) error) error {
 func with(ctx context.Context, conns chan *conn, f func(context.Context, *conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
+	return borrow(ctx, conns, f)
+}
+
+// long is with, for what takes as long as the store is large.
+func long(ctx context.Context, conns chan *conn, f func(context.Context, *conn) error) error {
+	return borrow(ctx, conns, f)
+}
+
+func borrow(ctx context.Context, conns chan *conn, f func(context.Context, *conn) error) error {
 	select {
 	case c, open := <-conns:
 		if !open {

@@ -3,6 +3,7 @@ package storagetest
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/storage"
@@ -75,15 +76,15 @@ func auditLog(w *world) {
 		}))
 	}
 	found := func(f storage.AuditFilter) string {
-		subjects := ""
+		var subjects strings.Builder
 		for f.Limit = max(f.Limit, 1); ; {
 			page := must(w, func() ([]storage.AuditRecord, error) { return d.Audits(w.ctx, f) })
 			for _, a := range page {
-				subjects += a.Subject
+				subjects.WriteString(a.Subject)
 				f.Before = a.ID
 			}
 			if len(page) < f.Limit {
-				return subjects
+				return subjects.String()
 			}
 		}
 	}

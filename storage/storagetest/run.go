@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 		{"search", searchCases()},
 		{"history", historyCases()},
 		{"refusals", refusalCases()},
+		{"retention", retentionCases()},
 		{"removal", removalCases()},
 		{"batch", batchCases()},
 		{"race", raceCases()},

@@ -29,7 +29,7 @@ func scopeCases() []testCase {
 func scopeRoundTrip(w *world) {
 	want := scope.Scope{
 		ID: "0neABC", HostNames: []string{"b.example", "a.example"}, AllocationPolicy: enrollment.GeoLatency,
-		TrustInlineSigning: true, Updated: w.now,
+		TrustInlineSigning: true, FilterQueries: true, Updated: w.now,
 		DisableLocalAuth: true, MinTLSVersion: scope.TLS13,
 		IPFilter: scope.IPFilter{
 			{Name: "Plant", Action: scope.Accept, Mask: netip.MustParsePrefix("10.1.0.0/16"), Target: scope.DeviceEndpoint},

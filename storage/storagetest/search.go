@@ -35,6 +35,7 @@ func searchCases() []testCase {
 		{"of groups finds what a scan finds", searchGroups},
 		{"of registrations finds what a scan finds", searchRecords},
 		{"goes on where it was while others write", searchMoves},
+		{"for text that no store can hold is refused", searchText},
 	}
 }
 
@@ -253,7 +254,7 @@ func searchGroups(w *world) {
 }
 
 // searchedRecord registers a device in one of several ways.
-func searchedRecord(w *world, n int) registration.Registration {
+func searchedRecord(w *world, n int) {
 	s := w.start(dps.RegistrationID(searchedID(n)), "op1", pick(n, "Hub-1.example", "hub-2.example"))
 	r := &s.Registration
 	r.Created, r.Updated = w.after(n%5), w.after(n*7%13)
@@ -262,16 +263,17 @@ func searchedRecord(w *world, n int) registration.Registration {
 	}
 	switch n % 5 {
 	case 0, 1: // assigning
-		return w.begin(s).Registration
+		w.begin(s)
 	case 2:
 		r.Operation.Status, r.Operation.Hub, r.Operation.Want.DeviceID = registration.Failed, "", ""
 		r.Operation.ErrorCode, r.Operation.ErrorMessage = 400209+n%2, `"errorCode":400777`
-		return w.begin(s).Registration
+		w.begin(s)
 	case 3:
 		r.Operation.Status, r.Operation.Hub = registration.Disabled, ""
-		return w.begin(s).Registration
+		w.begin(s)
+	default:
+		w.finish(w.begin(s).Registration, registration.Assigned)
 	}
-	return w.finish(w.begin(s).Registration, registration.Assigned)
 }
 
 func searchRecords(w *world) {
@@ -313,6 +315,22 @@ func matchesRecord(s registration.Search, r registration.Registration) bool {
 		(s.Hub == "" || dps.FoldASCII(s.Hub) == dps.FoldASCII(r.Assignment.Hub)) &&
 		(s.Group == "" || dps.FoldASCII(s.Group) == dps.FoldASCII(op.Entry.Group)) &&
 		(s.ErrorCode == 0 || s.ErrorCode == op.ErrorCode) && inside(s.Created, r.Created) && inside(s.Updated, r.Updated)
+}
+
+func searchText(w *world) {
+	for _, text := range []string{"\x00", "\xff"} {
+		for _, s := range []enrollment.Search{{Lot: text}, {ID: text}, {Hub: text}, {Prefix: text}, {Uploader: text}} {
+			s.Limit = 1
+			_, err := w.enrollments().SearchIndividuals(w.ctx, zone, s)
+			w.code(err, dps.InvalidArgument)
+			_, err = w.enrollments().CountGroups(w.ctx, zone, s)
+			w.code(err, dps.InvalidArgument)
+		}
+		_, err := w.registrations().Search(w.ctx, zone, registration.Search{Group: text, Order: enrollment.Order{Limit: 1}})
+		w.code(err, dps.InvalidArgument)
+		_, err = w.registrations().Refusals(w.ctx, zone, dps.RegistrationID(text), 1)
+		w.code(err, dps.InvalidArgument)
+	}
 }
 
 func searchMoves(w *world) {

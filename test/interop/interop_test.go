@@ -23,6 +23,7 @@ type ready struct {
 	ServiceConnectionString string                                        `json:"serviceConnectionString"`
 	Ports                   struct{ HTTPS int }                           `json:"ports"`
 	Hubs                    []struct{ HostName, ConnectionString string } `json:"hubs"`
+	Admin                   struct{ URL, Token string }                   `json:"admin"`
 }
 
 // TestNode runs the Node.js SDKs against a fresh dps dev, on the port that they know

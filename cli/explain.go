@@ -1,0 +1,118 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/zerotouch-dps/dps/openapi/admin"
+)
+
+type deviceExplainCmd struct {
+	RegistrationID string `arg:"" optional:"" name:"registration-id" help:"Registration ID. Default: the common name of the certificate."`
+	Certificate    string `type:"existingfile" placeholder:"FILE" help:"PEM of the device's certificate and those above it, as it presents them."`
+	Key            string `placeholder:"KEY" help:"The device's symmetric key in base64; @FILE reads it from a file. Of a group's device the derived one."`
+	Token          string `name:"sas-token" placeholder:"TOKEN" help:"A SAS token of the device; @FILE reads it from a file."`
+	APIVersion     string `name:"api-version" placeholder:"DATE" help:"API version that the device speaks. Default: 2021-06-01."`
+	scopeFlags
+}
+
+// Help shows how.
+func (deviceExplainCmd) Help() string {
+	return "Nothing is written and no hub is called. With a registration ID alone the device is taken for who it claims to be.\nExamples:\n  dps device explain --certificate sn-1.pem\n  dps device explain sn-2 --key @sn-2.key -o json"
+}
+
+// Run explains.
+func (c deviceExplainCmd) Run(ctx context.Context, env *Env) error {
+	in := admin.ExplainRequest{}
+	given := func(to **string, text string) {
+		if text != "" {
+			*to = &text
+		}
+	}
+	given(&in.RegistrationID, c.RegistrationID)
+	given(&in.APIVersion, c.APIVersion)
+	if c.Certificate != "" {
+		text, err := os.ReadFile(c.Certificate)
+		if err != nil {
+			return fmt.Errorf("read certificate: %w", err)
+		}
+		given(&in.CertificateChain, string(text))
+	}
+	key, err := secretText(env, c.Key)
+	if err != nil {
+		return err
+	}
+	given(&in.SymmetricKey, key)
+	token, err := secretText(env, c.Token)
+	if err != nil {
+		return err
+	}
+	given(&in.SasToken, token)
+	return explain(ctx, env, c.scopeFlags, in)
+}
+
+// explain asks and prints.
+func explain(ctx context.Context, env *Env, f scopeFlags, in admin.ExplainRequest) error {
+	a, scope, err := f.in(ctx, env)
+	if err != nil {
+		return err
+	}
+	e, err := a.Explain(ctx, scope, in)
+	if err != nil {
+		return err
+	}
+	return printOne(env, f.Output, e, explanationColumns())
+}
+
+func explanationColumns() []column[admin.Explanation] {
+	type x = admin.Explanation
+	return []column[x]{
+		{"REGISTRATION ID", func(e x) string { return e.RegistrationID }},
+		{"OUTCOME", func(e x) string { return e.Outcome }},
+		{"PROVEN", proofOf},
+		{"ENROLLMENT", func(e x) string { return entryOf(e.Enrollment) }},
+		{"HUB", func(e x) string { return show(e.AssignedHub) }},
+		{"DEVICE ID", func(e x) string { return show(e.DeviceID) }},
+		{"REASON", func(e x) string { return show(e.Reason) }},
+		{"DEVICE IS TOLD", func(e x) string { return errorOf(e.ErrorCode, e.ErrorMessage) }},
+		{"POLICY", func(e x) string { return show(e.AllocationPolicy) }},
+		{"CANDIDATES", candidatesOf},
+		{"REPROVISION", func(e x) string { return show(e.Reprovision) }},
+		{"HUB IS WRITTEN", func(e x) string { return show(e.HubCall) }},
+		{"CHAIN", chainOf},
+	}
+}
+
+func proofOf(e admin.Explanation) string {
+	switch {
+	case e.Assumed:
+		return "assumed: nothing was shown"
+	case e.Proven:
+		return "yes"
+	}
+	return "no"
+}
+
+func candidatesOf(e admin.Explanation) string {
+	if e.Candidates == nil {
+		return ""
+	}
+	texts := make([]string, 0, len(*e.Candidates))
+	for _, c := range *e.Candidates {
+		texts = append(texts, fmt.Sprintf("%s (weight %d)", c.HostName, c.AllocationWeight))
+	}
+	return strings.Join(texts, ", ")
+}
+
+func chainOf(e admin.Explanation) string {
+	if e.CertificateChain == nil {
+		return ""
+	}
+	texts := make([]string, 0, len(*e.CertificateChain))
+	for _, c := range *e.CertificateChain {
+		texts = append(texts, fmt.Sprintf("%s, by %s, until %s", c.Subject, c.Issuer, day(c.NotAfter)))
+	}
+	return strings.Join(texts, "; ")
+}

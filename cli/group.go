@@ -1,0 +1,156 @@
+package cli
+
+import (
+	"context"
+	"net/url"
+
+	"github.com/zerotouch-dps/dps/client"
+	"github.com/zerotouch-dps/dps/openapi/admin"
+	"github.com/zerotouch-dps/dps/openapi/service"
+)
+
+type groupCmd struct {
+	List   groupListCmd   `cmd:"" help:"Find enrollment groups."`
+	Show   groupShowCmd   `cmd:"" help:"Show an enrollment group."`
+	Create groupCreateCmd `cmd:"" help:"Create an enrollment group."`
+	Update groupUpdateCmd `cmd:"" help:"Change an enrollment group."`
+	Delete groupDeleteCmd `cmd:"" help:"Delete an enrollment group; the records of its devices stay."`
+}
+
+func groupColumns() []column[admin.EnrollmentGroup] {
+	return []column[admin.EnrollmentGroup]{
+		{"GROUP", func(g admin.EnrollmentGroup) string { return show(g.EnrollmentGroupID) }},
+		{"STATUS", func(g admin.EnrollmentGroup) string { return show(g.ProvisioningStatus) }},
+		{"ATTESTATION", func(g admin.EnrollmentGroup) string { return kindOf(g.Attestation) }},
+		{"ID PREFIX", func(g admin.EnrollmentGroup) string { return show(g.RegistrationIDPrefix) }},
+		{"HUBS", func(g admin.EnrollmentGroup) string { return joined(g.IotHubs) }},
+		{"ALLOCATION", func(g admin.EnrollmentGroup) string { return show(g.AllocationPolicy) }},
+		{"UPDATED", func(g admin.EnrollmentGroup) string { return day(g.LastUpdatedDateTimeUtc) }},
+	}
+}
+
+type groupListCmd struct {
+	entryFlags
+	scopeFlags
+}
+
+// Run lists.
+func (c groupListCmd) Run(ctx context.Context, env *Env) error {
+	a, scope, err := c.in(ctx, env)
+	if err != nil {
+		return err
+	}
+	return list(env, c.listFlags, c.Output, c.query(), groupColumns(), func(q url.Values) (page[admin.EnrollmentGroup], error) {
+		p, err := a.EnrollmentGroups(ctx, scope, q)
+		return page[admin.EnrollmentGroup]{p.Value, p.Continuation, counted(p.Count)}, err
+	})
+}
+
+type groupShowCmd struct {
+	ID   string `arg:"" name:"group" help:"Enrollment group ID."`
+	Keys bool   `help:"Show the symmetric keys, too. Leaves an audit record."`
+	scopeFlags
+}
+
+// Run shows one.
+func (c groupShowCmd) Run(ctx context.Context, env *Env) error {
+	a, scope, err := c.in(ctx, env)
+	if err != nil {
+		return err
+	}
+	g, err := a.EnrollmentGroup(ctx, scope, c.ID)
+	if err != nil {
+		return err
+	}
+	if c.Keys {
+		keys, err := a.EnrollmentGroupKeys(ctx, scope, c.ID)
+		if err != nil {
+			return err
+		}
+		g.Attestation = &keys
+	}
+	return printOne(env, c.Output, g, append(groupColumns(), keyColumns(func(g admin.EnrollmentGroup) *service.AttestationMechanism { return g.Attestation })...))
+}
+
+type groupCreateCmd struct {
+	ID             string  `arg:"" name:"group" help:"Enrollment group ID."`
+	RegistrationID *string `name:"registration-id-prefix" placeholder:"TEXT" help:"Beginning of the IDs of a symmetric-key group's devices."`
+	credentialFlags
+	settingFlags
+	scopeFlags
+}
+
+// Help shows how.
+func (groupCreateCmd) Help() string {
+	return "Without a credential, symmetric keys are made and printed.\nExamples:\n  dps group create line-3 --ca-reference factory-root\n  dps group create line-4 --registration-id-prefix l4-"
+}
+
+// Run creates, and refuses when the ID is taken.
+func (c groupCreateCmd) Run(ctx context.Context, env *Env) error {
+	a, scope, err := c.in(ctx, env)
+	if err != nil {
+		return err
+	}
+	var g admin.EnrollmentGroup
+	if g.Attestation, err = c.group(env); err != nil {
+		return err
+	}
+	g.RegistrationIDPrefix = c.RegistrationID
+	if err := c.apply(settingsOfGroup(&g.EnrollmentGroup)); err != nil {
+		return err
+	}
+	made, err := a.PutEnrollmentGroup(ctx, scope, c.ID, g, client.CreateOnly())
+	if err != nil {
+		return err
+	}
+	if kindOf(made.Attestation) == "symmetricKey" {
+		return groupShowCmd{c.ID, true, c.scopeFlags}.Run(ctx, env)
+	}
+	return printOne(env, c.Output, made, groupColumns())
+}
+
+type groupUpdateCmd struct {
+	ID string `arg:"" name:"group" help:"Enrollment group ID."`
+	settingFlags
+	IfMatch string `placeholder:"ETAG" help:"Fail unless the group still has this etag."`
+	scopeFlags
+}
+
+// Run changes what is given, on the version that was read.
+func (c groupUpdateCmd) Run(ctx context.Context, env *Env) error {
+	a, scope, err := c.in(ctx, env)
+	if err != nil {
+		return err
+	}
+	g, err := a.EnrollmentGroup(ctx, scope, c.ID)
+	if err != nil {
+		return err
+	}
+	if err := c.apply(settingsOfGroup(&g.EnrollmentGroup)); err != nil {
+		return err
+	}
+	g, err = a.PutEnrollmentGroup(ctx, scope, c.ID, g, client.IfMatch(first(c.IfMatch, show(g.Etag))))
+	if err != nil {
+		return err
+	}
+	return printOne(env, c.Output, g, groupColumns())
+}
+
+type groupDeleteCmd struct {
+	ID      string `arg:"" name:"group" help:"Enrollment group ID."`
+	IfMatch string `placeholder:"ETAG" help:"Fail unless the group still has this etag."`
+	scopeFlags
+}
+
+// Run deletes.
+func (c groupDeleteCmd) Run(ctx context.Context, env *Env) error {
+	a, scope, err := c.in(ctx, env)
+	if err != nil {
+		return err
+	}
+	if err := a.DeleteEnrollmentGroup(ctx, scope, c.ID, client.IfMatch(c.IfMatch)); err != nil {
+		return err
+	}
+	say(env.Stderr, "Deleted enrollment group %s.", c.ID)
+	return nil
+}

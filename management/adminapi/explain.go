@@ -1,0 +1,77 @@
+package adminapi
+
+import (
+	"context"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/allocation"
+	"github.com/zerotouch-dps/dps/attestation"
+	"github.com/zerotouch-dps/dps/management"
+	"github.com/zerotouch-dps/dps/management/wire"
+	"github.com/zerotouch-dps/dps/openapi/admin"
+	"github.com/zerotouch-dps/dps/registration"
+)
+
+// Explain says what would become of a device.
+func (a *api) Explain(ctx context.Context, r admin.ExplainRequestObject) (admin.ExplainResponseObject, error) {
+	claim := management.Claim{
+		ID: dps.RegistrationID(value(r.Body.RegistrationID)), Chain: value(r.Body.CertificateChain), APIVersion: value(r.Body.APIVersion),
+		Token: dps.NewSecret(value(r.Body.SasToken)), Key: dps.NewSecret(value(r.Body.SymmetricKey)),
+	}
+	e, err := a.c.Management.Explain(ctx, callerOf(ctx), dps.IDScope(r.IDScope), claim)
+	if err != nil {
+		return nil, err
+	}
+	return admin.Explain200JSONResponse(fromExplanation(e)), nil
+}
+
+func fromExplanation(e management.Explained) admin.Explanation {
+	out := admin.Explanation{
+		Outcome: string(e.Outcome), RegistrationID: string(e.ID), Proven: e.Proven, Assumed: e.Assumed, Reason: optional(e.Reason),
+		ErrorCode: number(e.ErrorCode), ErrorMessage: optional(e.Message), Enrollment: fromRef(e.Entry),
+		Reprovision: optional(e.Reprovision), AllocationPolicy: optional(string(e.Policy)), AssignedHub: optional(e.Hub),
+		DeviceID: optional(e.DeviceID), Substatus: optional(string(e.Substatus)),
+	}
+	if len(e.Chain) > 0 {
+		out.CertificateChain = new(each(e.Chain, fromPresented))
+	}
+	if e.Signer != nil {
+		out.Signer = new(fromPresented(*e.Signer))
+	}
+	if len(e.Candidates) > 0 {
+		out.Candidates = new(each(e.Candidates, fromCandidate))
+	}
+	if e.Outcome == registration.WouldAssign {
+		out.HubCall = &e.HubCall
+	}
+	if e.Current != nil {
+		out.Registration = new(fromRecord(*e.Current))
+	}
+	return out
+}
+
+func fromPresented(c attestation.CertificateInfo) admin.ExplainedCertificate {
+	return admin.ExplainedCertificate{
+		Subject: c.Subject, Issuer: c.Issuer, Sha256Thumbprint: c.SHA256, NotBefore: wire.Time(c.NotBefore), NotAfter: wire.Time(c.NotAfter),
+	}
+}
+
+func fromCandidate(c allocation.Candidate) admin.ExplainedHub {
+	return admin.ExplainedHub{HostName: c.Hub, AllocationWeight: c.Weight}
+}
+
+// ListRefusals shows who was turned away.
+func (a *api) ListRefusals(ctx context.Context, r admin.ListRefusalsRequestObject) (admin.ListRefusalsResponseObject, error) {
+	list, err := a.c.Management.Refusals(ctx, callerOf(ctx), dps.IDScope(r.IDScope), dps.RegistrationID(value(r.Params.RegistrationID)), value(r.Params.Limit))
+	if err != nil {
+		return nil, err
+	}
+	return admin.ListRefusals200JSONResponse{Value: each(list, fromRefusal)}, nil
+}
+
+func fromRefusal(r registration.Refusal) admin.Refusal {
+	return admin.Refusal{
+		Time: wire.Time(r.Time), RegistrationID: string(r.ID), Reason: r.Reason, Attestation: optional(string(r.Kind)),
+		Thumbprint: optional(r.Thumbprint), Transport: optional(r.Transport), RemoteAddress: optional(r.Remote),
+	}
+}

@@ -1,0 +1,97 @@
+package management
+
+import (
+	"context"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/registration"
+	"github.com/zerotouch-dps/dps/scope"
+	"github.com/zerotouch-dps/dps/storage"
+)
+
+// Replica is the server process that a [Service] is part of.
+type Replica struct {
+	Version string
+	Started time.Time
+	// Certificates returns those that its listeners present; nil: none.
+	Certificates func() []Certificate
+}
+
+// Certificate is one whose end somebody should watch.
+type Certificate struct {
+	Name    string // a file, or a CA certificate's name
+	Scope   dps.IDScope
+	Subject string
+	Expires time.Time
+}
+
+// State is the state of a replica, and of the store.
+type State struct {
+	Version string
+	Store   string
+	Uptime  time.Duration
+	registration.State
+	Pending      registration.Pending
+	Certificates []Certificate // the next to expire first
+}
+
+// Backups writes the whole store.
+type Backups interface {
+	// Kind is the back end's name.
+	Kind() string
+	// Dump writes a backup.
+	Dump(ctx context.Context, w io.Writer) (storage.Summary, error)
+}
+
+// State returns the state of this replica and of the store. Errors: those of a caller
+// who is no [RoleViewer] of the deployment.
+func (s *Service) State(ctx context.Context, c Caller) (State, error) {
+	if err := c.DemandDeployment(RoleViewer); err != nil {
+		return State{}, err
+	}
+	out := State{Version: s.d.Replica.Version, Store: s.d.Backups.Kind(), Uptime: s.d.Now().Sub(s.d.Replica.Started), State: s.d.Devices.State()}
+	var err error
+	if out.Pending, err = s.d.Registrations.Pending(ctx); err != nil {
+		return State{}, err
+	}
+	if s.d.Replica.Certificates != nil {
+		out.Certificates = s.d.Replica.Certificates()
+	}
+	scopes, err := s.d.Scopes.List(ctx)
+	if err != nil {
+		return State{}, err
+	}
+	for _, sc := range scopes {
+		authorities, err := s.d.Scopes.Authorities(ctx, sc.ID)
+		if err != nil {
+			return State{}, err
+		}
+		out.Certificates = append(out.Certificates, watched(sc.ID, authorities)...)
+	}
+	slices.SortStableFunc(out.Certificates, func(a, b Certificate) int { return a.Expires.Compare(b.Expires) })
+	return out, nil
+}
+
+func watched(id dps.IDScope, authorities []scope.Authority) []Certificate {
+	var out []Certificate
+	for _, a := range authorities {
+		out = append(out, Certificate{Name: a.Name, Scope: id, Subject: a.Certificate.Info.Subject, Expires: a.Certificate.Info.NotAfter})
+	}
+	return out
+}
+
+// Backup writes a backup of the whole store, and leaves a record of that. Errors: those
+// of a caller who is no [RoleOwner] of the deployment.
+func (s *Service) Backup(ctx context.Context, c Caller, w io.Writer) error {
+	if err := c.DemandDeployment(RoleOwner); err != nil {
+		return err
+	}
+	if err := s.audit(ctx, c, entry{action: "store.backup"}); err != nil {
+		return err
+	}
+	_, err := s.d.Backups.Dump(ctx, w)
+	return err
+}
