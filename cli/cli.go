@@ -29,6 +29,8 @@ const (
 	ExitOK     = 0
 	ExitFailed = 1 // the command was understood and did not succeed
 	ExitUsage  = 2 // the command line is wrong
+	// ExitRejected: an import is through, but for rows that it rejected.
+	ExitRejected = 3
 )
 
 type root struct {
@@ -41,6 +43,7 @@ type root struct {
 	Scope       scopeCmd       `cmd:"" help:"Operate ID scopes." group:"Operate"`
 	Hub         hubCmd         `cmd:"" help:"Operate linked hubs." group:"Operate"`
 	CA          caCmd          `cmd:"" name:"ca" help:"Operate CA certificates." group:"Operate"`
+	Enrollment  enrollmentCmd  `cmd:"" help:"Import and export individual enrollments." group:"Operate"`
 	Policy      policyCmd      `cmd:"" help:"Operate access policies of the service API." group:"Operate"`
 	IPFilter    ipFilterCmd    `cmd:"" name:"ip-filter" help:"Operate the IP filter of a scope." group:"Operate"`
 	Audit       auditCmd       `cmd:"" help:"Read the audit log." group:"Operate"`
@@ -96,6 +99,9 @@ func fail(env *Env, err error) int {
 	_, _ = fmt.Fprintf(env.Stderr, "dps: %s\n", strings.TrimSpace(err.Error()))
 	if usage := (usageError{}); errors.As(err, &usage) {
 		return ExitUsage
+	}
+	if _, some := errors.AsType[*rejectedError](err); some {
+		return ExitRejected
 	}
 	return ExitFailed
 }

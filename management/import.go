@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"reflect"
+	"sync/atomic"
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/attestation"
@@ -59,6 +60,9 @@ type Import struct {
 	caller Caller
 	scope  dps.IDScope
 	o      ImportOptions
+	// fresh tells that of the last batch no entry was there before, as in a lot that is
+	// new: of the next one none is looked for until it turns out that one is there.
+	fresh atomic.Bool
 }
 
 // NewImport begins an import. Errors: [dps.InvalidArgument], [dps.NotFound] (scope),
@@ -70,7 +74,7 @@ func (s *Service) NewImport(ctx context.Context, c Caller, id dps.IDScope, o Imp
 	if _, err := s.surroundings(ctx, id); err != nil {
 		return nil, err
 	}
-	im := &Import{s, c, id, o}
+	im := &Import{s: s, caller: c, scope: id, o: o}
 	if o.DeriveFrom == "" {
 		return im, nil
 	}
@@ -96,13 +100,15 @@ func (i *Import) Batch(ctx context.Context, rows []ImportRow) ([]RowResult, erro
 	for n := range todo {
 		todo[n] = n
 	}
+	guess := i.fresh.Swap(false) && !i.o.DryRun
 	for range maxRaces {
-		if todo, err = b.try(ctx, todo); err != nil {
+		if todo, err = b.try(ctx, todo, guess); err != nil {
 			return nil, err
 		}
 		if len(todo) == 0 {
 			return results, nil
 		}
+		guess = false
 	}
 	for _, n := range todo {
 		results[n] = RowResult{Err: raced()}
@@ -120,11 +126,14 @@ type importBatch struct {
 	groups  map[string]groupKey // whose keys rows are derived from
 }
 
-// try imports the rows with these numbers and returns those that lost a race.
-func (b *importBatch) try(ctx context.Context, todo []int) (lost []int, err error) {
-	stored, err := b.stored(ctx, todo)
-	if err != nil {
-		return nil, err
+// try imports the rows with these numbers and returns those that lost a race. It may be
+// told to guess that no entry is there, which the store finds out.
+func (b *importBatch) try(ctx context.Context, todo []int, guess bool) (lost []int, err error) {
+	var stored map[string]*enrollment.Individual
+	if !guess {
+		if stored, err = b.stored(ctx, todo); err != nil {
+			return nil, err
+		}
 	}
 	var writes []storage.Replacement
 	var numbers []int
@@ -141,7 +150,9 @@ func (b *importBatch) try(ctx context.Context, todo []int) (lost []int, err erro
 	if len(writes) == 0 || b.o.DryRun {
 		return nil, nil
 	}
-	return b.commit(ctx, writes, numbers)
+	lost, err = b.commit(ctx, writes, numbers)
+	b.fresh.Store(err == nil && len(lost) == 0 && len(stored) == 0)
+	return lost, err
 }
 
 // stored reads the entries that the rows would replace.

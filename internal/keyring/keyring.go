@@ -34,8 +34,8 @@ type Place struct{ Scope, Table, ID, Column string }
 type Ring struct{ keys []key }
 
 type key struct {
-	id     string
-	secret []byte
+	id  string
+	prk []byte // the secret extracted (RFC 5869, 2.2), from which all is derived
 }
 
 // Parse reads lines "kid:base64 of 32 bytes"; blank lines and # comments are
@@ -75,7 +75,11 @@ func parseLine(line string) (key, error) {
 	if err != nil || len(secret) != keySize {
 		return key{}, fmt.Errorf("key %q is not base64 of %d bytes", kid, keySize)
 	}
-	return key{id: kid, secret: secret}, nil
+	prk, err := hkdf.Extract(sha256.New, secret, nil)
+	if err != nil {
+		return key{}, fmt.Errorf("extract key %q: %w", kid, err)
+	}
+	return key{id: kid, prk: prk}, nil
 }
 
 // NewLine returns a fresh line for a keyring file.
@@ -164,7 +168,7 @@ func (r *Ring) find(kid string) *key {
 }
 
 func (k *key) derive(info string, size int) ([]byte, error) {
-	out, err := hkdf.Key(sha256.New, k.secret, nil, info, size)
+	out, err := hkdf.Expand(sha256.New, k.prk, info, size)
 	if err != nil {
 		return nil, fmt.Errorf("derive key: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -149,9 +150,16 @@ func TestImportRejectsRowsAlone(t *testing.T) {
 	}
 	offset := int64(0)
 	want := []struct{ id, code, field string }{
-		{"b", "invalidArgument", "attestation"}, {"", "invalidArgument", "row"}, {"", "invalidArgument", "registrationId"},
-		{"bad id", "invalidArgument", "registrationId"}, {"c", "hubNotLinked", "iotHubs[0]"}, {"d", "invalidArgument", "attestation.type"},
-		{"e", "invalidArgument", "lot"}, {"", "invalidArgument", "row"}, {"", "invalidArgument", "row"}, {"g", "groupNotFound", ""},
+		{"b", "invalidArgument", "attestation"},
+		{"", "invalidArgument", "row"},
+		{"", "invalidArgument", "registrationId"},
+		{"bad id", "invalidArgument", "registrationId"},
+		{"c", "hubNotLinked", "iotHubs[0]"},
+		{"d", "invalidArgument", "attestation.type"},
+		{"e", "invalidArgument", "lot"},
+		{"", "invalidArgument", "row"},
+		{"", "invalidArgument", "row"},
+		{"g", "groupNotFound", ""},
 	}
 	for i, r := range got.rejected {
 		offset += int64(len(rows[i])) + 1
@@ -292,9 +300,7 @@ func TestImportRefusals(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			header := map[string]string{"Content-Type": tt.kind}
-			for k, v := range tt.header {
-				header[k] = v
-			}
+			maps.Copy(header, tt.header)
 			a := do(t, w, call{"POST", tt.path, tt.body, header})
 			body := a.object(t)
 			info, _ := body["info"].(map[string]any)

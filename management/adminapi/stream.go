@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/zerotouch-dps/dps"
@@ -36,8 +37,11 @@ type stream struct {
 	ended  error // of the body, for good: what broke must not look like an end
 	w      http.ResponseWriter
 	rc     *http.ResponseController
-	watch  *time.Timer
 	cancel context.CancelCauseFunc
+
+	mu     sync.Mutex
+	closed bool
+	watch  *time.Timer
 }
 
 // openStream takes the deadlines off a connection. The context ends with the stream;
@@ -49,7 +53,7 @@ func openStream(ctx context.Context, w http.ResponseWriter, body io.Reader) (*st
 	_ = s.rc.EnableFullDuplex()
 	_ = s.rc.SetReadDeadline(time.Time{})
 	_ = s.rc.SetWriteDeadline(time.Time{})
-	s.watch = time.AfterFunc(streamIdle, s.giveUp)
+	s.moved()
 	return s, ctx
 }
 
@@ -60,7 +64,23 @@ func (s *stream) giveUp() {
 	_ = s.rc.SetWriteDeadline(past)
 }
 
+// moved puts off giving up. A read that ends after close is no move.
+func (s *stream) moved() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+	case s.watch == nil:
+		s.watch = time.AfterFunc(streamIdle, s.giveUp)
+	default:
+		s.watch.Reset(streamIdle)
+	}
+}
+
 func (s *stream) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
 	s.watch.Stop()
 	s.cancel(context.Canceled)
 }
@@ -72,13 +92,13 @@ func (s *stream) Read(p []byte) (int, error) {
 	}
 	n, err := s.body.Read(p)
 	s.ended = err
-	s.watch.Reset(streamIdle)
+	s.moved()
 	return n, err
 }
 
 // Write implements [io.Writer].
 func (s *stream) Write(p []byte) (int, error) {
 	n, err := s.w.Write(p)
-	s.watch.Reset(streamIdle)
+	s.moved()
 	return n, err
 }

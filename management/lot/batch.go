@@ -24,8 +24,12 @@ type batch struct {
 	done    chan struct{}
 }
 
-func newBatch(before <-chan struct{}) *batch {
-	return &batch{before: before, entered: make(chan struct{}), done: make(chan struct{})}
+// newBatch makes room for as much text as the batch before had.
+func newBatch(before <-chan struct{}, text int) *batch {
+	return &batch{
+		rows: make([]row, 0, batchRows), text: make([]byte, 0, text),
+		before: before, entered: make(chan struct{}), done: make(chan struct{}),
+	}
 }
 
 // add copies a row, for its text is good until the next one is read.

@@ -68,15 +68,20 @@ type Config struct {
 }
 
 // Import reads rows to the end and has them imported in batches. A row whose ID stands
-// earlier in the file is imported after it. It returns where it got, which the sink was
-// told too, and why it ended early: the sink's error, [dps.BadRequest]
+// earlier in the file is imported after it. Rows wait a second at most for
+// others to be imported with. r may be read for a moment after the return, unless it
+// ended. It returns where it got, which the sink was told too, and why it ended early: the sink's error, [dps.BadRequest]
 // (the reader failed), [dps.InvalidArgument] (the header of a CSV file), or what the
 // importer says of a whole batch.
 func Import(ctx context.Context, r io.Reader, to Importer, c Config) (Progress, error) {
 	if err := c.Format.check(); err != nil {
 		return Progress{Through: c.Start}, err
 	}
-	i := &importing{Config: c, to: to, split: newSplitter(r, c.Format, c.Start), done: Progress{Through: c.Start}}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	in := newPump(ctx, r)
+	in.onIdle = func() error { return nil }
+	i := &importing{Config: c, to: to, in: in, split: newSplitter(in, c.Format, c.Start), done: Progress{Through: c.Start}}
 	if err := i.header(); err != nil {
 		return i.done, err
 	}
@@ -88,6 +93,7 @@ type importing struct {
 	Config
 
 	to      Importer
+	in      *pump
 	split   *splitter
 	readErr error // why reading ended before the end of the file
 	gate    *gate
@@ -147,8 +153,9 @@ func cutOff(err error) error {
 func (i *importing) read(ctx context.Context, order, work chan<- *batch) error {
 	entered := make(chan struct{})
 	close(entered)
-	b := newBatch(entered)
+	b := newBatch(entered, 0)
 	dispatch := func() error {
+		size := len(b.text)
 		for _, to := range []chan<- *batch{order, work} {
 			select {
 			case to <- b:
@@ -156,8 +163,14 @@ func (i *importing) read(ctx context.Context, order, work chan<- *batch) error {
 				return context.Cause(ctx)
 			}
 		}
-		b = newBatch(b.entered)
+		b = newBatch(b.entered, size+size/8)
 		return nil
+	}
+	i.in.onIdle = func() error {
+		if len(b.rows) == 0 {
+			return nil
+		}
+		return dispatch()
 	}
 	for {
 		row, err := i.split.next()

@@ -77,12 +77,16 @@ func (s *splitter) next() (row, error) {
 
 // split implements [bufio.SplitFunc].
 func (s *splitter) split(data []byte, atEOF bool) (int, []byte, error) {
-	if atEOF && s.source.err != nil {
-		return len(data), nil, nil
+	if atEOF && s.source.err != nil { // next tells of it
+		return len(data), nil, nil //nolint:nilerr // see above
 	}
-	advance, token := s.cut(data, atEOF)
-	s.start, s.offset = s.offset, s.offset+int64(advance)
-	return advance, token, nil
+	for all := 0; ; { // at its end, a scanner takes "no row here" for "no more rows"
+		advance, token := s.cut(data[all:], atEOF)
+		s.start, s.offset = s.offset, s.offset+int64(advance)
+		if all += advance; token != nil || advance == 0 || all == len(data) {
+			return all, token, nil
+		}
+	}
 }
 
 // cut finds the first row of data: how much it takes, and its text; nil while it is not

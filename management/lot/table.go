@@ -3,6 +3,7 @@ package lot
 import (
 	"encoding/csv"
 	"io"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 
@@ -68,7 +69,7 @@ func (t *table) decode(text []byte) (model, error) {
 	if !utf8.Valid(text) {
 		return m, dps.Invalid("row", "utf8", "is not UTF-8 text")
 	}
-	t.feed.text = append(text[:len(text):len(text)], '\n')
+	t.feed.text = append(slices.Clip(text), '\n')
 	fields, err := t.reader.Read()
 	if err != nil {
 		t.renew() // what was left of the row is not the next one

@@ -58,8 +58,14 @@ func (c Codec) encodeMechanism(at keyring.Place, m attestation.Mechanism) (plain
 			return "", nil, err
 		}
 	}
+	if row.Form == formKey {
+		return plainKey, sealed, nil
+	}
 	return encode(row), sealed, nil
 }
+
+// plainKey is the plain part of every symmetric key, spelled out for imports.
+const plainKey = `{"v":1,"form":"symmetricKey"}`
 
 func (c Codec) decodeMechanism(at keyring.Place, plain string, sealed []byte) (attestation.Mechanism, error) {
 	var row mechanismRow

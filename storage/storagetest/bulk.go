@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -26,7 +27,7 @@ func bulkCases() []testCase {
 	}
 }
 
-// replace returns what failed, and in how many records how many writes stood.
+// replace returns what failed.
 func (w *world) replace(writes ...storage.Replacement) []error {
 	w.Helper()
 	return must(w, func() ([]error, error) { return w.store.Bulk().Replace(w.ctx, zone, writes, w.record) })
@@ -43,11 +44,7 @@ func (w *world) imported(entries ...enrollment.Individual) {
 	for i, e := range entries {
 		writes[i].New = e
 	}
-	for i, err := range w.replace(writes...) {
-		if err != nil {
-			w.Fatalf("%s: %v", entries[i].ID, err)
-		}
-	}
+	w.ok(errors.Join(w.replace(writes...)...))
 }
 
 func (w *world) several(ids ...dps.RegistrationID) []enrollment.Individual {

@@ -116,12 +116,12 @@ func TestParseStat(t *testing.T) {
 
 func TestParseResident(t *testing.T) {
 	t.Parallel()
-	got, err := parseResident("Name:\tdps\nVmPeak:\t 9 kB\nVmRSS:\t   2048 kB\nThreads:\t8\n")
+	got, err := parseMemory("Name:\tdps\nVmPeak:\t 9 kB\nVmRSS:\t   2048 kB\nThreads:\t8\n", "VmRSS:")
 	if err != nil || got != 2<<20 {
 		t.Errorf("got %v, %v", got, err)
 	}
 	for _, text := range []string{"", "Name:\tdps\n", "VmRSS:\tmuch\n"} {
-		if _, err := parseResident(text); err == nil {
+		if _, err := parseMemory(text, "VmRSS:"); err == nil {
 			t.Errorf("%q was read", text)
 		}
 	}

@@ -32,6 +32,7 @@ func benchmarks() []benchmark {
 		{"latency", "bar 5: time to register, idle server, embedded hub", measureLatency},
 		{"commit", "bars 3 and 4: group commit at the store's interface", measureCommit},
 		{"lookup", "bar 6: admission and registration among many enrollments and groups", measureLookup},
+		{"import", "bar 9: a lot through the API against COPY and against batched inserts", measureImport},
 		{"memory", "bar 7: memory per waiting device", measureMemory},
 		{"fleet", "ten thousand devices boot against dps dev", measureFleet},
 	}
@@ -56,7 +57,7 @@ func run(args []string, out, errs io.Writer) int {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(errs)
 	var o options
-	flags.BoolVar(&o.quick, "quick", false, "fewer rounds; lookup stops at 1 million enrollments")
+	flags.BoolVar(&o.quick, "quick", false, "fewer rounds; lookup stops at 1 million enrollments, import takes 100,000 rows")
 	flags.IntVar(&o.rounds, "rounds", 0, "interleaved rounds; default 7, with -quick 3")
 	flags.IntVar(&o.devices, "devices", 0, "devices per round and variant of registration; default 1500, with -quick 400")
 	flags.BoolVar(&o.keep, "keep", false, "keep the temporary folder, with the logs")

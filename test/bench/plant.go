@@ -36,6 +36,8 @@ type plant struct {
 	dps      *process
 	pg       *testpg.Server // nil: SQLite inside dps
 	groupKey dps.Secret
+	admin    string // address of the operator's API
+	token    string // file that holds its token
 }
 
 // plan says what to start.
@@ -178,7 +180,7 @@ func (p *plant) serve(ctx context.Context, l *lab, dir, url, assign string) erro
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return fmt.Errorf("write configuration: %w", err)
 	}
-	p.address = device
+	p.address, p.admin, p.token = device, admin, filepath.Join(dir, "token")
 	if p.dps, err = l.start(ctx, "dps", l.binary, "serve", "--config", config); err != nil {
 		return err
 	}

@@ -41,18 +41,23 @@ func parseStat(text string) (float64, error) {
 }
 
 // residentBytes is the physical memory that a process occupies.
-func residentBytes(pid int) (float64, error) {
+func residentBytes(pid int) (float64, error) { return memoryBytes(pid, "VmRSS:") }
+
+// ownBytes is what of that is its own, and not the page cache of a file that it maps.
+func ownBytes(pid int) (float64, error) { return memoryBytes(pid, "RssAnon:") }
+
+func memoryBytes(pid int, field string) (float64, error) {
 	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
 	if err != nil {
 		return 0, fmt.Errorf("read memory: %w", err)
 	}
-	return parseResident(string(text))
+	return parseMemory(string(text), field)
 }
 
-// parseResident reads "VmRSS:	  1234 kB".
-func parseResident(text string) (float64, error) {
+// parseMemory reads a line like "VmRSS:	  1234 kB".
+func parseMemory(text, field string) (float64, error) {
 	for line := range strings.Lines(text) {
-		value, found := strings.CutPrefix(line, "VmRSS:")
+		value, found := strings.CutPrefix(line, field)
 		if !found {
 			continue
 		}
@@ -62,5 +67,5 @@ func parseResident(text string) (float64, error) {
 		}
 		return float64(kb) * 1024, nil
 	}
-	return 0, errors.New("read memory: no VmRSS")
+	return 0, errors.New("read memory: no " + field)
 }

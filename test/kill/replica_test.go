@@ -36,6 +36,7 @@ log: {level: info}
 type replica struct {
 	binary, config, log string
 	address             string
+	admin, token        string // address of the operator's API, and the file with its token
 
 	mu      sync.Mutex
 	command *exec.Cmd
@@ -64,8 +65,8 @@ func makeFiles(t *testing.T, root *testpki.Entity) files {
 func newReplica(t *testing.T, binary, store string, f files, n int) *replica {
 	t.Helper()
 	name := func(what string) string { return filepath.Join(f.dir, fmt.Sprintf("%s-%d", what, n)) }
-	r := &replica{binary: binary, config: name("config"), log: name("log"), address: freeAddress(t)}
-	text := fmt.Sprintf(configuration, store, f.keyring, name("token"), r.address, f.cert, f.key, freeAddress(t), lease, hubTimeout)
+	r := &replica{binary: binary, config: name("config"), log: name("log"), address: freeAddress(t), admin: freeAddress(t), token: name("token")}
+	text := fmt.Sprintf(configuration, store, f.keyring, r.token, r.address, f.cert, f.key, r.admin, lease, hubTimeout)
 	need(t, os.WriteFile(r.config, []byte(text), 0o600))
 	t.Cleanup(func() {
 		r.kill()
