@@ -57,10 +57,11 @@ func mayImport() map[string][]string {
 		"ca":                        {},
 		"client":                    {"openapi", "openapi/admin", "openapi/service", "attestation"},
 		"client/device":             {"attestation"},
+		"declare":                   {"client", "openapi/admin", "openapi/service", "attestation"},
 		"server":                    nil, // wires everything below
 		"server/dev":                nil,
 		"server/gendoc":             {},
-		"cli":                       {"server", "server/dev", "client", "client/device", "openapi", "openapi/admin", "openapi/service", "attestation", "ca", "storage"},
+		"cli":                       {"server", "server/dev", "client", "client/device", "declare", "openapi", "openapi/admin", "openapi/service", "attestation", "ca", "storage"},
 		"cmd/dps":                   {"cli"},
 	}
 }
