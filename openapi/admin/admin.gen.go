@@ -141,10 +141,10 @@ type CertificateList struct {
 // Continuation Send it to read on; absent on the last page. A page may be short, or empty, although more follow.
 type Continuation = string
 
-// Enrollment IndividualEnrollment of the service API; lot and uploader, of those that were imported, are read-only.
+// Enrollment IndividualEnrollment of the service API, with certificates in full; lot and uploader, of those that were imported, are read-only.
 type Enrollment = IndividualEnrollment
 
-// EnrollmentGroup EnrollmentGroup of the service API; lot and uploader are read-only.
+// EnrollmentGroup EnrollmentGroup of the service API, with certificates in full; lot and uploader are read-only.
 type EnrollmentGroup = GroupEnrollment
 
 // EnrollmentGroupPage defines model for EnrollmentGroupPage.
