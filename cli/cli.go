@@ -52,6 +52,8 @@ type root struct {
 	Audit       auditCmd       `cmd:"" help:"Read the audit log." group:"Operate"`
 	Plan        planCmd        `cmd:"" aliases:"diff" help:"Show what applying a declaration would change." group:"Declare"`
 	Apply       applyCmd       `cmd:"" help:"Make a deployment what a declaration says." group:"Declare"`
+	Export      exportCmd      `cmd:"" help:"Write an ID scope as a declaration." group:"Declare"`
+	Import      importCmd      `cmd:"" help:"Move from the original." group:"Declare"`
 	Device      deviceCmd      `cmd:"" help:"Be a device, or a fleet of them." group:"Devices"`
 	Version     versionCmd     `cmd:"" help:"Print version and build." group:"Serve"`
 }

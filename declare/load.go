@@ -169,6 +169,9 @@ func (c *completion) settings(p *place, s *Settings) {
 
 func (c *completion) slot(s *Slot) {
 	c.inline(&s.place, &s.Certificate, &s.File)
+	if s.Certificate == "" && s.SHA256Thumbprint != "" {
+		return
+	}
 	if _, err := thumbprint(s.Certificate); err != nil {
 		c.fault(&s.place, "%v", err)
 	}

@@ -2,6 +2,7 @@ package declare
 
 import (
 	"encoding/json"
+	"strings"
 
 	"github.com/zerotouch-dps/dps/attestation"
 	"github.com/zerotouch-dps/dps/openapi/admin"
@@ -108,11 +109,13 @@ func (s *Slot) model() *service.X509CertificateWithInfo {
 	if s == nil {
 		return nil
 	}
-	m := &service.X509CertificateWithInfo{Certificate: optional(s.Certificate)}
+	print := strings.ToUpper(s.SHA256Thumbprint)
 	if text, err := thumbprint(s.Certificate); err == nil {
-		m.Info = &service.X509CertificateInfo{Sha256Thumbprint: &text}
+		print = text
 	}
-	return m
+	return &service.X509CertificateWithInfo{
+		Certificate: optional(s.Certificate), Info: &service.X509CertificateInfo{Sha256Thumbprint: &print},
+	}
 }
 
 func (c *Capabilities) model() *service.DeviceCapabilities {

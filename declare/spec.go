@@ -174,12 +174,14 @@ type Slots struct {
 	Secondary *Slot `yaml:"secondary,omitempty"`
 }
 
-// Slot is one certificate, PEM or base64 of DER, here or in a file.
+// Slot is one certificate, PEM or base64 of DER, here or in a file; or the thumbprint of
+// the one that is stored.
 type Slot struct {
 	place `yaml:"-"`
 
-	Certificate string `yaml:"certificate,omitempty"`
-	File        string `yaml:"file,omitempty"`
+	Certificate      string `yaml:"certificate,omitempty"`
+	File             string `yaml:"file,omitempty"`
+	SHA256Thumbprint string `yaml:"sha256Thumbprint,omitempty"`
 }
 
 // References name CA certificates of the scope.
