@@ -18,7 +18,9 @@ import (
 // enrollments moves the individual enrollments page by page, each as an import of its
 // own: while the original throttles, no call to the new service waits.
 func (r *run) enrollments(ctx context.Context) error {
-	list := func(p client.Page) ([]service.IndividualEnrollment, string, error) { return r.From.IndividualEnrollments(ctx, p) }
+	list := func(p client.Page) ([]service.IndividualEnrollment, string, error) {
+		return r.From.IndividualEnrollments(ctx, p)
+	}
 	return pages(ctx, r, list, func(page []service.IndividualEnrollment) error {
 		var rows bytes.Buffer
 		for _, e := range page {
