@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/zerotouch-dps/dps/client"
@@ -62,24 +63,14 @@ func (c applyCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	return d.apply(ctx, env, applyOptions{dryRun: c.DryRun, yes: c.Yes, output: c.Output, stdin: !contains(c.File, "-")})
-}
-
-func contains(list []string, text string) bool {
-	for _, one := range list {
-		if one == text {
-			return true
-		}
-	}
-	return false
+	return d.apply(ctx, env, applyOptions{dryRun: c.DryRun, yes: c.Yes, output: c.Output, stdin: !slices.Contains(c.File, "-")})
 }
 
 // declaration is a plan and whom it concerns.
 type declaration struct {
-	admin  *client.Admin
-	plan   declare.Plan
-	rows   declare.ImportFunc
-	pruned bool
+	admin *client.Admin
+	plan  declare.Plan
+	rows  declare.ImportFunc
 }
 
 // open loads the files and makes the plan.
@@ -88,7 +79,7 @@ func (c declarationFlags) open(ctx context.Context, env *Env) (*declaration, err
 	if err != nil {
 		return nil, err
 	}
-	scope, err := c.defaultScope(ctx, env, a)
+	scope, err := c.defaultScope(ctx, env)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +93,7 @@ func (c declarationFlags) open(ctx context.Context, env *Env) (*declaration, err
 
 // defaultScope is the scope of a declaration that names none; empty when there is no
 // such thing.
-func (f scopeFlags) defaultScope(ctx context.Context, env *Env, a *client.Admin) (string, error) {
+func (f scopeFlags) defaultScope(ctx context.Context, env *Env) (string, error) {
 	_, id, err := f.in(ctx, env)
 	if usage := (usageError{}); errors.As(err, &usage) {
 		return "", nil

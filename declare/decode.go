@@ -30,7 +30,7 @@ func Parse(name string, text []byte) ([]Scope, error) {
 	}
 	d := &decoder{file: name, left: maxNodes}
 	var scopes []Scope
-	for in := yaml.NewDecoder(bytes.NewReader(text)); ; {
+	for in := yaml.NewDecoder(bytes.NewReader(asYAML(text))); ; {
 		var n yaml.Node
 		err := in.Decode(&n)
 		if errors.Is(err, io.EOF) {
@@ -131,10 +131,8 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string, depth int) {
 	if !ok || isNull(n) {
 		return
 	}
-	if v.CanAddr() {
-		if p, ok := v.Addr().Interface().(interface{ put(string, int) }); ok {
-			p.put(d.file, n.Line)
-		}
+	if p, ok := reflect.TypeAssert[interface{ put(string, int) }](v.Addr()); ok {
+		p.put(d.file, n.Line)
 	}
 	switch to := v.Addr().Interface().(type) {
 	case *Secret:

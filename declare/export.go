@@ -213,7 +213,7 @@ func revealKeys(ctx context.Context, scope, id string, a *Attestation, keys func
 // comment.
 func Encode(s Scope, comments ...string) ([]byte, error) {
 	var out bytes.Buffer
-	for _, line := range strings.Split(strings.Join(comments, "\n"), "\n") {
+	for line := range strings.SplitSeq(strings.Join(comments, "\n"), "\n") {
 		if line != "" {
 			fmt.Fprintf(&out, "# %s\n", line)
 		}

@@ -32,6 +32,7 @@ func TestParse(t *testing.T) {
 		{"numbers are texts where a text is wanted", "service: {idScope: 007, minTlsVersion: 1.2}", []declare.Scope{{Service: &declare.Service{IDScope: "007", MinTLSVersion: "1.2"}}}},
 		{"anchors and merges", "x: &x {keyName: a, rights: [EnrollmentRead]}\n", nil},
 		{"a free object", "enrollments: [{initialTwin: {tags: {z: 1.50, a: 0x10, t: 2020-01-01, n: null, b: yes, l: [1, {c: d}], big: 12345678901234567890}}}]", tags(`{"a":16,"b":"yes","big":12345678901234567890,"l":[1,{"c":"d"}],"n":null,"t":"2020-01-01","z":1.50}`)},
+		{"escapes of JSON", `{"enrollments": [{"initialTwin": {"tags": {"a": "\ud83d\ude00\/\\ud83d \ud83d"}}}]}`, tags(`{"a":"😀/\\ud83d �"}`)},
 		{"aliases inside", "enrollments: [{initialTwin: {tags: {a: &a {x: 1}, b: *a, c: {<<: *a, x: 2, y: 3}}}}]", tags(`{"a":{"x":1},"b":{"x":1},"c":{"x":2,"y":3}}`)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -68,16 +68,19 @@ func (i *Import) any(raw json.RawMessage, depth int) (bool, error) {
 		return true, decode(raw, i.service)
 	case p.Properties != nil && (p.Properties.Certificate != nil || p.Properties.Thumbprint != nil):
 		return true, decode(raw, i.certificate)
-	case p.Value != nil:
-		return i.list(p.Value, depth)
+	case len(p.Value) > 0:
+		return i.list(bytes.TrimSpace(p.Value), depth)
 	}
 	return false, nil
 }
 
 func (i *Import) list(raw json.RawMessage, depth int) (bool, error) {
 	var items []json.RawMessage
-	if depth >= maxLists || json.Unmarshal(raw, &items) != nil {
+	if depth >= maxLists || raw[0] != '[' {
 		return false, nil
+	}
+	if err := json.Unmarshal(raw, &items); err != nil {
+		return false, err
 	}
 	known := len(items) == 0 // an empty list of policies is one, too
 	for _, item := range items {

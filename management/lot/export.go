@@ -147,9 +147,9 @@ func secrets(a *service.AttestationMechanism) []string {
 }
 
 func chains(a *service.AttestationMechanism) []string {
-	out := make([]string, 8)
+	out, thumbprints := make([]string, 6), make([]string, 2)
 	if a.X509 == nil {
-		return out
+		return append(out, thumbprints...)
 	}
 	for at, c := range []*service.X509Certificates{a.X509.ClientCertificates, a.X509.SigningCertificates} {
 		if c == nil {
@@ -160,14 +160,14 @@ func chains(a *service.AttestationMechanism) []string {
 				continue
 			}
 			if out[2*at+slot] = value(one.Certificate); out[2*at+slot] == "" && at == 0 && one.Info != nil {
-				out[6+slot] = value(one.Info.Sha256Thumbprint)
+				thumbprints[slot] = value(one.Info.Sha256Thumbprint)
 			}
 		}
 	}
 	if refs := a.X509.CaReferences; refs != nil {
 		out[4], out[5] = value(refs.Primary), value(refs.Secondary)
 	}
-	return out
+	return append(out, thumbprints...)
 }
 
 func objectText(present bool, v any) (string, error) {
