@@ -58,10 +58,13 @@ func mayImport() map[string][]string {
 		"ca":                        {},
 		"client":                    {"openapi", "openapi/admin", "openapi/service", "attestation"},
 		"client/device":             {"attestation"},
+		"declare":                   {"client", "openapi/admin", "openapi/service", "attestation"},
+		"declare/arm":               {},
+		"declare/relocate":          {"client", "openapi/admin", "openapi/service"},
 		"server":                    nil, // wires everything below
 		"server/dev":                nil,
 		"server/gendoc":             {},
-		"cli":                       {"server", "server/dev", "client", "client/device", "openapi", "openapi/admin", "openapi/service", "attestation", "ca", "storage"},
+		"cli":                       {"server", "server/dev", "client", "client/device", "declare", "declare/arm", "declare/relocate", "openapi", "openapi/admin", "openapi/service", "attestation", "ca", "storage"},
 		"cmd/dps":                   {"cli"},
 	}
 }

@@ -31,6 +31,9 @@ const (
 	ExitUsage  = 2 // the command line is wrong
 	// ExitRejected: an import is through, but for rows that it rejected.
 	ExitRejected = 3
+	// ExitChanges: a plan has changes. A wrong command line of plan and apply exits with
+	// ExitFailed, so that scripts can tell.
+	ExitChanges = 2
 )
 
 type root struct {
@@ -52,6 +55,10 @@ type root struct {
 	Store        storeCmd        `cmd:"" help:"Back up, restore and copy stores." group:"Operate"`
 	IPFilter     ipFilterCmd     `cmd:"" name:"ip-filter" help:"Operate the IP filter of a scope." group:"Operate"`
 	Audit        auditCmd        `cmd:"" help:"Read the audit log." group:"Operate"`
+	Plan         planCmd         `cmd:"" aliases:"diff" help:"Show what applying a declaration would change." group:"Declare"`
+	Apply        applyCmd        `cmd:"" help:"Make a deployment what a declaration says." group:"Declare"`
+	Export       exportCmd       `cmd:"" help:"Write an ID scope as a declaration." group:"Declare"`
+	Import       importCmd       `cmd:"" help:"Move from the original." group:"Declare"`
 	Device       deviceCmd       `cmd:"" help:"Be a device, or a fleet of them." group:"Devices"`
 	Completion   completionCmd   `cmd:"" help:"Print the script that completes dps in a shell." group:"Serve"`
 	Version      versionCmd      `cmd:"" help:"Print version and build." group:"Serve"`
@@ -87,12 +94,21 @@ func Main(ctx context.Context, args []string, env *Env) int {
 	}
 	if err != nil {
 		_, _ = fmt.Fprintf(env.Stderr, "dps: %v\nTry \"dps --help\".\n", err)
-		return ExitUsage
+		return usageCode(args)
 	}
 	if err := command.Run(); err != nil {
-		return fail(env, err)
+		return fail(env, args, err)
 	}
 	return ExitOK
+}
+
+// usageCode is the exit code of a wrong command line.
+func usageCode(args []string) int {
+	switch args[0] {
+	case "plan", "diff", "apply":
+		return ExitFailed
+	}
+	return ExitUsage
 }
 
 // usageError is a command line that kong takes and the command does not.
@@ -102,13 +118,16 @@ func (e usageError) Error() string { return e.text }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Sprintf(format, args...)} }
 
-func fail(env *Env, err error) int {
+func fail(env *Env, args []string, err error) int {
+	if code, silent := errors.AsType[exitError](err); silent {
+		return int(code)
+	}
 	if errors.Is(err, context.Canceled) {
 		return ExitFailed
 	}
 	_, _ = fmt.Fprintf(env.Stderr, "dps: %s\n", strings.TrimSpace(err.Error()))
 	if usage := (usageError{}); errors.As(err, &usage) {
-		return ExitUsage
+		return usageCode(args)
 	}
 	if _, some := errors.AsType[*rejectedError](err); some {
 		return ExitRejected

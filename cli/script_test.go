@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/pem"
 	"net/http/httptest"
 	"os"
@@ -128,8 +129,11 @@ func setup(env *testscript.Env, w *managementtest.World, s *httptest.Server, cli
 		"keyring":       managementtest.KeyringFile(),
 		"server-ca.pem": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})),
 		"root.pem":      managementtest.Certificate(t, "Factory Root", managementtest.CA),
+		"root2.pem":     managementtest.Certificate(t, "Other Root", managementtest.CA),
 		"leaf.pem":      managementtest.Certificate(t, "sn-1", nil),
 	}
+	files["certificates.json"] = `{"value": [{"name": "factory-root", "etag": "AAAA", "properties": {"isVerified": true, "certificate": "` +
+		base64.StdEncoding.EncodeToString([]byte(files["root.pem"])) + `"}}]}`
 	if err := addAuthority(files, w, clients); err != nil {
 		return err
 	}

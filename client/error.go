@@ -4,8 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 )
+
+// maxRetryAfter bounds what is believed of a Retry-After.
+const maxRetryAfter = 10 * time.Minute
 
 // Error is what an API refused a call with.
 type Error struct {
@@ -15,6 +20,7 @@ type Error struct {
 	Message    string            // what to do about it
 	Info       map[string]string // field, rule and value of a validation error
 	TrackingID string            // under which the server logged the call
+	RetryAfter time.Duration     // when it may be tried again; 0: the answer did not say
 }
 
 // Error returns status, message and tracking ID.
@@ -49,6 +55,9 @@ func readError(resp *http.Response, body []byte) error {
 		Info       map[string]string `json:"info"`
 	}
 	e := &Error{Status: resp.StatusCode, TrackingID: resp.Header.Get("X-Ms-Request-Id")}
+	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds > 0 {
+		e.RetryAfter = time.Duration(min(seconds, int(maxRetryAfter/time.Second))) * time.Second
+	}
 	if err := json.Unmarshal(body, &both); err != nil {
 		return e
 	}

@@ -108,7 +108,9 @@ func (a *Admin) upload(ctx context.Context, scope string, body io.Reader, o Impo
 
 // stream sends a request whose exchange lasts as long as it lasts. Errors: [*Error].
 func (a *Admin) stream(req *http.Request) (*http.Response, error) {
-	req.Header.Set("Authorization", "Bearer "+a.Token)
+	if bearer := a.bearer(); bearer != "" {
+		req.Header.Set("Authorization", bearer)
+	}
 	hc := &http.Client{}
 	if a.HTTP != nil {
 		*hc = *a.HTTP

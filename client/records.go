@@ -18,7 +18,7 @@ func (a *Admin) get(ctx context.Context, query url.Values, out any, segments ...
 	if len(query) > 0 {
 		target += "?" + query.Encode()
 	}
-	return call{method: http.MethodGet, url: target, authorization: "Bearer " + a.Token, out: out}.do(ctx, a.HTTP)
+	return call{method: http.MethodGet, url: target, authorization: a.bearer(), out: out}.do(ctx, a.HTTP)
 }
 
 // Enrollments reads a page of the individual enrollments that a query finds; the
@@ -106,7 +106,7 @@ func (a *Admin) ForgetRegistration(ctx context.Context, scope, id string, remove
 	if removeIdentity {
 		target += "?hubIdentity=remove"
 	}
-	return call{method: http.MethodPost, url: target, authorization: "Bearer " + a.Token, options: options}.do(ctx, a.HTTP)
+	return call{method: http.MethodPost, url: target, authorization: a.bearer(), options: options}.do(ctx, a.HTTP)
 }
 
 // Refusals lists the devices that were turned away without a proof, newest first; of one

@@ -1,7 +1,9 @@
 package management
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"io"
 
@@ -18,9 +20,20 @@ func completeSettings(e *enrollment.Settings, v APIVersion) {
 	}
 }
 
+// pinning says what becomes of a device certificate of which only a thumbprint is given,
+// and none of it is stored.
+type pinning bool
+
+const (
+	wholeCertificates pinning = false // it is refused
+	// thumbprintsToo takes it: a device is held to no more than the thumbprint, and
+	// another service, from which enrollments are moved, tells no more.
+	thumbprintsToo pinning = true
+)
+
 // complete fills what the writer left out of a mechanism: from the stored one when it
 // is of the same kind, else with generated keys.
-func (s *Service) complete(m, stored attestation.Mechanism) (attestation.Mechanism, error) {
+func (s *Service) complete(m, stored attestation.Mechanism, pins pinning) (attestation.Mechanism, error) {
 	var err error
 	switch m := m.(type) {
 	case attestation.SymmetricKey:
@@ -33,11 +46,11 @@ func (s *Service) complete(m, stored attestation.Mechanism) (attestation.Mechani
 		return m, err
 	case attestation.X509Leaf:
 		old, _ := stored.(attestation.X509Leaf)
-		m.Primary, m.Secondary, err = completeCertificates("clientCertificates", m.Primary, m.Secondary, old.Primary, old.Secondary)
+		m.Primary, m.Secondary, err = completeCertificates("clientCertificates", pins, m.Primary, m.Secondary, old.Primary, old.Secondary)
 		return m, err
 	case attestation.X509CA:
 		old, _ := stored.(attestation.X509CA)
-		m.Primary, m.Secondary, err = completeCertificates("signingCertificates", m.Primary, m.Secondary, old.Primary, old.Secondary)
+		m.Primary, m.Secondary, err = completeCertificates("signingCertificates", wholeCertificates, m.Primary, m.Secondary, old.Primary, old.Secondary)
 		return m, err
 	case attestation.TPM:
 	}
@@ -72,17 +85,17 @@ func (s *Service) newKey() (dps.Secret, error) {
 	return dps.NewSecret(base64.StdEncoding.EncodeToString(raw)), nil
 }
 
-func completeCertificates(member string, primary, secondary, oldPrimary, oldSecondary *attestation.Certificate) (first, second *attestation.Certificate, err error) {
-	if first, err = completeCertificate(member+".primary", primary, oldPrimary, oldSecondary); err != nil {
+func completeCertificates(member string, pins pinning, primary, secondary, oldPrimary, oldSecondary *attestation.Certificate) (first, second *attestation.Certificate, err error) {
+	if first, err = completeCertificate(member+".primary", pins, primary, oldPrimary, oldSecondary); err != nil {
 		return nil, nil, err
 	}
-	second, err = completeCertificate(member+".secondary", secondary, oldPrimary, oldSecondary)
+	second, err = completeCertificate(member+".secondary", pins, secondary, oldPrimary, oldSecondary)
 	return first, second, err
 }
 
 // completeCertificate takes either stored slot for an info-only one, for clients move
 // a certificate from one slot to the other.
-func completeCertificate(field string, c *attestation.Certificate, stored ...*attestation.Certificate) (*attestation.Certificate, error) {
+func completeCertificate(field string, pins pinning, c *attestation.Certificate, stored ...*attestation.Certificate) (*attestation.Certificate, error) {
 	if c == nil || c.DER != nil {
 		return c, nil
 	}
@@ -90,6 +103,9 @@ func completeCertificate(field string, c *attestation.Certificate, stored ...*at
 		if old != nil && old.Info.SHA256 == c.Info.SHA256 {
 			return old, nil
 		}
+	}
+	if _, err := hex.DecodeString(c.Info.SHA256); pins && err == nil && len(c.Info.SHA256) == 2*sha256.Size {
+		return c, nil
 	}
 	return nil, dps.Invalid("attestation.x509."+field, "certificate", "has no certificate, and its info is of none that is stored; send the certificate")
 }

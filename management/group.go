@@ -128,7 +128,7 @@ func (s *Service) mergeGroup(g enrollment.Group, stored *enrollment.Group, v API
 		}
 	}
 	var err error
-	if g.Mechanism, err = s.complete(g.Mechanism, old.Mechanism); err != nil {
+	if g.Mechanism, err = s.complete(g.Mechanism, old.Mechanism, wholeCertificates); err != nil {
 		return g, err
 	}
 	completeSettings(&g.Settings, v)

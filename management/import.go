@@ -192,7 +192,7 @@ func (b *importBatch) merge(ctx context.Context, row ImportRow, old *enrollment.
 	if err := enrollment.CheckOrigin(lot, uploader); err != nil {
 		return e, err
 	}
-	if e, err = b.s.mergeIndividual(e, old, "", b.around); err != nil {
+	if e, err = b.s.mergeIndividual(e, old, rules{around: b.around, pins: thumbprintsToo}); err != nil {
 		return e, err
 	}
 	if row.NoReprovisionPolicy {

@@ -77,7 +77,7 @@ func (s *Service) PutIndividual(ctx context.Context, c Caller, id dps.IDScope, e
 
 func (s *Service) writeIndividual(ctx context.Context, id dps.IDScope, e enrollment.Individual, w Write, around enrollment.Surroundings) (enrollment.Individual, error) {
 	return s.individuals(id, e.ID).write(ctx, w, func(stored *enrollment.Individual) (enrollment.Individual, error) {
-		return s.mergeIndividual(e, stored, w.Version, around)
+		return s.mergeIndividual(e, stored, rules{version: w.Version, around: around})
 	})
 }
 
@@ -137,23 +137,30 @@ func (s *Service) individuals(id dps.IDScope, reg dps.RegistrationID) table[enro
 	}
 }
 
+// rules are what an entry is completed and checked by.
+type rules struct {
+	version APIVersion
+	around  enrollment.Surroundings
+	pins    pinning
+}
+
 // mergeIndividual completes an entry with what the writer left to us, and checks it.
-func (s *Service) mergeIndividual(e enrollment.Individual, stored *enrollment.Individual, v APIVersion, around enrollment.Surroundings) (enrollment.Individual, error) {
+func (s *Service) mergeIndividual(e enrollment.Individual, stored *enrollment.Individual, r rules) (enrollment.Individual, error) {
 	old := enrollment.Individual{}
 	if stored != nil {
 		old = *stored
 		e.Lot, e.Uploader = old.Lot, old.Uploader
 	}
-	if e.DeviceInfo == nil && !v.knowsDeviceInformation() {
+	if e.DeviceInfo == nil && !r.version.knowsDeviceInformation() {
 		e.DeviceInfo = old.DeviceInfo
 	}
 	var err error
-	if e.Mechanism, err = s.complete(e.Mechanism, old.Mechanism); err != nil {
+	if e.Mechanism, err = s.complete(e.Mechanism, old.Mechanism, r.pins); err != nil {
 		return e, err
 	}
-	completeSettings(&e.Settings, v)
+	completeSettings(&e.Settings, r.version)
 	e.Updated = s.d.Now()
-	return e, e.Check(around)
+	return e, e.Check(r.around)
 }
 
 func (s *Service) withRegistration(ctx context.Context, id dps.IDScope, e enrollment.Individual) (Individual, error) {

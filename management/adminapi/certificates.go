@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/attestation"
 	"github.com/zerotouch-dps/dps/management"
 	"github.com/zerotouch-dps/dps/management/wire"
 	"github.com/zerotouch-dps/dps/openapi/admin"
@@ -89,13 +90,17 @@ func (a *api) certificateResponse(from scope.Authority) admin.CertificateJSONRes
 
 func (a *api) fromAuthority(from scope.Authority) admin.Certificate {
 	info := from.Certificate.Info
-	text := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: from.Certificate.DER}))
+	text := certificateText(&from.Certificate)
 	return admin.Certificate{
 		Name: &from.Name, Certificate: &text, IsVerified: &from.Verified, DaysToExpiry: new(daysUntil(info.NotAfter, a.c.Now())),
 		Subject: &info.Subject, Issuer: &info.Issuer, Thumbprint: &info.SHA1, Sha256Thumbprint: &info.SHA256,
 		Expiry: wire.Time(info.NotAfter), Etag: quoted(from.ETag),
 		CreatedDateTimeUtc: wire.Time(from.Created), LastUpdatedDateTimeUtc: wire.Time(from.Updated),
 	}
+}
+
+func certificateText(c *attestation.Certificate) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.DER}))
 }
 
 // daysUntil counts whole days; what is over counts at least one below 0.

@@ -4,10 +4,12 @@ import (
 	"context"
 
 	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/attestation"
 	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/management"
 	"github.com/zerotouch-dps/dps/management/wire"
 	"github.com/zerotouch-dps/dps/openapi/admin"
+	"github.com/zerotouch-dps/dps/openapi/service"
 )
 
 // ListEnrollments finds individual enrollments, keys masked.
@@ -144,14 +146,43 @@ func groupResponse(g enrollment.Group) admin.EnrollmentGroupJSONResponse {
 }
 
 func fromIndividual(e management.Individual) admin.Enrollment {
-	return admin.Enrollment{
+	m := admin.Enrollment{
 		IndividualEnrollment: wire.FromIndividual(e.Individual, e.Registration, wire.Masked),
 		Lot:                  optional(e.Lot), Uploader: optional(e.Uploader),
 	}
+	if leaf, ok := e.Mechanism.(attestation.X509Leaf); ok {
+		addCertificates(m.Attestation.X509.ClientCertificates, leaf.Primary, leaf.Secondary)
+	}
+	addSigning(m.Attestation, e.Mechanism)
+	return m
 }
 
 func fromGroup(g enrollment.Group) admin.EnrollmentGroup {
-	return admin.EnrollmentGroup{EnrollmentGroup: wire.FromGroup(g, wire.Masked), Lot: optional(g.Lot), Uploader: optional(g.Uploader)}
+	m := admin.EnrollmentGroup{EnrollmentGroup: wire.FromGroup(g, wire.Masked), Lot: optional(g.Lot), Uploader: optional(g.Uploader)}
+	addSigning(m.Attestation, g.Mechanism)
+	return m
+}
+
+func addSigning(m *service.AttestationMechanism, from attestation.Mechanism) {
+	if ca, ok := from.(attestation.X509CA); ok {
+		addCertificates(m.X509.SigningCertificates, ca.Primary, ca.Secondary)
+	}
+}
+
+// addCertificates writes what the service API keeps back, as the original does: the
+// certificates themselves. A certificate that came as a thumbprint stays info alone.
+func addCertificates(to *service.X509Certificates, primary, secondary *attestation.Certificate) {
+	if to == nil {
+		return
+	}
+	for _, slot := range []struct {
+		to   *service.X509CertificateWithInfo
+		from *attestation.Certificate
+	}{{to.Primary, primary}, {to.Secondary, secondary}} {
+		if slot.to != nil && slot.from != nil && slot.from.DER != nil {
+			slot.to.Certificate = new(certificateText(slot.from))
+		}
+	}
 }
 
 func fromCount(c *enrollment.Count) *admin.ResultCount {

@@ -16,7 +16,7 @@ func FuzzBodies(f *testing.F) {
 		`{}`, `null`, `[]`, `{"hostNames":["x.example"],"allocationPolicy":"static"}`, `{"idScope":"0neX"}`,
 		`{"connectionString":"` + connection("hub3.example") + `","allocationWeight":7,"dialAddress":"[::1]:443"}`,
 		`{"slot":"primary"}`, `{"value":[{"filterName":"a","action":"Accept","ipMask":"::/0","target":"all"}]}`, `{"ip":"::1","target":"deviceApi"}`,
-		`{"limits":{"profile":"azure","linkedHubs":1}}`, `{"connectionString":"x","finish":true}`,
+		`{"value":[{"kind":"enrollment","name":"x","primaryKey":"y"}]}`, `{"limits":{"profile":"azure","linkedHubs":1}}`, `{"connectionString":"x","finish":true}`,
 		`{"certificate":` + ca + `,"isVerified":true}`, `{"rights":["EnrollmentRead"],"primaryKey":"` + managementtest.Key + `"}`,
 	} {
 		f.Add(body)
@@ -35,6 +35,7 @@ func FuzzBodies(f *testing.F) {
 			{method: "POST", path: world + "/linkedHubs/hub1.example/rotate"},
 			{method: "PUT", path: world + "/ipFilterRules"},
 			{method: "POST", path: world + "/ipFilterRules/explain"},
+			{method: "POST", path: comparePath},
 		} {
 			c.body = body
 			if a := do(t, w, c); a.status >= http.StatusInternalServerError || !json.Valid([]byte(a.text)) {

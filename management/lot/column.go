@@ -73,6 +73,8 @@ func columns() map[string]column {
 		"storagerootkey":              func(c *cells, f string) error { c.storageRootKey = f; return nil },
 		"certificate":                 certificate(func(c *cells) **service.X509CertificateWithInfo { return &c.client.Primary }),
 		"secondarycertificate":        certificate(func(c *cells) **service.X509CertificateWithInfo { return &c.client.Secondary }),
+		"thumbprint":                  thumbprint(func(c *cells) **service.X509CertificateWithInfo { return &c.client.Primary }),
+		"secondarythumbprint":         thumbprint(func(c *cells) **service.X509CertificateWithInfo { return &c.client.Secondary }),
 		"signingcertificate":          certificate(func(c *cells) **service.X509CertificateWithInfo { return &c.signing.Primary }),
 		"secondarysigningcertificate": certificate(func(c *cells) **service.X509CertificateWithInfo { return &c.signing.Secondary }),
 		"careference":                 text(func(c *cells) **string { return &c.refs.Primary }),
@@ -92,6 +94,16 @@ func columns() map[string]column {
 func certificate(at func(*cells) **service.X509CertificateWithInfo) column {
 	return func(c *cells, field string) error {
 		*at(c) = &service.X509CertificateWithInfo{Certificate: &field}
+		return nil
+	}
+}
+
+// thumbprint names a certificate that is not at hand. A column with it has the say.
+func thumbprint(at func(*cells) **service.X509CertificateWithInfo) column {
+	return func(c *cells, field string) error {
+		if *at(c) == nil {
+			*at(c) = &service.X509CertificateWithInfo{Info: &service.X509CertificateInfo{Sha256Thumbprint: &field}}
+		}
 		return nil
 	}
 }

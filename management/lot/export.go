@@ -66,10 +66,10 @@ func toModel(e enrollment.Individual, keys wire.Keys) model {
 	}
 	switch mechanism := e.Mechanism.(type) {
 	case attestation.X509Leaf:
-		m.Attestation.X509.ClientCertificates = certificates(mechanism.Primary, mechanism.Secondary)
+		m.Attestation.X509.ClientCertificates = certificates(mechanism.Primary, mechanism.Secondary, m.Attestation.X509.ClientCertificates)
 	case attestation.X509CA:
 		if mechanism.Primary != nil || mechanism.Secondary != nil {
-			m.Attestation.X509.SigningCertificates = certificates(mechanism.Primary, mechanism.Secondary)
+			m.Attestation.X509.SigningCertificates = certificates(mechanism.Primary, mechanism.Secondary, m.Attestation.X509.SigningCertificates)
 		}
 	case attestation.SymmetricKey, attestation.GroupKey, attestation.TPM:
 	}
@@ -77,15 +77,15 @@ func toModel(e enrollment.Individual, keys wire.Keys) model {
 }
 
 // certificates are written whole: unlike the service API's answers, for elsewhere the
-// certificate is not stored.
-func certificates(primary, secondary *attestation.Certificate) *service.X509Certificates {
-	slot := func(c *attestation.Certificate) *service.X509CertificateWithInfo {
-		if c == nil {
-			return nil
+// certificate is not stored. Of one that came as a thumbprint, there is only the info.
+func certificates(primary, secondary *attestation.Certificate, info *service.X509Certificates) *service.X509Certificates {
+	slot := func(c *attestation.Certificate, info *service.X509CertificateWithInfo) *service.X509CertificateWithInfo {
+		if c == nil || c.DER == nil {
+			return info
 		}
 		return &service.X509CertificateWithInfo{Certificate: new(base64.StdEncoding.EncodeToString(c.DER))}
 	}
-	return &service.X509Certificates{Primary: slot(primary), Secondary: slot(secondary)}
+	return &service.X509Certificates{Primary: slot(primary, info.Primary), Secondary: slot(secondary, info.Secondary)}
 }
 
 // exported are the columns of an export, in the order of fields.
@@ -94,6 +94,7 @@ func exported() []string {
 		"registrationId", "deviceId", "type", "provisioningStatus", "lot", "uploader",
 		"primaryKey", "secondaryKey", "endorsementKey", "storageRootKey",
 		"certificate", "secondaryCertificate", "signingCertificate", "secondarySigningCertificate", "caReference", "secondaryCaReference",
+		"thumbprint", "secondaryThumbprint",
 		"iotHubs", "iotHubHostName", "allocationPolicy", "customAllocationDefinition", "reprovisionPolicy", "iotEdge", "credentialPolicyName",
 		"tags", "desired", "optionalDeviceInformation",
 	}
@@ -146,24 +147,27 @@ func secrets(a *service.AttestationMechanism) []string {
 }
 
 func chains(a *service.AttestationMechanism) []string {
-	out := make([]string, 6)
+	out, thumbprints := make([]string, 6), make([]string, 2)
 	if a.X509 == nil {
-		return out
+		return append(out, thumbprints...)
 	}
 	for at, c := range []*service.X509Certificates{a.X509.ClientCertificates, a.X509.SigningCertificates} {
 		if c == nil {
 			continue
 		}
 		for slot, one := range []*service.X509CertificateWithInfo{c.Primary, c.Secondary} {
-			if one != nil {
-				out[2*at+slot] = value(one.Certificate)
+			if one == nil {
+				continue
+			}
+			if out[2*at+slot] = value(one.Certificate); out[2*at+slot] == "" && at == 0 && one.Info != nil {
+				thumbprints[slot] = value(one.Info.Sha256Thumbprint)
 			}
 		}
 	}
 	if refs := a.X509.CaReferences; refs != nil {
 		out[4], out[5] = value(refs.Primary), value(refs.Secondary)
 	}
-	return out
+	return append(out, thumbprints...)
 }
 
 func objectText(present bool, v any) (string, error) {

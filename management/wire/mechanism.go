@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"time"
+
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/attestation"
 	"github.com/zerotouch-dps/dps/enrollment"
@@ -148,7 +150,8 @@ func slots(member string, m *service.X509Certificates, parse parseFunc) (primary
 	return primary, secondary, err
 }
 
-// slot returns a certificate without DER for info alone: the stored one shall stay.
+// slot returns a certificate without DER for info alone: the stored one shall stay, or
+// in an import, its thumbprint shall do.
 func slot(field string, m *service.X509CertificateWithInfo, parse parseFunc) (*attestation.Certificate, error) {
 	switch {
 	case m == nil:
@@ -156,11 +159,36 @@ func slot(field string, m *service.X509CertificateWithInfo, parse parseFunc) (*a
 	case text(m.Certificate) != "":
 		return parse(field+".certificate", *m.Certificate)
 	case m.Info != nil && text(m.Info.Sha256Thumbprint) != "":
-		return &attestation.Certificate{Info: attestation.CertificateInfo{SHA256: upper(*m.Info.Sha256Thumbprint)}}, nil
+		return &attestation.Certificate{Info: certificateInfo(m.Info)}, nil
 	case m.Info != nil:
 		return nil, dps.Invalid(field+".certificate", "required", "must hold the certificate; info is read-only")
 	}
 	return nil, nil
+}
+
+// certificateInfo reads what a service says of a certificate. Only the thumbprint is ever
+// held against a device; the rest is shown, and may be missing.
+func certificateInfo(m *service.X509CertificateInfo) attestation.CertificateInfo {
+	info := attestation.CertificateInfo{
+		Subject: text(m.SubjectName), Issuer: text(m.IssuerName), Serial: text(m.SerialNumber),
+		SHA1: upper(text(m.Sha1Thumbprint)), SHA256: upper(text(m.Sha256Thumbprint)),
+		NotBefore: parseTime(m.NotBeforeUtc), NotAfter: parseTime(m.NotAfterUtc),
+	}
+	if m.Version != nil {
+		info.Version = *m.Version
+	}
+	return info
+}
+
+func parseTime(text *string) time.Time {
+	if text == nil {
+		return time.Time{}
+	}
+	at, err := time.Parse(time.RFC3339Nano, *text)
+	if err != nil {
+		return time.Time{}
+	}
+	return at.UTC().Truncate(time.Microsecond)
 }
 
 // upper raises a to f, as thumbprints are stored.

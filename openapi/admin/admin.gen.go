@@ -155,10 +155,10 @@ type CertificateState struct {
 // Continuation Send it to read on; absent on the last page. A page may be short, or empty, although more follow.
 type Continuation = string
 
-// Enrollment IndividualEnrollment of the service API; lot and uploader, of those that were imported, are read-only.
+// Enrollment IndividualEnrollment of the service API, with certificates in full; lot and uploader, of those that were imported, are read-only.
 type Enrollment = IndividualEnrollment
 
-// EnrollmentGroup EnrollmentGroup of the service API; lot and uploader are read-only.
+// EnrollmentGroup EnrollmentGroup of the service API, with certificates in full; lot and uploader are read-only.
 type EnrollmentGroup = GroupEnrollment
 
 // EnrollmentGroupPage defines model for EnrollmentGroupPage.
@@ -662,6 +662,35 @@ type Scope struct {
 // ScopeList defines model for ScopeList.
 type ScopeList struct {
 	Value []Scope `json:"value"`
+}
+
+// SecretDifference defines model for SecretDifference.
+type SecretDifference struct {
+	Kind    string   `json:"kind"`
+	Members []string `json:"members"`
+	Name    string   `json:"name"`
+}
+
+// SecretDifferences defines model for SecretDifferences.
+type SecretDifferences struct {
+	Value []SecretDifference `json:"value"`
+}
+
+// SecretQuestion What the caller takes for a resource's secrets; what is left out is not compared.
+type SecretQuestion struct {
+	ConnectionString *string `json:"connectionString,omitempty"`
+
+	// Kind linkedHub, policy, enrollmentGroup or enrollment.
+	Kind         string  `json:"kind"`
+	Name         string  `json:"name"`
+	PrimaryKey   *string `json:"primaryKey,omitempty"`
+	SecondaryKey *string `json:"secondaryKey,omitempty"`
+}
+
+// SecretQuestions defines model for SecretQuestions.
+type SecretQuestions struct {
+	// Value At most 100.
+	Value []SecretQuestion `json:"value"`
 }
 
 // State defines model for State.
@@ -1273,6 +1302,9 @@ type PutPolicyJSONRequestBody = Policy
 // RenewPolicyKeyJSONRequestBody defines body for RenewPolicyKey for application/json ContentType.
 type RenewPolicyKeyJSONRequestBody = KeyRenewal
 
+// CompareSecretsJSONRequestBody defines body for CompareSecrets for application/json ContentType.
+type CompareSecretsJSONRequestBody = SecretQuestions
+
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
 	// ListAudit Show the audit log of the whole deployment, newest first.
@@ -1431,6 +1463,9 @@ type ServerInterface interface {
 	// ForgetRegistration Delete a registration record and, when asked to, the device in its hub.
 	// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:forget)
 	ForgetRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID, params ForgetRegistrationParams)
+	// CompareSecrets Tell which secrets are not those that are stored. Keys of access policies take the role security.
+	// (POST /admin/v1/scopes/{idScope}/secrets:compare)
+	CompareSecrets(w http.ResponseWriter, r *http.Request, idScope IDScope)
 	// GetState The state of the replica that answers, and of the store.
 	// (GET /admin/v1/state)
 	GetState(w http.ResponseWriter, r *http.Request)
@@ -1749,6 +1784,12 @@ func (_ Unimplemented) GetRegistration(w http.ResponseWriter, r *http.Request, i
 // ForgetRegistration Delete a registration record and, when asked to, the device in its hub.
 // (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:forget)
 func (_ Unimplemented) ForgetRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID, params ForgetRegistrationParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// CompareSecrets Tell which secrets are not those that are stored. Keys of access policies take the role security.
+// (POST /admin/v1/scopes/{idScope}/secrets:compare)
+func (_ Unimplemented) CompareSecrets(w http.ResponseWriter, r *http.Request, idScope IDScope) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -5028,6 +5069,32 @@ func (siw *ServerInterfaceWrapper) ForgetRegistration(w http.ResponseWriter, r *
 	handler.ServeHTTP(w, r)
 }
 
+// CompareSecrets operation middleware
+func (siw *ServerInterfaceWrapper) CompareSecrets(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CompareSecrets(w, r, idScope)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetState operation middleware
 func (siw *ServerInterfaceWrapper) GetState(w http.ResponseWriter, r *http.Request) {
 
@@ -5313,6 +5380,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/admin/v1/backup", wrapper.Backup)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/secrets:compare", wrapper.CompareSecrets)
 	})
 
 	return r
@@ -7658,6 +7728,46 @@ func (response ForgetRegistrationdefaultApplicationProblemPlusJSONResponse) Visi
 	return err
 }
 
+type CompareSecretsRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	Body    *CompareSecretsJSONRequestBody
+}
+
+type CompareSecretsResponseObject interface {
+	VisitCompareSecretsResponse(w http.ResponseWriter) error
+}
+
+type CompareSecrets200JSONResponse SecretDifferences
+
+func (response CompareSecrets200JSONResponse) VisitCompareSecretsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompareSecretsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CompareSecretsdefaultApplicationProblemPlusJSONResponse) VisitCompareSecretsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetStateRequestObject struct {
 }
 
@@ -7854,6 +7964,9 @@ type StrictServerInterface interface {
 	// ForgetRegistration Delete a registration record and, when asked to, the device in its hub.
 	// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:forget)
 	ForgetRegistration(ctx context.Context, request ForgetRegistrationRequestObject) (ForgetRegistrationResponseObject, error)
+	// CompareSecrets Tell which secrets are not those that are stored. Keys of access policies take the role security.
+	// (POST /admin/v1/scopes/{idScope}/secrets:compare)
+	CompareSecrets(ctx context.Context, request CompareSecretsRequestObject) (CompareSecretsResponseObject, error)
 	// GetState The state of the replica that answers, and of the store.
 	// (GET /admin/v1/state)
 	GetState(ctx context.Context, request GetStateRequestObject) (GetStateResponseObject, error)
@@ -9398,6 +9511,39 @@ func (sh *strictHandler) ForgetRegistration(w http.ResponseWriter, r *http.Reque
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ForgetRegistrationResponseObject); ok {
 		if err := validResponse.VisitForgetRegistrationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CompareSecrets operation middleware
+func (sh *strictHandler) CompareSecrets(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	var request CompareSecretsRequestObject
+
+	request.IDScope = idScope
+
+	var body CompareSecretsJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CompareSecrets(ctx, request.(CompareSecretsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CompareSecrets")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CompareSecretsResponseObject); ok {
+		if err := validResponse.VisitCompareSecretsResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
