@@ -44,7 +44,8 @@ func TestDocuments(t *testing.T) {
 		// Most of what is made up meets a scope that does not exist. Known IDs leave nothing
 		// for the stateful phase to follow.
 		{
-			"operator in a scope", "admin.yaml", []string{"--config-file", known},
+			"operator in a scope", "admin.yaml",
+			[]string{"--config-file", known},
 			append(operator, "--exclude-operation-id", "deleteScope", "--phases", "coverage,fuzzing"),
 		},
 	} {
