@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/zerotouch-dps/dps/attestation"
+	"github.com/zerotouch-dps/dps/endpoint"
 	"github.com/zerotouch-dps/dps/endpoint/rest"
 	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/hub"
@@ -262,7 +263,7 @@ func (s *Server) closeAll() error {
 // newPublic is what devices and manufacturers reach, told apart by the first segment of
 // the path: no ID scope may be named like a collection of the service API.
 func (s *Server) newPublic() (http.Handler, error) {
-	device := rest.New(rest.Config{Registrar: s.registrar, Observer: s.metrics, Log: s.env.Log, Now: s.env.Now, Rand: s.env.Rand})
+	device := rest.New(&endpoint.Conversation{Registrar: s.registrar, Observer: s.metrics, Log: s.env.Log, Now: s.env.Now, Rand: s.env.Rand})
 	service, err := serviceapi.New(serviceapi.Config{Management: s.management, Scopes: s.store.Scopes(), Identify: s.identify, Log: s.env.Log, Now: s.env.Now, Rand: s.env.Rand})
 	if err != nil {
 		return nil, err
