@@ -248,7 +248,7 @@ func (d *decoder) variable(code byte) any {
 func (d *decoder) compound(code byte) (inner *decoder, count int) {
 	inner = &decoder{rest: d.take(d.length(code)), depth: d.depth, values: d.values, err: d.err}
 	count = inner.length(code)
-	if inner.err == nil && (count > len(inner.rest) || count > *d.values) {
+	if inner.err == nil && (count < 0 || count > len(inner.rest) || count > *d.values) {
 		inner.fail("it says to hold more elements than it can")
 	}
 	if inner.err != nil {

@@ -214,4 +214,3 @@ func (s State) appendTo(b []byte) []byte {
 func (p *Detach) appendTo(b []byte) []byte {
 	return appendComposite(b, descDetach, p.Handle, p.Closed, errorOrNull(p.Error))
 }
-

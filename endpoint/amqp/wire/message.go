@@ -2,13 +2,13 @@ package wire
 
 // Descriptors of a message's sections (AMQP 1.0, part 3, 3.2).
 const (
-	descHeader         = 0x70
-	descFooter         = 0x78
-	descProperties     = 0x73
-	descAppProperties  = 0x74
-	descData           = 0x75
-	descValue          = 0x77
-	fieldsBeforeID = 5 // message-id, user-id, to, subject, reply-to
+	descHeader        = 0x70
+	descFooter        = 0x78
+	descProperties    = 0x73
+	descAppProperties = 0x74
+	descData          = 0x75
+	descValue         = 0x77
+	fieldsBeforeID    = 5 // message-id, user-id, to, subject, reply-to
 )
 
 // Message is what devices and the service say to each other.

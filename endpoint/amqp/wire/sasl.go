@@ -90,4 +90,6 @@ func (p *SASLChallenge) appendTo(b []byte) []byte {
 
 func (p *SASLResponse) appendTo(b []byte) []byte { return appendComposite(b, descResponse, p.Response) }
 
-func (p *SASLOutcome) appendTo(b []byte) []byte { return appendComposite(b, descOutcome, uint8(p.Code)) }
+func (p *SASLOutcome) appendTo(b []byte) []byte {
+	return appendComposite(b, descOutcome, uint8(p.Code))
+}
