@@ -16,7 +16,9 @@ import (
 
 	"github.com/zerotouch-dps/dps/attestation"
 	"github.com/zerotouch-dps/dps/endpoint"
+	"github.com/zerotouch-dps/dps/endpoint/acceptor"
 	"github.com/zerotouch-dps/dps/endpoint/rest"
+	"github.com/zerotouch-dps/dps/endpoint/websocket"
 	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/hub"
 	"github.com/zerotouch-dps/dps/internal/keyring"
@@ -53,6 +55,8 @@ type Server struct {
 	roots      *clientRoots // nil: no client certificates are taken
 	device     net.Listener
 	admin      net.Listener
+	// acceptor holds the connections of the long-lived transports.
+	acceptor *acceptor.Acceptor
 	// public and operators are what the listeners serve.
 	public, operators http.Handler
 	// AdminToken is set when this start made it.
@@ -69,6 +73,7 @@ func New(ctx context.Context, c Config, env Env) (s *Server, err error) {
 		return nil, err
 	}
 	s = &Server{config: c, env: env, metrics: newMetrics()}
+	s.acceptor = acceptor.New(acceptor.Config{Limits: c.Device.Connections.limits(), Log: env.Log})
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.closeAll())
@@ -227,16 +232,20 @@ func (s *Server) Run(ctx context.Context) error {
 	return errors.Join(err, workers.Wait(), s.store.Close())
 }
 
+// shutdown ends the connections of all transports, in Config.Drain at most.
 func (s *Server) shutdown(servers ...*http.Server) error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.Drain)
 	defer cancel()
-	var errs []error
+	var g errgroup.Group
 	for _, one := range servers {
-		if err := one.Shutdown(ctx); err != nil {
-			errs = append(errs, one.Close())
-		}
+		g.Go(func() error {
+			if err := one.Shutdown(ctx); err != nil {
+				return one.Close()
+			}
+			return nil
+		})
 	}
-	return errors.Join(errs...)
+	return errors.Join(s.acceptor.Shutdown(ctx), g.Wait())
 }
 
 func ignoreClosed(err error) error {
@@ -263,13 +272,17 @@ func (s *Server) closeAll() error {
 // newPublic is what devices and manufacturers reach, told apart by the first segment of
 // the path: no ID scope may be named like a collection of the service API.
 func (s *Server) newPublic() (http.Handler, error) {
-	device := rest.New(&endpoint.Conversation{Registrar: s.registrar, Observer: s.metrics, Log: s.env.Log, Now: s.env.Now, Rand: s.env.Rand})
+	conversation := &endpoint.Conversation{Registrar: s.registrar, Observer: s.metrics, Log: s.env.Log, Now: s.env.Now, Rand: s.env.Rand}
+	device := rest.New(conversation)
+	sockets := websocket.New(websocket.Config{Protocols: s.protocols(conversation), Taker: s.acceptor, Now: s.env.Now, Rand: s.env.Rand})
 	service, err := serviceapi.New(serviceapi.Config{Management: s.management, Scopes: s.store.Scopes(), Identify: s.identify, Log: s.env.Log, Now: s.env.Now, Rand: s.env.Rand})
 	if err != nil {
 		return nil, err
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
+		case websocket.Serves(r):
+			sockets.ServeHTTP(w, r)
 		case serviceapi.Serves(r):
 			service.ServeHTTP(w, r)
 		case r.URL.Path == "/healthz" || r.URL.Path == "/readyz":
@@ -278,6 +291,11 @@ func (s *Server) newPublic() (http.Handler, error) {
 			device.ServeHTTP(w, r)
 		}
 	}), nil
+}
+
+// protocols are what is spoken over WebSocket, by lower-case subprotocol.
+func (s *Server) protocols(*endpoint.Conversation) map[string]websocket.Protocol {
+	return map[string]websocket.Protocol{}
 }
 
 // newOperators is what stands on the operator's listener.

@@ -206,7 +206,7 @@ func (d *Dev) openServer(ctx context.Context, a *ca.Authority, address netip.Add
 	}
 	d.server, err = server.New(ctx, server.Config{
 		Store: d.config.Store, Migrate: true, Keyring: ring, AdminTokenFile: d.folder.file("admin-token"),
-		Device: server.Listener{Address: net.JoinHostPort(address.String(), strconv.Itoa(port)), Certificates: pairs},
+		Device: server.Device{Address: net.JoinHostPort(address.String(), strconv.Itoa(port)), Certificates: pairs},
 		Admin:  server.Listener{Address: net.JoinHostPort(address.String(), strconv.Itoa(d.config.AdminPort)), Certificates: pairs},
 		Assign: d.config.Assign, Log: d.config.Log, Drain: drainTime,
 	}, env)
