@@ -13,8 +13,8 @@ import (
 
 // Candidate is a hub that may be chosen.
 type Candidate struct {
-	Hub    string
-	Weight int // 1 to 1000
+	Hub    string `json:"hub"`
+	Weight int    `json:"weight"` // 1 to 1000
 }
 
 // Request is the question put to a policy.

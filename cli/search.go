@@ -1,6 +1,10 @@
 package cli
 
 import (
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"io"
 	"net/url"
 	"strconv"
 )
@@ -16,6 +20,7 @@ type listFlags struct {
 	Desc         bool   `help:"The last first."`
 	Limit        int    `default:"100" placeholder:"N" help:"List at most so many; 0 lists all."`
 	Count        bool   `help:"Count what is found, and list nothing."`
+	Export       string `enum:",ndjson,csv" default:"" help:"Write all that is found, however much, as ndjson (whole records) or csv (the table's columns)."`
 }
 
 // entryFlags filter enrollments and groups.
@@ -105,6 +110,9 @@ func list[T any](env *Env, f listFlags, output string, q url.Values, columns []c
 	if f.Count {
 		return printCount(env, output, q, read)
 	}
+	if f.Export != "" {
+		return export(env, f, q, columns, read)
+	}
 	all, last := []T{}, page[T]{}
 	more, err := f.collect(q, func(q url.Values) (err error) {
 		last, err = read(q)
@@ -118,6 +126,52 @@ func list[T any](env *Env, f listFlags, output string, q url.Values, columns []c
 		say(env.Stderr, "There are more; --limit 0 lists all.")
 	}
 	return printList(env, output, all, columns)
+}
+
+// export writes page after page, and keeps none.
+func export[T any](env *Env, f listFlags, q url.Values, columns []column[T], read func(url.Values) (page[T], error)) error {
+	f.Limit = 0
+	write, last := rowWriter(env.Stdout, f.Export, columns), page[T]{}
+	_, err := f.collect(q, func(q url.Values) (err error) {
+		if last, err = read(q); err != nil {
+			return err
+		}
+		return write(last.items)
+	}, func() (*string, int) { return last.continuation, len(last.items) })
+	return err
+}
+
+// rowWriter returns what writes records, a line each; the first call writes the header.
+func rowWriter[T any](w io.Writer, format string, columns []column[T]) func([]T) error {
+	if format == "ndjson" {
+		encoder := json.NewEncoder(w)
+		return func(items []T) error {
+			for _, one := range items {
+				if err := encoder.Encode(one); err != nil {
+					return fmt.Errorf("write record: %w", err)
+				}
+			}
+			return nil
+		}
+	}
+	table, header := csv.NewWriter(w), make([]string, len(columns))
+	for i, c := range columns {
+		header[i] = c.title
+	}
+	return func(items []T) error {
+		rows := make([][]string, 0, len(items)+1)
+		if header != nil {
+			rows, header = append(rows, header), nil
+		}
+		for _, one := range items {
+			row := make([]string, len(columns))
+			for i, c := range columns {
+				row[i] = c.cell(one)
+			}
+			rows = append(rows, row)
+		}
+		return table.WriteAll(rows)
+	}
 }
 
 func printCount[T any](env *Env, output string, q url.Values, read func(url.Values) (page[T], error)) error {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"fmt"
 	"io"
+	"runtime/debug"
 	"time"
 
 	"github.com/google/uuid"
@@ -21,7 +23,8 @@ const (
 	OpRegister = "register"
 	OpStatus   = "operation"
 	OpLookup   = "lookup"
-	OpNone     = "none" // what is none of the above
+	OpConnect  = "connect" // refused before it could ask for anything
+	OpNone     = "none"    // what is none of the above
 )
 
 // Observer counts device requests; it must not block.
@@ -66,10 +69,20 @@ func (c *Conversation) Answer(ctx context.Context, from Peer, operation string, 
 	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
 	defer cancel()
 	e := &Exchange{registrar: c.Registrar, from: from}
-	err := f(ctx, e)
+	err := guard(ctx, e, f)
 	a := c.settle(e, err)
 	c.report(operation, e, a, c.Now().Sub(began))
 	return a
+}
+
+// guard turns a panic into an internal error: one request must not end the server.
+func guard(ctx context.Context, e *Exchange, f func(context.Context, *Exchange) error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("request panicked: %v\n%s", v, debug.Stack())
+		}
+	}()
+	return f(ctx, e)
 }
 
 // settle turns an outcome into an answer. It is no part of its caller, on whose stack

@@ -14,8 +14,16 @@ type Device struct {
 	// Certificates are tried in order: the first that the client can use is presented.
 	// They are read again when the files change.
 	Certificates []KeyPair `koanf:"certificates"`
+	// MQTT is the MQTT listener. Default: port 8883 of the same host.
+	MQTT Door `koanf:"mqtt"`
 	// Connections bounds what devices of long-lived transports (MQTT, WebSockets) take.
 	Connections Connections `koanf:"connections"`
+}
+
+// Door is a TLS listener that presents the certificates of Device.
+type Door struct {
+	// Address is host:port, or "off" for none.
+	Address string `koanf:"address"`
 }
 
 // Connections bounds the connections of long-lived transports; zero values mean the
@@ -43,6 +51,14 @@ func (c Connections) negative() bool {
 
 // off is the address of a listener that shall not be.
 const off = "off"
+
+func (d Door) validate() error {
+	if d.Address == "" || d.Address == off {
+		return nil
+	}
+	_, _, err := net.SplitHostPort(d.Address)
+	return err
+}
 
 // beside returns the address of a port on the host of another address.
 func beside(address, port string) string {

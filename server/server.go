@@ -56,7 +56,9 @@ type Server struct {
 	device     net.Listener
 	admin      net.Listener
 	// acceptor holds the connections of the long-lived transports.
-	acceptor *acceptor.Acceptor
+	acceptor     *acceptor.Acceptor
+	doors        []door
+	conversation *endpoint.Conversation
 	// public and operators are what the listeners serve.
 	public, operators http.Handler
 	// AdminToken is set when this start made it.
@@ -127,6 +129,7 @@ func (s *Server) wire(ring *keyring.Ring) error {
 		Replica: management.Replica{Version: env.Version, Started: env.Now(), Certificates: s.tls.expiring},
 		Probe:   func(ctx context.Context, l hub.Linked) (hub.Probe, error) { return probe(ctx, l, env) },
 	})
+	s.conversation = &endpoint.Conversation{Registrar: s.registrar, Observer: s.metrics, Log: env.Log, Now: env.Now, Rand: env.Rand}
 	s.health = &health{store: s.store}
 	if err := s.wireAccess(); err != nil {
 		return err
@@ -183,7 +186,7 @@ func (s *Server) listen(ctx context.Context) (err error) {
 	if s.admin, err = lc.Listen(ctx, "tcp", s.config.Admin.Address); err != nil {
 		return fmt.Errorf("admin listener: %w", err)
 	}
-	return nil
+	return s.openDoors(ctx)
 }
 
 // Store is the open store, for those who prepare a deployment before Run.
@@ -214,7 +217,13 @@ func (s *Server) Run(ctx context.Context) error {
 		workers.Go(func() error { return s.roots.run(serving) })
 	}
 	var listeners errgroup.Group
-	failed := make(chan struct{}, 2)
+	failed := make(chan struct{}, 2+len(s.doors))
+	for _, d := range s.doors {
+		listeners.Go(func() error {
+			defer func() { failed <- struct{}{} }()
+			return s.acceptor.Serve(d.listener, s.tls.streamConfig, d.transport, d.serve)
+		})
+	}
 	for server, l := range map[*http.Server]net.Listener{device: s.device, admin: s.admin} {
 		listeners.Go(func() error {
 			defer func() { failed <- struct{}{} }()
@@ -263,6 +272,9 @@ func (s *Server) closeAll() error {
 			errs = append(errs, l.Close())
 		}
 	}
+	for _, d := range s.doors {
+		errs = append(errs, d.listener.Close())
+	}
 	if s.store != nil {
 		errs = append(errs, s.store.Close())
 	}
@@ -272,9 +284,8 @@ func (s *Server) closeAll() error {
 // newPublic is what devices and manufacturers reach, told apart by the first segment of
 // the path: no ID scope may be named like a collection of the service API.
 func (s *Server) newPublic() (http.Handler, error) {
-	conversation := &endpoint.Conversation{Registrar: s.registrar, Observer: s.metrics, Log: s.env.Log, Now: s.env.Now, Rand: s.env.Rand}
-	device := rest.New(conversation)
-	sockets := websocket.New(websocket.Config{Protocols: s.protocols(conversation), Taker: s.acceptor, Now: s.env.Now, Rand: s.env.Rand})
+	device := rest.New(s.conversation)
+	sockets := websocket.New(websocket.Config{Protocols: protocols(s.conversation), Taker: s.acceptor, Now: s.env.Now, Rand: s.env.Rand})
 	service, err := serviceapi.New(serviceapi.Config{Management: s.management, Scopes: s.store.Scopes(), Identify: s.identify, Log: s.env.Log, Now: s.env.Now, Rand: s.env.Rand})
 	if err != nil {
 		return nil, err
@@ -291,11 +302,6 @@ func (s *Server) newPublic() (http.Handler, error) {
 			device.ServeHTTP(w, r)
 		}
 	}), nil
-}
-
-// protocols are what is spoken over WebSocket, by lower-case subprotocol.
-func (s *Server) protocols(*endpoint.Conversation) map[string]websocket.Protocol {
-	return map[string]websocket.Protocol{}
 }
 
 // newOperators is what stands on the operator's listener.

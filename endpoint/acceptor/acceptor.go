@@ -156,14 +156,8 @@ func (a *Acceptor) Take(c net.Conn, from endpoint.Peer, serve endpoint.ServeFunc
 // Shutdown stops taking connections, has the conversations end, and cuts those that are
 // not done when ctx ends. Nothing is left running when it returns.
 func (a *Acceptor) Shutdown(ctx context.Context) error {
-	a.mu.Lock()
-	a.closed = true
-	var errs []error
-	for l := range a.listeners {
-		errs = append(errs, l.Close())
-	}
-	a.mu.Unlock()
 	a.stop()
+	err := a.close()
 	done := make(chan struct{})
 	go func() { a.running.Wait(); close(done) }()
 	select {
@@ -171,6 +165,20 @@ func (a *Acceptor) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 		a.cut()
 		<-done
+	}
+	return err
+}
+
+// close stops taking connections.
+func (a *Acceptor) close() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.closed = true
+	var errs []error
+	for l := range a.listeners {
+		if err := l.Close(); !errors.Is(err, net.ErrClosed) { // it may have failed by itself
+			errs = append(errs, err)
+		}
 	}
 	return errors.Join(errs...)
 }

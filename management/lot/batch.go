@@ -2,6 +2,7 @@ package lot
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -154,7 +155,7 @@ func (i *importing) patiently(ctx context.Context, entries []management.ImportRo
 	waited := time.Duration(0)
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
 		results, err := i.to.Batch(ctx, entries)
-		if err == nil || !dps.Is(err, dps.Unavailable) || waited >= i.Patience {
+		if err == nil || !passing(err) || waited >= i.Patience {
 			return results, err
 		}
 		select {
@@ -164,6 +165,12 @@ func (i *importing) patiently(ctx context.Context, entries []management.ImportRo
 			return nil, err
 		}
 	}
+}
+
+// passing reports whether a batch may fare better when it is repeated: the store could
+// not answer, or not in time.
+func passing(err error) bool {
+	return dps.Is(err, dps.Unavailable) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // causeOf prefers why the import was ended to what its end caused.

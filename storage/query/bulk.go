@@ -17,7 +17,13 @@ const (
 )
 
 // Bulk implements [storage.Bulk] beside Enrollments.
-type Bulk struct{ *Enrollments }
+type Bulk struct {
+	*Enrollments
+
+	// Turn, of capacity 1, lets one batch at a time wait for a store's only writer, so
+	// that the writes of devices never wait for more than one. Nil: as many as come.
+	Turn chan struct{}
+}
 
 var _ storage.Bulk = (*Bulk)(nil)
 
@@ -67,6 +73,14 @@ type replacement struct {
 func (b *Bulk) Replace(ctx context.Context, scope dps.IDScope, writes []storage.Replacement, record storage.RecordFunc) ([]error, error) {
 	failed := make([]error, len(writes))
 	batch := b.encode(scope, writes, failed)
+	if b.Turn != nil {
+		select {
+		case b.Turn <- struct{}{}:
+			defer func() { <-b.Turn }()
+		case <-ctx.Done():
+			return nil, during("write individual enrollments", context.Cause(ctx))
+		}
+	}
 	// Rows that were not there are copied in. Should one be there by now, the second try
 	// inserts them one by one and finds out which.
 	copying := b.Dialect.Copy != nil

@@ -108,7 +108,7 @@ func newStore(d *database, codec query.Codec) (*Store, error) {
 	return &Store{
 		db:            d,
 		enrollments:   enrollments,
-		bulk:          &query.Bulk{Enrollments: enrollments},
+		bulk:          &query.Bulk{Enrollments: enrollments, Turn: make(chan struct{}, 1)},
 		registrations: newRegistrations(d, codec, groups),
 		scopes:        &query.Scopes{DB: d, Codec: codec},
 		deployment:    &query.Deployment{DB: d, Codec: codec, Dialect: dialect()},

@@ -247,7 +247,17 @@ func (c *checker) delete(t *rapid.T) {
 			t.Fatalf("delete: %v", err)
 		}
 		delete(c.m.rows, key)
+		c.m.drop(key, row.Assignment)
 		c.m.free(key)
+	}
+}
+
+// drop forgets parked removals of the identity that a deleted record pointed to.
+func (m *model) drop(key string, a registration.Assignment) {
+	for n, r := range m.outbox {
+		if r.Parked && r.Registration.Fold() == key && r.Hub == a.Hub && r.DeviceID == a.DeviceID {
+			delete(m.outbox, n)
+		}
 	}
 }
 

@@ -42,6 +42,9 @@ func measureImport(ctx context.Context, l *lab) (err error) {
 		server       *testpg.Server
 		first, again float64
 	}{{"Postgres", "COPY", pg, 0.5, 0.35}, {"SQLite", "batched inserts", nil, 0, 0}} {
+		if !strings.HasPrefix(strings.ToLower(store.name), l.only) {
+			continue
+		}
 		var all []trial
 		for round := range rounds {
 			t, err := l.tryImport(ctx, store.server, file, n, round)

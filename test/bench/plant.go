@@ -54,7 +54,7 @@ type plan struct {
 // pgSettings let checkpoints come rarely, so that they fall into no round by chance, and
 // give Postgres the memory that a server of its own would have.
 func pgSettings() []string {
-	return []string{"checkpoint_timeout=30min", "max_wal_size=16GB", "shared_buffers=2GB"}
+	return []string{"checkpoint_timeout=30min", "max_wal_size=16GB", "shared_buffers=8GB"}
 }
 
 func startPostgres(ctx context.Context) (*testpg.Server, error) {

@@ -51,7 +51,7 @@ func measureQuery(ctx context.Context, l *lab) (err error) {
 		if err := load.Postgres(ctx, pg.URL, query.Codec{Ring: ring, Rand: rand.Reader}, scopeID, 0, n); err != nil {
 			return err
 		}
-		return vacuum(ctx, pg.URL)
+		return settleIn(ctx, pg.URL)
 	}})
 	if err != nil {
 		return err
