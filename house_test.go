@@ -36,6 +36,8 @@ func mayImport() map[string][]string {
 		"registration":              {"allocation", "enrollment", "attestation", "hub", "scope"},
 		"endpoint":                  {"registration", "attestation"},
 		"endpoint/acceptor":         {"endpoint"},
+		"endpoint/amqp":             {"endpoint", "endpoint/amqp/wire", "registration", "attestation"},
+		"endpoint/amqp/wire":        {},
 		"endpoint/mqtt":             {"endpoint", "registration", "attestation"},
 		"endpoint/rest":             {"endpoint", "registration", "attestation"},
 		"endpoint/websocket":        {"endpoint"},

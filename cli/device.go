@@ -27,8 +27,8 @@ type deviceCmd struct {
 // targetFlags say where devices connect; what is missing comes from a ready file.
 type targetFlags struct {
 	Host      string `help:"Device endpoint. Default: from the ready file." env:"DPS_DEVICE_HOST"`
-	Transport string `help:"https, mqtt or mqtt-ws (MQTT over WebSocket)." enum:"https,mqtt,mqtt-ws" default:"https"`
-	Port      int    `help:"Port of the transport. Default: from the ready file, else 8883 for mqtt and 443 for the others."`
+	Transport string `help:"https, mqtt, amqp, or over WebSocket mqtt-ws or amqp-ws." enum:"https,mqtt,mqtt-ws,amqp,amqp-ws" default:"https"`
+	Port      int    `help:"Port of the transport. Default: from the ready file, else 8883 for mqtt, 5671 for amqp and 443 for the others."`
 	IDScope   string `name:"id-scope" help:"ID scope. Default: from the ready file." env:"DPS_ID_SCOPE"`
 	CA        string `name:"ca" help:"PEM file of roots to trust. Default: from the ready file, else the system's." type:"path" env:"DPS_CA_FILE"`
 	ReadyFile string `help:"Ready file of dps dev." default:".dps/ready.json" type:"path" env:"DPS_READY_FILE"`
@@ -55,15 +55,19 @@ func (t targetFlags) endpoint(env *Env) (device.Endpoint, dev.Ready, error) {
 }
 
 func portOf(p dev.Ports, t device.Transport) int {
-	if t == device.MQTT {
+	switch t {
+	case device.MQTT:
 		return p.MQTT
+	case device.AMQP:
+		return p.AMQP
+	case device.HTTPS, device.MQTTWebSocket, device.AMQPWebSocket:
 	}
 	return p.HTTPS
 }
 
 // service is where the service API of the same deployment is.
 func (t targetFlags) service(e device.Endpoint, ready dev.Ready) device.Endpoint {
-	if e.Transport == device.MQTT { // a listener of its own
+	if e.Transport == device.MQTT || e.Transport == device.AMQP { // listeners of their own
 		e.Port = 443
 		if t.Host == "" {
 			e.Port = ready.Ports.HTTPS

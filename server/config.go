@@ -127,7 +127,7 @@ func LoadConfig(path string, environ []string) (Config, error) {
 func envKeys() map[string]string {
 	return map[string]string{
 		"STORE": "store", "MIGRATE": "migrate", "KEYRING": "keyring", "DEVICE_ADDRESS": "device.address",
-		"DEVICE_MQTT_ADDRESS": "device.mqtt.address",
+		"DEVICE_MQTT_ADDRESS": "device.mqtt.address", "DEVICE_AMQP_ADDRESS": "device.amqp.address",
 		"ADMIN_ADDRESS": "admin.address", "ADMIN_TOKEN_FILE": "adminTokenFile", "DRAIN": "drain",
 		"ASSIGN_WAIT": "assign.wait", "ASSIGN_LEASE": "assign.lease", "ASSIGN_LEASE_MARGIN": "assign.leaseMargin",
 		"ASSIGN_HUB_TIMEOUT": "assign.hubTimeout", "ASSIGN_OPERATION_TTL": "assign.operationTTL",
@@ -167,6 +167,9 @@ func (c Config) withDefaults() Config {
 	if c.Device.Address == "" {
 		c.Device.Address = ":443"
 	}
+	if c.Device.AMQP.Address == "" {
+		c.Device.AMQP.Address = beside(c.Device.Address, "5671")
+	}
 	if c.Device.MQTT.Address == "" {
 		c.Device.MQTT.Address = beside(c.Device.Address, "8883")
 	}
@@ -202,6 +205,9 @@ func (c Config) Validate() error {
 		if len(l.Certificates) == 0 {
 			fault("%s.certificates: at least one certificate and key is needed", name)
 		}
+	}
+	if err := c.Device.AMQP.validate(); err != nil {
+		fault("device.amqp.address: %w", err)
 	}
 	if err := c.Device.MQTT.validate(); err != nil {
 		fault("device.mqtt.address: %w", err)

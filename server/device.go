@@ -16,7 +16,9 @@ type Device struct {
 	Certificates []KeyPair `koanf:"certificates"`
 	// MQTT is the MQTT listener. Default: port 8883 of the same host.
 	MQTT Door `koanf:"mqtt"`
-	// Connections bounds what devices of long-lived transports (MQTT, WebSockets) take.
+	// AMQP is the AMQP listener. Default: port 5671 of the same host.
+	AMQP Door `koanf:"amqp"`
+	// Connections bounds what devices of long-lived transports (MQTT, AMQP, WebSockets) take.
 	Connections Connections `koanf:"connections"`
 }
 

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"strings"
 
 	"github.com/zerotouch-dps/dps/endpoint"
+	"github.com/zerotouch-dps/dps/endpoint/amqp"
 	"github.com/zerotouch-dps/dps/endpoint/mqtt"
 	"github.com/zerotouch-dps/dps/endpoint/websocket"
 )
@@ -20,7 +22,8 @@ type door struct {
 // protocols are what is spoken over WebSocket, by lower-case subprotocol.
 func protocols(c *endpoint.Conversation) map[string]websocket.Protocol {
 	return map[string]websocket.Protocol{
-		"mqtt": {Transport: "mqtt-ws", Serve: mqtt.New(c).Serve},
+		"mqtt":                            {Transport: "mqtt-ws", Serve: mqtt.New(c).Serve},
+		strings.ToLower(amqp.Subprotocol): {Transport: amqp.TransportWebSocket, Serve: amqp.New(c, amqp.Timeouts{}).Serve},
 	}
 }
 
@@ -31,6 +34,7 @@ func (s *Server) openDoors(ctx context.Context) error {
 		serve              endpoint.ServeFunc
 	}{
 		{"mqtt", s.config.Device.MQTT.Address, mqtt.New(s.conversation).Serve},
+		{amqp.Transport, s.config.Device.AMQP.Address, amqp.New(s.conversation, amqp.Timeouts{}).Serve},
 	} {
 		if d.address == "" || d.address == off {
 			continue
@@ -47,6 +51,9 @@ func (s *Server) openDoors(ctx context.Context) error {
 
 // MQTTAddr is where the MQTT listener is bound; nil: there is none.
 func (s *Server) MQTTAddr() net.Addr { return s.doorAddr("mqtt") }
+
+// AMQPAddr is where the AMQP listener is bound; nil: there is none.
+func (s *Server) AMQPAddr() net.Addr { return s.doorAddr(amqp.Transport) }
 
 func (s *Server) doorAddr(transport string) net.Addr {
 	for _, d := range s.doors {

@@ -20,12 +20,18 @@ const (
 	HTTPS         Transport = "https"
 	MQTT          Transport = "mqtt"
 	MQTTWebSocket Transport = "mqtt-ws"
+	AMQP          Transport = "amqp"
+	AMQPWebSocket Transport = "amqp-ws"
 )
 
 // Port is where a transport is served by convention.
 func (t Transport) Port() int {
-	if t == MQTT {
+	switch t {
+	case MQTT:
 		return 8883
+	case AMQP:
+		return 5671
+	case HTTPS, MQTTWebSocket, AMQPWebSocket:
 	}
 	return 443
 }
@@ -62,6 +68,8 @@ func newLine(e Endpoint, id Identity) line {
 	switch e.Transport {
 	case MQTT, MQTTWebSocket:
 		return &mqttLine{endpoint: e, identity: id}
+	case AMQP, AMQPWebSocket:
+		return &amqpLine{endpoint: e, identity: id}
 	case HTTPS:
 	}
 	return newHTTPLine(e, id)

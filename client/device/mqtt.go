@@ -2,7 +2,6 @@ package device
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -12,18 +11,16 @@ import (
 	"strings"
 	"time"
 
-	"github.com/coder/websocket"
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 	"github.com/eclipse/paho.mqtt.golang/packets"
 )
 
 const (
-	keepAlive     = 3 * time.Minute
-	webSocketPath = "/$iothub/websocket"
-	replyFilter   = "$dps/registrations/res/#"
-	replyPrefix   = "$dps/registrations/res/"
-	atLeastOnce   = 1
-	partingTime   = 250 // milliseconds
+	keepAlive   = 3 * time.Minute
+	replyFilter = "$dps/registrations/res/#"
+	replyPrefix = "$dps/registrations/res/"
+	atLeastOnce = 1
+	partingTime = 250 // milliseconds
 )
 
 // mqttLine speaks MQTT 3.1.1, over TLS or over WebSocket.
@@ -126,18 +123,10 @@ func (l *mqttLine) options(ctx context.Context) (*mqtt.ClientOptions, error) {
 
 // dial opens the stream of bytes that MQTT is spoken on.
 func (l *mqttLine) dial(ctx context.Context) (net.Conn, error) {
-	if l.endpoint.Transport == MQTT {
-		d := tls.Dialer{NetDialer: l.endpoint.dialer(), Config: l.endpoint.tls(l.identity)}
-		return d.DialContext(ctx, "tcp", l.endpoint.address())
+	if l.endpoint.Transport == MQTTWebSocket {
+		return l.endpoint.stream(ctx, l.identity, "mqtt")
 	}
-	transport := &http.Transport{DialContext: l.endpoint.dialer().DialContext, TLSClientConfig: l.endpoint.tls(l.identity)}
-	ws, _, err := websocket.Dial(ctx, "wss://"+l.endpoint.address()+webSocketPath, &websocket.DialOptions{
-		HTTPClient: &http.Client{Transport: transport}, Subprotocols: []string{"mqtt"}, CompressionMode: websocket.CompressionDisabled,
-	})
-	if err != nil {
-		return nil, err
-	}
-	return websocket.NetConn(context.WithoutCancel(ctx), ws, websocket.MessageBinary), nil
+	return l.endpoint.stream(ctx, l.identity, "")
 }
 
 // finish waits for a step of the protocol.

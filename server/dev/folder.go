@@ -155,6 +155,7 @@ type Ready struct {
 type Ports struct {
 	HTTPS int `json:"https"`
 	MQTT  int `json:"mqtt,omitempty"`
+	AMQP  int `json:"amqp,omitempty"`
 }
 
 // Admin is the operator's API.
