@@ -36,6 +36,7 @@ func mayImport() map[string][]string {
 		"registration":              {"allocation", "enrollment", "attestation", "hub", "scope"},
 		"endpoint":                  {"registration", "attestation"},
 		"endpoint/acceptor":         {"endpoint"},
+		"endpoint/endpointtest":     append([]string{"endpoint", "storage", "storage/sqlite", "hub/memory"}, domain...),
 		"endpoint/mqtt":             {"endpoint", "registration", "attestation"},
 		"endpoint/rest":             {"endpoint", "registration", "attestation"},
 		"endpoint/websocket":        {"endpoint"},

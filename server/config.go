@@ -128,7 +128,7 @@ func envKeys() map[string]string {
 	return map[string]string{
 		"STORE": "store", "MIGRATE": "migrate", "KEYRING": "keyring", "DEVICE_ADDRESS": "device.address",
 		"DEVICE_MQTT_ADDRESS": "device.mqtt.address",
-		"ADMIN_ADDRESS": "admin.address", "ADMIN_TOKEN_FILE": "adminTokenFile", "DRAIN": "drain",
+		"ADMIN_ADDRESS":       "admin.address", "ADMIN_TOKEN_FILE": "adminTokenFile", "DRAIN": "drain",
 		"ASSIGN_WAIT": "assign.wait", "ASSIGN_LEASE": "assign.lease", "ASSIGN_LEASE_MARGIN": "assign.leaseMargin",
 		"ASSIGN_HUB_TIMEOUT": "assign.hubTimeout", "ASSIGN_OPERATION_TTL": "assign.operationTTL",
 		"ASSIGN_SWEEP": "assign.sweep", "LOG_LEVEL": "log.level", "LOG_FORMAT": "log.format",
