@@ -2,6 +2,7 @@ package amqp
 
 import (
 	"context"
+	"net/http"
 	"strconv"
 
 	"github.com/zerotouch-dps/dps"
@@ -204,9 +205,10 @@ func (c *conn) answer(d *delivery, m wire.Message, a endpoint.Answer) {
 }
 
 func (c *conn) count(a endpoint.Answer) {
-	if a.ErrorCode == 0 {
+	switch {
+	case a.ErrorCode == 0:
 		c.proven = true
-	} else {
+	case a.Status == http.StatusUnauthorized:
 		c.refused++
 	}
 }

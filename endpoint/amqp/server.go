@@ -28,7 +28,7 @@ const (
 	channelMax     = 0 // one session
 	handleMax      = 7
 	maxOutstanding = 4   // requests without an answer, of a device that is proven; of others 1
-	maxRefused     = 3   // refused requests before the first good one
+	maxRefused     = 3   // requests without a good proof before the first with one
 	window         = 256 // transfers that a session may send ahead
 	readBuffer     = 2 << 10
 )
