@@ -48,7 +48,11 @@ func TestNode(t *testing.T) {
 				"DPS_HUB_CONNECTION_STRING="+r.Hubs[0].ConnectionString,
 				"DPS_HUBS="+r.Hubs[0].HostName+","+r.Hubs[1].HostName,
 			)
-			for _, script := range []string{"service.test.mjs", "device.test.mjs", "hub_registry.test.mjs"} {
+			scripts := []string{"service.test.mjs", "device.test.mjs", "hub_registry.test.mjs"}
+			if tt.port == 443 { // WebSockets know no other
+				scripts = append(scripts, "device_amqp.test.mjs")
+			}
+			for _, script := range scripts {
 				t.Run(script, func(t *testing.T) { node(t, env, script) })
 			}
 		})
@@ -211,6 +215,10 @@ func makeCertificates(t *testing.T) string {
 	write("intermediate.pem", between.PEM())
 	device("ind-x509-a", must(testpki.SelfSigned("ind-x509", now))(t))
 	device("ind-x509-b", must(testpki.SelfSigned("ind-x509", now))(t))
+	for _, transport := range []string{"amqp", "amqp-ws"} {
+		device("ind-"+transport, must(testpki.SelfSigned("ind-"+transport, now))(t))
+		device("grp-"+transport, must(between.Leaf("grp-"+transport, now))(t))
+	}
 	for _, id := range []string{"grp-root-device", "grp-int-device", "grp-ca-device"} {
 		device(id, must(between.Leaf(id, now))(t))
 	}
