@@ -18,6 +18,7 @@ import (
 
 // ready is the part of the ready file that the runner needs.
 type ready struct {
+	IDScope                 string                                        `json:"idScope"`
 	DeviceHost              string                                        `json:"deviceHost"`
 	CAFile                  string                                        `json:"caFile"`
 	ServiceConnectionString string                                        `json:"serviceConnectionString"`
@@ -65,6 +66,7 @@ func TestPythonAndJava(t *testing.T) {
 	r, file := startDev(t, binary, "127.0.0.79", 443)
 	env := append(os.Environ(),
 		"DPS_READY="+file, "DPS_BINARY="+binary, "DPS_CERTS="+makeCertificates(t),
+		"DPS_DEVICE_HOST="+r.DeviceHost, "DPS_ID_SCOPE="+r.IDScope,
 		"DPS_SERVICE_CONNECTION_STRING="+r.ServiceConnectionString,
 		"DPS_HUBS="+r.Hubs[0].HostName+","+r.Hubs[1].HostName,
 		"REQUESTS_CA_BUNDLE="+r.CAFile,
@@ -82,11 +84,19 @@ func TestPythonAndJava(t *testing.T) {
 		c := exec.CommandContext(t.Context(), "mvn", "--batch-mode", "--quiet", "-DbuildDirectory="+out, "compile", "dependency:copy-dependencies")
 		c.Dir = "java"
 		run(t, c)
-		c = exec.CommandContext(t.Context(), "java", "-Djavax.net.ssl.trustStore="+store, "-Djavax.net.ssl.trustStorePassword="+password,
-			"-cp", out+"/classes:"+out+"/dependency/*", "ServiceTest")
-		client(t, env, c)
+		java := func(arguments ...string) *exec.Cmd {
+			return exec.CommandContext(t.Context(), "java", append([]string{
+				"-Djavax.net.ssl.trustStore=" + store, "-Djavax.net.ssl.trustStorePassword=" + password,
+				"-cp", out + "/classes:" + out + "/dependency/*",
+			}, arguments...)...)
+		}
+		t.Run("service", func(t *testing.T) { client(t, env, java("ServiceTest")) })
+		t.Run("device", func(t *testing.T) { client(t, env, java(append([]string{"DeviceTest"}, javaProtocols()...)...)) })
 	})
 }
+
+// javaProtocols are what the Java device client speaks, as it names them.
+func javaProtocols() []string { return []string{"HTTPS", "AMQPS", "AMQPS_WS", "MQTT", "MQTT_WS"} }
 
 // pythonWith returns an interpreter with the pinned packages.
 func pythonWith(t *testing.T, requirements string) string {
@@ -215,9 +225,13 @@ func makeCertificates(t *testing.T) string {
 	write("intermediate.pem", between.PEM())
 	device("ind-x509-a", must(testpki.SelfSigned("ind-x509", now))(t))
 	device("ind-x509-b", must(testpki.SelfSigned("ind-x509", now))(t))
-	for _, transport := range []string{"amqp", "amqp-ws"} {
-		device("ind-"+transport, must(testpki.SelfSigned("ind-"+transport, now))(t))
-		device("grp-"+transport, must(between.Leaf("grp-"+transport, now))(t))
+	names := []string{"amqp", "amqp-ws"}
+	for _, protocol := range javaProtocols() {
+		names = append(names, "java-"+strings.ToLower(protocol))
+	}
+	for _, name := range names {
+		device("ind-"+name, must(testpki.SelfSigned("ind-"+name, now))(t))
+		device("grp-"+name, must(between.Leaf("grp-"+name, now))(t))
 	}
 	for _, id := range []string{"grp-root-device", "grp-int-device", "grp-ca-device"} {
 		device(id, must(between.Leaf(id, now))(t))
