@@ -33,7 +33,7 @@ type conn struct {
 	draining bool   // nothing more is taken
 	session  *session
 	inWork   int  // requests that are carried out now
-	refused  int  // requests without a good proof
+	refused  int  // requests without a good proof, and links
 	proven   bool // a request succeeded
 }
 

@@ -265,6 +265,20 @@ func TestRefusedTooOften(t *testing.T) {
 	})
 }
 
+func TestRefusedLinksTooOften(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := connect(t, &registrar{}, nil)
+		p.open()
+		for handle := range uint32(3) {
+			p.say(&wire.Attach{Name: "x", Handle: handle, Role: wire.Sender, Target: &wire.Terminus{Address: "elsewhere"}})
+		}
+		if e := p.ended(); e == nil || e.Condition != "amqp:unauthorized-access" {
+			t.Errorf("closed with %v", e)
+		}
+	})
+}
+
 func TestRefusedLinks(t *testing.T) {
 	t.Parallel()
 	link := func(at string) *wire.Attach {

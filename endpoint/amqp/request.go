@@ -199,6 +199,11 @@ func (c *conn) answer(d *delivery, m wire.Message, a endpoint.Answer) {
 		c.session.waiting = append(c.session.waiting, &reply{message: encode(m.CorrelationID, a)})
 		c.answerWaiting()
 	}
+	c.giveUp()
+}
+
+// giveUp closes a connection that has shown no good proof, and others enough.
+func (c *conn) giveUp() {
 	if !c.proven && c.refused >= maxRefused {
 		c.close(wireError(unauthorizedAccess, "no request of this connection was good"))
 	}

@@ -63,6 +63,8 @@ func (c *conn) attach(p *wire.Attach) *wire.Error {
 	}
 	if refusal := c.admit(p); refusal != nil {
 		c.refuseLink(l, answer, refusal)
+		c.refused++
+		c.giveUp()
 		return nil
 	}
 	c.queue(answer, nil)
