@@ -19,7 +19,7 @@ func (e Endpoint) stream(ctx context.Context, id Identity, subprotocol string) (
 		return d.DialContext(ctx, "tcp", e.address())
 	}
 	transport := &http.Transport{DialContext: e.dialer().DialContext, TLSClientConfig: e.tls(id)}
-	ws, _, err := websocket.Dial(ctx, "wss://"+e.address()+webSocketPath, &websocket.DialOptions{
+	ws, _, err := websocket.Dial(ctx, "wss://"+e.address()+webSocketPath, &websocket.DialOptions{ //nolint:bodyclose // the connection takes it over
 		HTTPClient: &http.Client{Transport: transport}, Subprotocols: []string{subprotocol}, CompressionMode: websocket.CompressionDisabled,
 	})
 	if err != nil {

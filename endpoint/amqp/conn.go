@@ -158,6 +158,7 @@ func (c *conn) handle(p wire.Performative, payload []byte) *wire.Error {
 		c.queue(&wire.End{}, nil)
 		c.session = nil // what is still worked on will not be answered
 		return nil
+	case *wire.Open, *wire.Begin, *wire.Close, *wire.SASLMechanisms, *wire.SASLInit, *wire.SASLChallenge, *wire.SASLResponse, *wire.SASLOutcome:
 	}
 	return wireError(illegalState, "the frame is out of place")
 }

@@ -88,7 +88,7 @@ func appendUlong(b []byte, v uint64) []byte {
 // and n.
 func appendLength(b []byte, short byte, n int) []byte {
 	if n <= math.MaxUint8 {
-		return append(b, short, byte(n))
+		return append(b, short, byte(n)) //nolint:gosec // at most 255
 	}
 	return binary.BigEndian.AppendUint32(append(b, short+0x10), uint32(n)) //nolint:gosec // bounded by messages
 }

@@ -104,7 +104,7 @@ func (f *fields) composite(read func(code uint64, f *fields)) {
 	}
 	defer func() { f.depth++ }()
 	code := f.descriptor()
-	inner := f.decoder.fields()
+	inner := f.fields()
 	read(code, inner)
 	f.end(inner)
 }

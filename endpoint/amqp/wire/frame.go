@@ -11,7 +11,7 @@ import (
 // Header is what a connection, or its SASL layer, begins with.
 type Header [8]byte
 
-// The two headers of devices: AMQP itself, and SASL before it.
+// HeaderAMQP announces AMQP itself.
 func HeaderAMQP() Header { return Header{'A', 'M', 'Q', 'P', 0, 1, 0, 0} }
 
 // HeaderSASL announces the SASL layer.

@@ -185,6 +185,8 @@ func parseDisposition(f *fields) *Disposition {
 		case Rejected:
 			p.State.Error = f.error()
 		case Received, Accepted, Released, Modified:
+		case Pending:
+			f.fail("descriptor 0 is no state of a delivery")
 		default:
 			f.fail("descriptor 0x%x is no state of a delivery", code)
 		}
