@@ -36,12 +36,9 @@ func mayImport() map[string][]string {
 		"registration":              {"allocation", "enrollment", "attestation", "hub", "scope"},
 		"endpoint":                  {"registration", "attestation"},
 		"endpoint/acceptor":         {"endpoint"},
-<<<<<<< HEAD
 		"endpoint/amqp":             {"endpoint", "endpoint/amqp/wire", "registration", "attestation"},
 		"endpoint/amqp/wire":        {},
-=======
 		"endpoint/endpointtest":     append([]string{"endpoint", "storage", "storage/sqlite", "hub/memory"}, domain...),
->>>>>>> mqtt
 		"endpoint/mqtt":             {"endpoint", "registration", "attestation"},
 		"endpoint/rest":             {"endpoint", "registration", "attestation"},
 		"endpoint/websocket":        {"endpoint"},
