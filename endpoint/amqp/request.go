@@ -108,7 +108,7 @@ func (c *conn) tooLarge() *wire.Error {
 
 // refusal is an error outside of a request, which is logged and counted like one.
 func (c *conn) refusal(d device, err error) *wire.Error {
-	return rejection(c.server.conversation.Answer(c.working, c.from, endpoint.OpNone, func(_ context.Context, e *endpoint.Exchange) error {
+	return rejection(c.server.conversation.Answer(c.working, c.from, endpoint.OpConnect, func(_ context.Context, e *endpoint.Exchange) error {
 		_ = e.Identify(d.scope, d.id, d.version()) // for the log line only
 		return err
 	}))

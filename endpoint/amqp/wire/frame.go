@@ -35,8 +35,9 @@ type Frame struct {
 	Body    []byte
 }
 
-// ReadFrame reads a frame of at most limit bytes. Memory is taken as bytes arrive, not
-// as the peer promises them. Errors: io.EOF between frames, [ErrFraming], and those of r.
+// ReadFrame reads a frame of at most limit bytes. Memory beyond 2 KiB is taken as bytes
+// arrive, not as the peer promises them. Errors: io.EOF between frames, [ErrFraming], and
+// those of r.
 func ReadFrame(r io.Reader, limit uint32) (Frame, error) {
 	var head [frameHeaderSize]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
@@ -49,12 +50,26 @@ func ReadFrame(r io.Reader, limit uint32) (Frame, error) {
 	if offset < frameHeaderSize || offset > size {
 		return Frame{}, fmt.Errorf("%w: data offset %d of %d bytes", ErrFraming, offset, size)
 	}
-	var body bytes.Buffer
-	if _, err := io.CopyN(&body, r, int64(size)-frameHeaderSize); err != nil {
+	body, err := readBody(r, int(size-frameHeaderSize))
+	if err != nil {
 		return Frame{}, errors.Join(io.ErrUnexpectedEOF, err)
 	}
-	body.Next(int(offset) - frameHeaderSize) // an extended header says nothing to us
-	return Frame{Type: head[5], Channel: binary.BigEndian.Uint16(head[6:]), Body: body.Bytes()}, nil
+	// An extended header says nothing to us.
+	return Frame{Type: head[5], Channel: binary.BigEndian.Uint16(head[6:]), Body: body[offset-frameHeaderSize:]}, nil
+}
+
+// smallBody is for how many bytes a promise is taken.
+const smallBody = 2 << 10
+
+func readBody(r io.Reader, size int) ([]byte, error) {
+	if size <= smallBody {
+		body := make([]byte, size)
+		_, err := io.ReadFull(r, body)
+		return body, err
+	}
+	var body bytes.Buffer
+	_, err := io.CopyN(&body, r, int64(size))
+	return body.Bytes(), err
 }
 
 // AppendFrame appends a frame on channel 0; a nil performative makes a heartbeat. The
