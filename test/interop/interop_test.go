@@ -48,14 +48,18 @@ func TestNode(t *testing.T) {
 				"DPS_HUB_CONNECTION_STRING="+r.Hubs[0].ConnectionString,
 				"DPS_HUBS="+r.Hubs[0].HostName+","+r.Hubs[1].HostName,
 			)
-			for _, script := range []string{"service.test.mjs", "device.test.mjs", "hub_registry.test.mjs"} {
+			scripts := []string{"service.test.mjs", "device.test.mjs", "hub_registry.test.mjs"}
+			if tt.port == 443 { // the SDK knows no other for WebSockets
+				scripts = append(scripts, "mqtt.test.mjs")
+			}
+			for _, script := range scripts {
 				t.Run(script, func(t *testing.T) { node(t, env, script) })
 			}
 		})
 	}
 }
 
-// TestPythonAndJava runs the other service clients. They know port 443 only.
+// TestPythonAndJava runs the other clients. They know the usual ports only.
 func TestPythonAndJava(t *testing.T) {
 	binary := build(t)
 	r, file := startDev(t, binary, "127.0.0.79", 443)
@@ -68,6 +72,10 @@ func TestPythonAndJava(t *testing.T) {
 	t.Run("python", func(t *testing.T) {
 		interpreter := pythonWith(t, "python/requirements.txt")
 		client(t, env, exec.CommandContext(t.Context(), interpreter, "python/service_test.py"))
+	})
+	t.Run("python device", func(t *testing.T) {
+		interpreter := pythonWith(t, "python/device.txt")
+		client(t, env, exec.CommandContext(t.Context(), interpreter, "python/device_test.py"))
 	})
 	t.Run("java", func(t *testing.T) {
 		const password = "changeit" // of a file that holds one public certificate
@@ -210,6 +218,7 @@ func makeCertificates(t *testing.T) string {
 	write("root.pem", root.PEM())
 	write("intermediate.pem", between.PEM())
 	device("ind-x509-a", must(testpki.SelfSigned("ind-x509", now))(t))
+	device("mqtt-x509", must(testpki.SelfSigned("mqtt-x509", now))(t))
 	device("ind-x509-b", must(testpki.SelfSigned("ind-x509", now))(t))
 	for _, id := range []string{"grp-root-device", "grp-int-device", "grp-ca-device"} {
 		device(id, must(between.Leaf(id, now))(t))
