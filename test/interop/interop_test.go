@@ -50,8 +50,8 @@ func TestNode(t *testing.T) {
 				"DPS_HUBS="+r.Hubs[0].HostName+","+r.Hubs[1].HostName,
 			)
 			scripts := []string{"service.test.mjs", "device.test.mjs", "hub_registry.test.mjs"}
-			if tt.port == 443 { // WebSockets know no other
-				scripts = append(scripts, "device_amqp.test.mjs")
+			if tt.port == 443 { // the SDK knows no other for WebSockets
+				scripts = append(scripts, "mqtt.test.mjs", "device_amqp.test.mjs")
 			}
 			for _, script := range scripts {
 				t.Run(script, func(t *testing.T) { node(t, env, script) })
@@ -60,7 +60,7 @@ func TestNode(t *testing.T) {
 	}
 }
 
-// TestPythonAndJava runs the other service clients. They know port 443 only.
+// TestPythonAndJava runs the other clients. They know the usual ports only.
 func TestPythonAndJava(t *testing.T) {
 	binary := build(t)
 	r, file := startDev(t, binary, "127.0.0.79", 443)
@@ -74,6 +74,10 @@ func TestPythonAndJava(t *testing.T) {
 	t.Run("python", func(t *testing.T) {
 		interpreter := pythonWith(t, "python/requirements.txt")
 		client(t, env, exec.CommandContext(t.Context(), interpreter, "python/service_test.py"))
+	})
+	t.Run("python device", func(t *testing.T) {
+		interpreter := pythonWith(t, "python/device.txt")
+		client(t, env, exec.CommandContext(t.Context(), interpreter, "python/device_test.py"))
 	})
 	t.Run("java", func(t *testing.T) {
 		const password = "changeit" // of a file that holds one public certificate
@@ -224,6 +228,7 @@ func makeCertificates(t *testing.T) string {
 	write("root.pem", root.PEM())
 	write("intermediate.pem", between.PEM())
 	device("ind-x509-a", must(testpki.SelfSigned("ind-x509", now))(t))
+	device("mqtt-x509", must(testpki.SelfSigned("mqtt-x509", now))(t))
 	device("ind-x509-b", must(testpki.SelfSigned("ind-x509", now))(t))
 	names := []string{"amqp", "amqp-ws"}
 	for _, protocol := range javaProtocols() {
