@@ -100,7 +100,7 @@ func TestPythonAndJava(t *testing.T) {
 }
 
 // javaProtocols are what the Java device client speaks, as it names them.
-func javaProtocols() []string { return []string{"HTTPS", "AMQPS", "AMQPS_WS", "MQTT", "MQTT_WS"} }
+func javaProtocols() []string { return []string{"HTTPS", "AMQPS", "AMQPS_WS", "MQTT"} }
 
 // pythonWith returns an interpreter with the pinned packages.
 func pythonWith(t *testing.T, requirements string) string {

@@ -30,7 +30,7 @@ import java.util.List;
  */
 public final class DeviceTest {
   private static final String UNIQUE = Long.toHexString(System.currentTimeMillis());
-  private static final int PATIENCE = 60_000; // milliseconds
+  private static final int PATIENCE = 30_000; // milliseconds
 
   private final ProvisioningServiceClient service =
       new ProvisioningServiceClient(System.getenv("DPS_SERVICE_CONNECTION_STRING"));
@@ -59,14 +59,20 @@ public final class DeviceTest {
   }
 
   private static void step(String name, Step s) throws Exception {
+    long began = System.nanoTime();
     try {
       s.run();
+      check(millisecondsSince(began) < PATIENCE, "the client gave up waiting");
     } catch (Throwable e) {
       System.out.println("FAILED " + name);
       e.printStackTrace(System.out);
       System.exit(1);
     }
-    System.out.println("ok " + name);
+    System.out.println("ok " + name + " (" + millisecondsSince(began) + " ms)");
+  }
+
+  private static long millisecondsSince(long began) {
+    return (System.nanoTime() - began) / 1_000_000;
   }
 
   private void keyIndividual() throws Exception {
