@@ -63,7 +63,7 @@ func welcome(r dev.Ready, readyFlag string) string {
 	program := os.Args[0]
 	line("dps is ready.")
 	line("")
-	line("  Devices connect to   %s (HTTPS port %d), ID scope %s", r.DeviceHost, r.Ports.HTTPS, r.IDScope)
+	line("  Devices connect to   %s (HTTPS and WebSockets %d, MQTT %d, AMQP %d), ID scope %s", r.DeviceHost, r.Ports.HTTPS, r.Ports.MQTT, r.Ports.AMQP, r.IDScope)
 	line("  They must trust      %s", r.CAFile)
 	line("  Service SDKs use     %s", r.ServiceConnectionString)
 	for _, h := range r.Hubs {

@@ -19,7 +19,7 @@ import (
 )
 
 type deviceCmd struct {
-	Register deviceRegisterCmd `cmd:"" help:"Register one device over HTTPS and print the hub it was assigned to."`
+	Register deviceRegisterCmd `cmd:"" help:"Register one device and print the hub it was assigned to."`
 	Explain  deviceExplainCmd  `cmd:"" help:"Say what would become of a device, and why."`
 	Fleet    deviceFleetCmd    `cmd:"" help:"Boot many simulated devices at once and report percentiles."`
 }
@@ -27,7 +27,8 @@ type deviceCmd struct {
 // targetFlags say where devices connect; what is missing comes from a ready file.
 type targetFlags struct {
 	Host      string `help:"Device endpoint. Default: from the ready file." env:"DPS_DEVICE_HOST"`
-	Port      int    `help:"HTTPS port. Default: from the ready file, else 443."`
+	Transport string `help:"https, mqtt, amqp, or over WebSocket mqtt-ws or amqp-ws." enum:"https,mqtt,mqtt-ws,amqp,amqp-ws" default:"https"`
+	Port      int    `help:"Port of the transport. Default: from the ready file, else 8883 for mqtt, 5671 for amqp and 443 for the others."`
 	IDScope   string `name:"id-scope" help:"ID scope. Default: from the ready file." env:"DPS_ID_SCOPE"`
 	CA        string `name:"ca" help:"PEM file of roots to trust. Default: from the ready file, else the system's." type:"path" env:"DPS_CA_FILE"`
 	ReadyFile string `help:"Ready file of dps dev." default:".dps/ready.json" type:"path" env:"DPS_READY_FILE"`
@@ -40,16 +41,39 @@ func (t targetFlags) endpoint(env *Env) (device.Endpoint, dev.Ready, error) {
 		return device.Endpoint{}, ready, err
 	}
 	e := device.Endpoint{
-		Host: firstOf(t.Host, ready.DeviceHost), Port: t.Port, IDScope: firstOf(t.IDScope, ready.IDScope), Now: env.Now,
+		Host: firstOf(t.Host, ready.DeviceHost), Port: t.Port, Transport: device.Transport(t.Transport),
+		IDScope: firstOf(t.IDScope, ready.IDScope), Now: env.Now,
 	}
 	if e.Port == 0 && t.Host == "" {
-		e.Port = ready.Ports.HTTPS
+		e.Port = portOf(ready.Ports, e.Transport)
 	}
 	if e.Port == 0 {
-		e.Port = 443
+		e.Port = e.Transport.Port()
 	}
 	e.Roots, err = roots(firstOf(t.CA, ready.CAFile))
 	return e, ready, err
+}
+
+func portOf(p dev.Ports, t device.Transport) int {
+	switch t {
+	case device.MQTT:
+		return p.MQTT
+	case device.AMQP:
+		return p.AMQP
+	case device.HTTPS, device.MQTTWebSocket, device.AMQPWebSocket:
+	}
+	return p.HTTPS
+}
+
+// service is where the service API of the same deployment is.
+func (t targetFlags) service(e device.Endpoint, ready dev.Ready) device.Endpoint {
+	if e.Transport == device.MQTT || e.Transport == device.AMQP { // listeners of their own
+		e.Port = 443
+		if t.Host == "" {
+			e.Port = ready.Ports.HTTPS
+		}
+	}
+	return e
 }
 
 func readReady(path string) (ready dev.Ready, err error) {
@@ -129,7 +153,7 @@ func (c deviceRegisterCmd) Run(ctx context.Context, env *Env) error {
 		return err
 	}
 	if c.Enroll {
-		to, err := newEnroller(firstOf(c.Service, ready.ServiceConnectionString), endpoint, env)
+		to, err := newEnroller(firstOf(c.Service, ready.ServiceConnectionString), c.service(endpoint, ready), env)
 		if err != nil {
 			return err
 		}

@@ -61,7 +61,7 @@ func (c deviceFleetCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	to, err := newEnroller(firstOf(c.Service, ready.ServiceConnectionString), endpoint, env)
+	to, err := newEnroller(firstOf(c.Service, ready.ServiceConnectionString), c.service(endpoint, ready), env)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"context"
+	"net"
 	"time"
 
 	"github.com/zerotouch-dps/dps"
@@ -38,3 +39,8 @@ func ParseAPIVersion(s string) (string, error) {
 	}
 	return s, nil
 }
+
+// ServeFunc converses with one device over a connection, and returns when the
+// conversation is over. When ctx ends it answers what it has taken and takes nothing
+// more. Its caller closes conn.
+type ServeFunc func(ctx context.Context, conn net.Conn, from Peer)

@@ -18,7 +18,7 @@ type Request struct {
 	Evidence   attestation.Evidence
 	Payload    json.RawMessage // nil: none
 	APIVersion string
-	Transport  string // "https"
+	Transport  string // "https", "mqtt", "mqtt-ws", "amqp", "amqp-ws"
 	Origin     peer.Origin
 }
 

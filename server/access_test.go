@@ -73,7 +73,7 @@ func startTenants(t *testing.T) *tenants {
 	c := server.Config{
 		Store: "sqlite:" + filepath.Join(dir, "store.db"), Migrate: true, Drain: time.Second, Log: server.Log{Level: "info"},
 		Keyring: write("keyring", need(keyring.NewLine(rand.Reader, "k1"))(t)),
-		Device:  server.Listener{Address: "127.0.0.1:0", Certificates: pair},
+		Device:  server.Device{Address: "127.0.0.1:0", Certificates: pair},
 		Admin:   server.Listener{Address: "127.0.0.1:0", Certificates: pair},
 		Access: server.Access{
 			OIDC: []server.OIDC{{

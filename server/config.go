@@ -1,6 +1,6 @@
 package server
 
-//go:generate go run ./gendoc ../docs/configuration.md config.go access.go
+//go:generate go run ./gendoc ../docs/configuration.md config.go access.go device.go
 
 import (
 	"errors"
@@ -30,8 +30,8 @@ type Config struct {
 	// Keyring is the path of the keyring file that seals secrets at rest; see
 	// "dps keys init".
 	Keyring string `koanf:"keyring"`
-	// Device is the public listener: device HTTPS endpoint and service API.
-	Device Listener `koanf:"device"`
+	// Device is what devices reach, and on the same port the service API.
+	Device Device `koanf:"device"`
 	// Admin is the operator's listener. Default address 127.0.0.1:9443.
 	Admin Listener `koanf:"admin"`
 	// AdminTokenFile is where the admin token is written, mode 0600, at first start.
@@ -50,7 +50,7 @@ type Config struct {
 
 // Listener is a TLS listener.
 type Listener struct {
-	// Address is host:port. Default for devices :443.
+	// Address is host:port.
 	Address string `koanf:"address"`
 	// Certificates are tried in order: the first that the client can use is presented.
 	// They are read again when the files change.
@@ -127,6 +127,7 @@ func LoadConfig(path string, environ []string) (Config, error) {
 func envKeys() map[string]string {
 	return map[string]string{
 		"STORE": "store", "MIGRATE": "migrate", "KEYRING": "keyring", "DEVICE_ADDRESS": "device.address",
+		"DEVICE_MQTT_ADDRESS": "device.mqtt.address", "DEVICE_AMQP_ADDRESS": "device.amqp.address",
 		"ADMIN_ADDRESS": "admin.address", "ADMIN_TOKEN_FILE": "adminTokenFile", "DRAIN": "drain",
 		"ASSIGN_WAIT": "assign.wait", "ASSIGN_LEASE": "assign.lease", "ASSIGN_LEASE_MARGIN": "assign.leaseMargin",
 		"ASSIGN_HUB_TIMEOUT": "assign.hubTimeout", "ASSIGN_OPERATION_TTL": "assign.operationTTL",
@@ -166,6 +167,12 @@ func (c Config) withDefaults() Config {
 	if c.Device.Address == "" {
 		c.Device.Address = ":443"
 	}
+	if c.Device.AMQP.Address == "" {
+		c.Device.AMQP.Address = beside(c.Device.Address, "5671")
+	}
+	if c.Device.MQTT.Address == "" {
+		c.Device.MQTT.Address = beside(c.Device.Address, "8883")
+	}
 	if c.Admin.Address == "" {
 		c.Admin.Address = "127.0.0.1:9443"
 	}
@@ -191,13 +198,22 @@ func (c Config) Validate() error {
 	if c.Keyring == "" {
 		fault(`keyring: path of the keyring file is needed; make one with "dps keys init --keyring PATH"`)
 	}
-	for name, l := range map[string]Listener{"device": c.Device, "admin": c.Admin} {
+	for name, l := range map[string]Listener{"device": {c.Device.Address, c.Device.Certificates}, "admin": c.Admin} {
 		if _, _, err := net.SplitHostPort(l.Address); err != nil {
 			fault("%s.address: %w", name, err)
 		}
 		if len(l.Certificates) == 0 {
 			fault("%s.certificates: at least one certificate and key is needed", name)
 		}
+	}
+	if err := c.Device.AMQP.validate(); err != nil {
+		fault("device.amqp.address: %w", err)
+	}
+	if err := c.Device.MQTT.validate(); err != nil {
+		fault("device.mqtt.address: %w", err)
+	}
+	if c.Device.Connections.negative() {
+		fault("device.connections: bounds can't be negative")
 	}
 	if err := c.Assign.settings().Validate(); err != nil {
 		fault("assign: %w", err)

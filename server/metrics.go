@@ -50,7 +50,7 @@ func newMetrics() *metrics {
 	return m
 }
 
-// DeviceRequest implements rest.Observer.
+// DeviceRequest implements endpoint.Observer.
 func (m *metrics) DeviceRequest(transport, operation, mechanism, outcome string, took time.Duration) {
 	m.requests.WithLabelValues(transport, operation, mechanism, outcome).Inc()
 	m.latency.WithLabelValues(transport, operation).Observe(took.Seconds())

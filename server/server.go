@@ -15,7 +15,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/zerotouch-dps/dps/attestation"
+	"github.com/zerotouch-dps/dps/endpoint"
+	"github.com/zerotouch-dps/dps/endpoint/acceptor"
 	"github.com/zerotouch-dps/dps/endpoint/rest"
+	"github.com/zerotouch-dps/dps/endpoint/websocket"
 	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/hub"
 	"github.com/zerotouch-dps/dps/internal/keyring"
@@ -52,6 +55,10 @@ type Server struct {
 	roots      *clientRoots // nil: no client certificates are taken
 	device     net.Listener
 	admin      net.Listener
+	// acceptor holds the connections of the long-lived transports.
+	acceptor     *acceptor.Acceptor
+	doors        []door
+	conversation *endpoint.Conversation
 	// public and operators are what the listeners serve.
 	public, operators http.Handler
 	// AdminToken is set when this start made it.
@@ -68,6 +75,7 @@ func New(ctx context.Context, c Config, env Env) (s *Server, err error) {
 		return nil, err
 	}
 	s = &Server{config: c, env: env, metrics: newMetrics()}
+	s.acceptor = acceptor.New(acceptor.Config{Limits: c.Device.Connections.limits(), Log: env.Log})
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.closeAll())
@@ -121,6 +129,7 @@ func (s *Server) wire(ring *keyring.Ring) error {
 		Replica: management.Replica{Version: env.Version, Started: env.Now(), Certificates: s.tls.expiring},
 		Probe:   func(ctx context.Context, l hub.Linked) (hub.Probe, error) { return probe(ctx, l, env) },
 	})
+	s.conversation = &endpoint.Conversation{Registrar: s.registrar, Observer: s.metrics, Log: env.Log, Now: env.Now, Rand: env.Rand}
 	s.health = &health{store: s.store}
 	if err := s.wireAccess(); err != nil {
 		return err
@@ -177,7 +186,7 @@ func (s *Server) listen(ctx context.Context) (err error) {
 	if s.admin, err = lc.Listen(ctx, "tcp", s.config.Admin.Address); err != nil {
 		return fmt.Errorf("admin listener: %w", err)
 	}
-	return nil
+	return s.openDoors(ctx)
 }
 
 // Store is the open store, for those who prepare a deployment before Run.
@@ -208,7 +217,13 @@ func (s *Server) Run(ctx context.Context) error {
 		workers.Go(func() error { return s.roots.run(serving) })
 	}
 	var listeners errgroup.Group
-	failed := make(chan struct{}, 2)
+	failed := make(chan struct{}, 2+len(s.doors))
+	for _, d := range s.doors {
+		listeners.Go(func() error {
+			defer func() { failed <- struct{}{} }()
+			return s.acceptor.Serve(d.listener, s.tls.streamConfig, d.transport, d.serve)
+		})
+	}
 	for server, l := range map[*http.Server]net.Listener{device: s.device, admin: s.admin} {
 		listeners.Go(func() error {
 			defer func() { failed <- struct{}{} }()
@@ -226,16 +241,20 @@ func (s *Server) Run(ctx context.Context) error {
 	return errors.Join(err, workers.Wait(), s.store.Close())
 }
 
+// shutdown ends the connections of all transports, in Config.Drain at most.
 func (s *Server) shutdown(servers ...*http.Server) error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.Drain)
 	defer cancel()
-	var errs []error
+	var g errgroup.Group
 	for _, one := range servers {
-		if err := one.Shutdown(ctx); err != nil {
-			errs = append(errs, one.Close())
-		}
+		g.Go(func() error {
+			if err := one.Shutdown(ctx); err != nil {
+				return one.Close()
+			}
+			return nil
+		})
 	}
-	return errors.Join(errs...)
+	return errors.Join(s.acceptor.Shutdown(ctx), g.Wait())
 }
 
 func ignoreClosed(err error) error {
@@ -253,6 +272,9 @@ func (s *Server) closeAll() error {
 			errs = append(errs, l.Close())
 		}
 	}
+	for _, d := range s.doors {
+		errs = append(errs, d.listener.Close())
+	}
 	if s.store != nil {
 		errs = append(errs, s.store.Close())
 	}
@@ -262,13 +284,16 @@ func (s *Server) closeAll() error {
 // newPublic is what devices and manufacturers reach, told apart by the first segment of
 // the path: no ID scope may be named like a collection of the service API.
 func (s *Server) newPublic() (http.Handler, error) {
-	device := rest.New(rest.Config{Registrar: s.registrar, Observer: s.metrics, Log: s.env.Log, Now: s.env.Now, Rand: s.env.Rand})
+	device := rest.New(s.conversation)
+	sockets := websocket.New(websocket.Config{Protocols: protocols(s.conversation), Taker: s.acceptor, Now: s.env.Now, Rand: s.env.Rand})
 	service, err := serviceapi.New(serviceapi.Config{Management: s.management, Scopes: s.store.Scopes(), Identify: s.identify, Log: s.env.Log, Now: s.env.Now, Rand: s.env.Rand})
 	if err != nil {
 		return nil, err
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
+		case websocket.Serves(r):
+			sockets.ServeHTTP(w, r)
 		case serviceapi.Serves(r):
 			service.ServeHTTP(w, r)
 		case r.URL.Path == "/healthz" || r.URL.Path == "/readyz":

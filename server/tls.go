@@ -95,6 +95,7 @@ func (c *certificates) pick(hello *tls.ClientHelloInfo) (*tls.Certificate, error
 type tlsFiles struct {
 	device, admin             *certificates
 	deviceConfig, adminConfig *tls.Config
+	streamConfig              *tls.Config // as deviceConfig, for what is no HTTP
 	ring                      *keyring.Ring
 	now                       func() time.Time
 	log                       *zap.Logger
@@ -133,6 +134,8 @@ func newTLS(c Config, ring *keyring.Ring, now func() time.Time, log *zap.Logger)
 		// devices send nothing when theirs is not listed.
 		ClientAuth: tls.RequestClientCert,
 	}
+	t.streamConfig = t.deviceConfig.Clone()
+	t.streamConfig.NextProtos = nil // whatever a device offers is no reason to refuse it
 	t.adminConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: admin.pick, NextProtos: []string{"http/1.1"}, Time: now}
 	return t, t.rotateTickets()
 }
@@ -153,6 +156,7 @@ func (t *tlsFiles) rotateTickets() error {
 		keys = append(keys, [32]byte(secret))
 	}
 	t.deviceConfig.SetSessionTicketKeys(keys)
+	t.streamConfig.SetSessionTicketKeys(keys)
 	return nil
 }
 

@@ -1,25 +1,17 @@
-// Package device is a device on first boot: it registers over HTTPS with a certificate
-// or a symmetric key and polls until it is assigned, as the SDKs do.
 package device
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/zerotouch-dps/dps"
-	"github.com/zerotouch-dps/dps/attestation"
 )
 
 const (
@@ -31,10 +23,11 @@ const (
 
 // Endpoint is where devices connect.
 type Endpoint struct {
-	Host    string
-	Port    int
-	IDScope string
-	Roots   *x509.CertPool // nil: the system's
+	Host      string
+	Port      int
+	Transport Transport // zero: HTTPS
+	IDScope   string
+	Roots     *x509.CertPool // nil: the system's
 	// LocalAddr is the address to connect from; nil: any.
 	LocalAddr net.Addr
 	Now       func() time.Time
@@ -72,7 +65,7 @@ type Registration struct {
 
 // Error is a refusal by the service.
 type Error struct {
-	HTTPStatus int           `json:"-"`
+	HTTPStatus int           `json:"-"` // or its like of another transport
 	Code       int           `json:"errorCode"`
 	Message    string        `json:"message"`
 	TrackingID string        `json:"trackingId"`
@@ -89,22 +82,16 @@ func (e *Error) Error() string {
 type Device struct {
 	endpoint Endpoint
 	identity Identity
-	http     *http.Client
+	line     line
 }
 
 // New makes a device; it does not connect.
 func New(e Endpoint, id Identity) *Device {
-	t := &tls.Config{RootCAs: e.Roots, MinVersion: tls.VersionTLS12}
-	if id.Certificate != nil {
-		t.Certificates = []tls.Certificate{*id.Certificate}
-	}
-	dialer := &net.Dialer{LocalAddr: e.LocalAddr, Timeout: 30 * time.Second}
-	transport := &http.Transport{DialContext: dialer.DialContext, TLSClientConfig: t, MaxIdleConnsPerHost: 1, TLSHandshakeTimeout: 30 * time.Second}
-	return &Device{endpoint: e, identity: id, http: &http.Client{Transport: transport, Timeout: time.Minute}}
+	return &Device{endpoint: e, identity: id, line: newLine(e, id)}
 }
 
 // Close drops the connection.
-func (d *Device) Close() { d.http.CloseIdleConnections() }
+func (d *Device) Close() { d.line.close() }
 
 // Register registers and polls until the operation ends. payload may be nil. A refusal
 // is an *[Error]; throttling, overload and a service that can't be reached are waited
@@ -118,12 +105,12 @@ func (d *Device) Register(ctx context.Context, payload json.RawMessage) (Result,
 	if err != nil {
 		return Result{}, fmt.Errorf("encode payload: %w", err)
 	}
-	result, wait, err := d.persist(ctx, http.MethodPut, "register", body)
+	result, wait, err := d.persist(ctx, ask{body: body})
 	for polls := 1; err == nil && result.Status == "assigning"; polls++ {
 		if err = pause(ctx, wait); err != nil {
 			break
 		}
-		result, wait, err = d.persist(ctx, http.MethodGet, "operations/"+result.OperationID, nil)
+		result, wait, err = d.persist(ctx, ask{operation: result.OperationID})
 		result.Polls = polls
 	}
 	result.Took = d.endpoint.Now().Sub(began)
@@ -131,9 +118,9 @@ func (d *Device) Register(ctx context.Context, payload json.RawMessage) (Result,
 }
 
 // persist repeats a call while the service asks to come back later or can't be reached.
-func (d *Device) persist(ctx context.Context, method, path string, body []byte) (Result, time.Duration, error) {
+func (d *Device) persist(ctx context.Context, a ask) (Result, time.Duration, error) {
 	for {
-		result, wait, err := d.call(ctx, method, path, body)
+		result, wait, err := d.call(ctx, a)
 		again, worthIt := retryIn(err)
 		if !worthIt {
 			return result, wait, err
@@ -160,7 +147,7 @@ func retryIn(err error) (time.Duration, bool) {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return 0, false
 	}
-	_, unreachable := errors.AsType[*url.Error](err)
+	_, unreachable := errors.AsType[*unreachableError](err)
 	return time.Second, unreachable
 }
 
@@ -175,60 +162,23 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func (d *Device) call(ctx context.Context, method, path string, body []byte) (Result, time.Duration, error) {
-	req, err := d.request(ctx, method, path, body)
+// call asks once.
+func (d *Device) call(ctx context.Context, a ask) (Result, time.Duration, error) {
+	said, err := d.line.call(ctx, a)
 	if err != nil {
 		return Result{}, 0, err
 	}
-	reply, err := d.http.Do(req)
-	if err != nil {
-		return Result{}, 0, fmt.Errorf("call the provisioning service: %w", err)
-	}
-	text, err := io.ReadAll(io.LimitReader(reply.Body, maxReply))
-	if err = errors.Join(err, reply.Body.Close()); err != nil {
-		return Result{}, 0, fmt.Errorf("read the service's answer: %w", err)
-	}
-	wait := retryAfter(reply.Header)
-	if reply.StatusCode >= 300 {
-		refused := &Error{HTTPStatus: reply.StatusCode, RetryAfter: wait}
-		if json.Unmarshal(text, refused) != nil {
+	if said.status >= 300 {
+		refused := &Error{HTTPStatus: said.status, RetryAfter: said.wait}
+		if json.Unmarshal(said.text, refused) != nil {
 			refused.Message = "the answer is not JSON"
 		}
 		return Result{}, 0, refused
 	}
 	var result Result
-	if err := json.Unmarshal(text, &result); err != nil {
+	if err := json.Unmarshal(said.text, &result); err != nil {
 		return Result{}, 0, fmt.Errorf("read the service's answer: %w", err)
 	}
-	result.Raw = text
-	return result, wait, nil
-}
-
-func (d *Device) request(ctx context.Context, method, path string, body []byte) (*http.Request, error) {
-	resource := d.endpoint.IDScope + "/registrations/" + d.identity.RegistrationID
-	address := "https://" + net.JoinHostPort(d.endpoint.Host, strconv.Itoa(d.endpoint.Port)) + "/" +
-		url.PathEscape(d.endpoint.IDScope) + "/registrations/" + url.PathEscape(d.identity.RegistrationID) +
-		"/" + path + "?api-version=" + apiVersion
-	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
-	if err != nil {
-		return nil, fmt.Errorf("make request: %w", err)
-	}
-	req.Header.Set("Content-Type", "application/json; charset=utf-8")
-	if d.identity.Key.IsZero() {
-		return req, nil
-	}
-	key, err := base64.StdEncoding.DecodeString(d.identity.Key.Reveal())
-	if err != nil {
-		return nil, errors.New("the device key is not base64")
-	}
-	req.Header.Set("Authorization", attestation.SignToken(resource, "registration", key, d.endpoint.Now().Add(tokenLife)))
-	return req, nil
-}
-
-func retryAfter(h http.Header) time.Duration {
-	seconds, err := strconv.Atoi(h.Get("Retry-After"))
-	if err != nil || seconds < 0 {
-		return defaultPause
-	}
-	return time.Duration(seconds) * time.Second
+	result.Raw = said.text
+	return result, said.wait, nil
 }

@@ -65,7 +65,7 @@ func clock() time.Time { return time.Date(2026, 5, 4, 3, 2, 1, 123456000, time.U
 func serve(t *testing.T, r endpoint.Registrar, req *http.Request) (*httptest.ResponseRecorder, []observer.LoggedEntry) {
 	t.Helper()
 	core, logs := observer.New(zapcore.DebugLevel)
-	h := rest.New(rest.Config{Registrar: r, Observer: silent{}, Log: zap.New(core), Now: clock, Rand: bytes.NewReader(bytes.Repeat([]byte{7}, 16))})
+	h := rest.New(&endpoint.Conversation{Registrar: r, Observer: silent{}, Log: zap.New(core), Now: clock, Rand: bytes.NewReader(bytes.Repeat([]byte{7}, 16))})
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, req)
 	return w, logs.All()

@@ -42,6 +42,8 @@ type Config struct {
 const (
 	defaultHubs      = 2
 	defaultAdminPort = 9443
+	mqttPort         = "8883"
+	amqpPort         = "5671"
 	drainTime        = 5 * time.Second
 	servicePolicy    = "provisioningserviceowner"
 )
@@ -206,7 +208,11 @@ func (d *Dev) openServer(ctx context.Context, a *ca.Authority, address netip.Add
 	}
 	d.server, err = server.New(ctx, server.Config{
 		Store: d.config.Store, Migrate: true, Keyring: ring, AdminTokenFile: d.folder.file("admin-token"),
-		Device: server.Listener{Address: net.JoinHostPort(address.String(), strconv.Itoa(port)), Certificates: pairs},
+		Device: server.Device{
+			Address: net.JoinHostPort(address.String(), strconv.Itoa(port)), Certificates: pairs,
+			MQTT: server.Door{Address: net.JoinHostPort(address.String(), mqttPort)},
+			AMQP: server.Door{Address: net.JoinHostPort(address.String(), amqpPort)},
+		},
 		Admin:  server.Listener{Address: net.JoinHostPort(address.String(), strconv.Itoa(d.config.AdminPort)), Certificates: pairs},
 		Assign: d.config.Assign, Log: d.config.Log, Drain: drainTime,
 	}, env)
@@ -233,7 +239,7 @@ func (d *Dev) prepare(ctx context.Context, address netip.Addr) error {
 	}
 	d.Ready = Ready{
 		IDScope: string(sc.ID), DeviceHost: address.String(), CAFile: d.folder.file("ca.pem"),
-		Ports: Ports{HTTPS: portNumber(d.server.DeviceAddr())}, Dir: d.config.Dir, PID: os.Getpid(),
+		Ports: Ports{HTTPS: portNumber(d.server.DeviceAddr()), MQTT: portNumber(d.server.MQTTAddr()), AMQP: portNumber(d.server.AMQPAddr())}, Dir: d.config.Dir, PID: os.Getpid(),
 		ServiceConnectionString: "HostName=" + address.String() + ";SharedAccessKeyName=" + policy.Name + ";SharedAccessKey=" + policy.Primary.Reveal(),
 		Admin:                   Admin{URL: "https://" + d.server.AdminAddr().String(), Token: token},
 	}

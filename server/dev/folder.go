@@ -154,6 +154,8 @@ type Ready struct {
 // Ports are where devices connect.
 type Ports struct {
 	HTTPS int `json:"https"`
+	MQTT  int `json:"mqtt,omitempty"`
+	AMQP  int `json:"amqp,omitempty"`
 }
 
 // Admin is the operator's API.

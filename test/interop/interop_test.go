@@ -18,6 +18,7 @@ import (
 
 // ready is the part of the ready file that the runner needs.
 type ready struct {
+	IDScope                 string                                        `json:"idScope"`
 	DeviceHost              string                                        `json:"deviceHost"`
 	CAFile                  string                                        `json:"caFile"`
 	ServiceConnectionString string                                        `json:"serviceConnectionString"`
@@ -48,19 +49,24 @@ func TestNode(t *testing.T) {
 				"DPS_HUB_CONNECTION_STRING="+r.Hubs[0].ConnectionString,
 				"DPS_HUBS="+r.Hubs[0].HostName+","+r.Hubs[1].HostName,
 			)
-			for _, script := range []string{"service.test.mjs", "device.test.mjs", "hub_registry.test.mjs"} {
+			scripts := []string{"service.test.mjs", "device.test.mjs", "hub_registry.test.mjs"}
+			if tt.port == 443 { // the SDK knows no other for WebSockets
+				scripts = append(scripts, "mqtt.test.mjs", "device_amqp.test.mjs")
+			}
+			for _, script := range scripts {
 				t.Run(script, func(t *testing.T) { node(t, env, script) })
 			}
 		})
 	}
 }
 
-// TestPythonAndJava runs the other service clients. They know port 443 only.
+// TestPythonAndJava runs the other clients. They know the usual ports only.
 func TestPythonAndJava(t *testing.T) {
 	binary := build(t)
 	r, file := startDev(t, binary, "127.0.0.79", 443)
 	env := append(os.Environ(),
 		"DPS_READY="+file, "DPS_BINARY="+binary, "DPS_CERTS="+makeCertificates(t),
+		"DPS_DEVICE_HOST="+r.DeviceHost, "DPS_ID_SCOPE="+r.IDScope,
 		"DPS_SERVICE_CONNECTION_STRING="+r.ServiceConnectionString,
 		"DPS_HUBS="+r.Hubs[0].HostName+","+r.Hubs[1].HostName,
 		"REQUESTS_CA_BUNDLE="+r.CAFile,
@@ -68,6 +74,10 @@ func TestPythonAndJava(t *testing.T) {
 	t.Run("python", func(t *testing.T) {
 		interpreter := pythonWith(t, "python/requirements.txt")
 		client(t, env, exec.CommandContext(t.Context(), interpreter, "python/service_test.py"))
+	})
+	t.Run("python device", func(t *testing.T) {
+		interpreter := pythonWith(t, "python/device.txt")
+		client(t, env, exec.CommandContext(t.Context(), interpreter, "python/device_test.py"))
 	})
 	t.Run("java", func(t *testing.T) {
 		const password = "changeit" // of a file that holds one public certificate
@@ -78,11 +88,19 @@ func TestPythonAndJava(t *testing.T) {
 		c := exec.CommandContext(t.Context(), "mvn", "--batch-mode", "--quiet", "-DbuildDirectory="+out, "compile", "dependency:copy-dependencies")
 		c.Dir = "java"
 		run(t, c)
-		c = exec.CommandContext(t.Context(), "java", "-Djavax.net.ssl.trustStore="+store, "-Djavax.net.ssl.trustStorePassword="+password,
-			"-cp", out+"/classes:"+out+"/dependency/*", "ServiceTest")
-		client(t, env, c)
+		java := func(arguments ...string) *exec.Cmd {
+			return exec.CommandContext(t.Context(), "java", append([]string{
+				"-Djavax.net.ssl.trustStore=" + store, "-Djavax.net.ssl.trustStorePassword=" + password,
+				"-cp", out + "/classes:" + out + "/dependency/*",
+			}, arguments...)...)
+		}
+		t.Run("service", func(t *testing.T) { client(t, env, java("ServiceTest")) })
+		t.Run("device", func(t *testing.T) { client(t, env, java(append([]string{"DeviceTest"}, javaProtocols()...)...)) })
 	})
 }
+
+// javaProtocols are what the Java device client speaks, as it names them.
+func javaProtocols() []string { return []string{"HTTPS", "AMQPS", "AMQPS_WS", "MQTT"} }
 
 // pythonWith returns an interpreter with the pinned packages.
 func pythonWith(t *testing.T, requirements string) string {
@@ -210,7 +228,16 @@ func makeCertificates(t *testing.T) string {
 	write("root.pem", root.PEM())
 	write("intermediate.pem", between.PEM())
 	device("ind-x509-a", must(testpki.SelfSigned("ind-x509", now))(t))
+	device("mqtt-x509", must(testpki.SelfSigned("mqtt-x509", now))(t))
 	device("ind-x509-b", must(testpki.SelfSigned("ind-x509", now))(t))
+	names := []string{"amqp", "amqp-ws"}
+	for _, protocol := range javaProtocols() {
+		names = append(names, "java-"+strings.ToLower(protocol))
+	}
+	for _, name := range names {
+		device("ind-"+name, must(testpki.SelfSigned("ind-"+name, now))(t))
+		device("grp-"+name, must(between.Leaf("grp-"+name, now))(t))
+	}
 	for _, id := range []string{"grp-root-device", "grp-int-device", "grp-ca-device"} {
 		device(id, must(between.Leaf(id, now))(t))
 	}

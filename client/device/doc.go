@@ -1,0 +1,3 @@
+// Package device is a device on first boot: it registers over any transport with a
+// certificate or a symmetric key and polls until it is assigned, as the SDKs do.
+package device

@@ -1,0 +1,109 @@
+package endpoint
+
+import (
+	"context"
+	"errors"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/attestation"
+	"github.com/zerotouch-dps/dps/internal/peer"
+	"github.com/zerotouch-dps/dps/registration"
+)
+
+// The statuses of what is no error, as HTTP numbers them.
+const (
+	statusOK       = 200
+	statusAccepted = 202
+)
+
+// Exchange is one request and what is learned of it for answer and log line. A transport
+// calls Identify, Prove and then one of Register, Status and Lookup. It belongs to one
+// goroutine.
+type Exchange struct {
+	registrar Registrar
+	from      Peer
+	request   registration.Request
+	result    registration.Result
+	status    int
+	answer    any
+}
+
+// Identify takes who the device says it is, and the api-version that it speaks.
+// Errors: [dps.InvalidArgument], [dps.BadRequest].
+func (e *Exchange) Identify(scope, id, apiVersion string) (err error) {
+	if e.request.Scope, err = dps.ParseIDScope(scope); err != nil {
+		return err
+	}
+	if e.request.ID, err = dps.ParseRegistrationID(id); err != nil {
+		return err
+	}
+	e.request.APIVersion, err = ParseAPIVersion(apiVersion)
+	return err
+}
+
+// Prove takes the body, which may be empty, and the SAS token, or "" when the certificate
+// of the connection is to prove the device. A token goes before a certificate.
+// Errors: [dps.BadRequest], [dps.InvalidArgument], [dps.Unauthenticated],
+// [dps.Unauthorized].
+func (e *Exchange) Prove(text []byte, token string) error {
+	body, err := ParseBody(text, e.request.ID, e.request.APIVersion)
+	if err != nil {
+		return err
+	}
+	e.request.Payload, e.request.Transport = body.Payload, e.from.Transport
+	e.request.Origin = peer.Of(e.from.Addr, e.from.TLS)
+	e.request.Evidence, err = e.from.evidence(body, token)
+	return err
+}
+
+func (p Peer) evidence(body Body, token string) (attestation.Evidence, error) {
+	if body.TPM != nil {
+		return nil, dps.Errorf(dps.Unauthorized, "TPM attestation is not available in this release")
+	}
+	if token != "" {
+		parsed, err := attestation.ParseSASToken(token)
+		return attestation.TokenEvidence{Token: parsed}, err
+	}
+	if p.TLS == nil || len(p.TLS.PeerCertificates) == 0 {
+		return nil, dps.Errorf(dps.Unauthenticated, "no credential: present a client certificate or a SAS token")
+	}
+	if len(p.TLS.PeerCertificates) > attestation.MaxChainLength {
+		return nil, attestation.Refuse(errors.New("certificate chain is too long"))
+	}
+	return attestation.X509Evidence{Chain: p.TLS.PeerCertificates}, nil
+}
+
+// Register registers the device. Errors: those of [Registrar].
+func (e *Exchange) Register(ctx context.Context) (err error) {
+	if e.result, err = e.registrar.Register(ctx, e.request); err != nil {
+		return err
+	}
+	// 202 whatever the status: C# and Edge take nothing else (device HTTPS API, 4).
+	e.answerOperation(statusAccepted)
+	return nil
+}
+
+// Status tells the state of an operation. Errors: those of [Registrar].
+func (e *Exchange) Status(ctx context.Context, operation string) (err error) {
+	if e.result, err = e.registrar.Operation(ctx, e.request, dps.OperationID(operation)); err != nil {
+		return err
+	}
+	e.answerOperation(statusOf(e.result))
+	return nil
+}
+
+// Lookup tells the state of the registration. Errors: those of [Registrar].
+func (e *Exchange) Lookup(ctx context.Context) error {
+	result, err := e.registrar.Lookup(ctx, e.request)
+	if err != nil {
+		return err
+	}
+	e.status, e.result, e.answer = statusOK, result, NewState(result.Registration)
+	return nil
+}
+
+// answerOperation settles the answer. It is no part of its callers, on whose stacks
+// thousands of devices wait.
+func (e *Exchange) answerOperation(status int) {
+	e.status, e.answer = status, NewOperationStatus(e.result.Registration)
+}

@@ -1,0 +1,148 @@
+package mqtt
+
+import (
+	"context"
+
+	"github.com/zerotouch-dps/dps/endpoint"
+)
+
+// publish takes a request. Its PUBACK goes before its reply, always: the C# SDK fails on
+// any other order.
+func (c *conn) publish(ctx context.Context, p packet) error {
+	m, err := parsePublish(p)
+	if err != nil {
+		return err
+	}
+	r, ok := parseTopic(m.topic)
+	if !ok {
+		return malformed("no such topic to publish to")
+	}
+	c.slots <- struct{}{}
+	if !c.begin() {
+		<-c.slots
+		return errDone
+	}
+	if m.id != 0 {
+		err = c.send(acknowledgement(kindPuback, m.id))
+	}
+	c.requests.Go(func() {
+		defer func() { <-c.slots }()
+		defer c.finish()
+		c.answer(ctx, r, m.payload)
+	})
+	return err
+}
+
+// begin counts a request, unless no more shall be taken.
+func (c *conn) begin() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.draining {
+		return false
+	}
+	c.inHand++
+	return true
+}
+
+func (c *conn) finish() {
+	c.mu.Lock()
+	c.inHand--
+	over := c.draining && c.inHand == 0
+	c.mu.Unlock()
+	if over {
+		_ = c.net.Close()
+	}
+}
+
+// answer carries out a request and replies.
+func (c *conn) answer(ctx context.Context, r request, payload []byte) {
+	a := c.conversation.Answer(ctx, c.from, r.operation, func(ctx context.Context, e *endpoint.Exchange) error {
+		return c.carryOut(ctx, e, r, payload)
+	})
+	c.reply(publish{topic: r.answerTopic(a), payload: ascii(a.Body)})
+}
+
+func (c *conn) carryOut(ctx context.Context, e *endpoint.Exchange, r request, payload []byte) error {
+	if err := e.Identify(c.who.scope, c.who.id, c.who.apiVersion); err != nil {
+		return err
+	}
+	if r.operation == endpoint.OpStatus {
+		payload = nil // the C SDK sends its registration again; it says nothing
+	}
+	if err := e.Prove(payload, c.token); err != nil {
+		return err
+	}
+	if r.operation == endpoint.OpStatus {
+		return e.Status(ctx, r.operationID)
+	}
+	return e.Register(ctx)
+}
+
+// reply sends a reply at the granted QoS. Before there is a subscription it is held.
+func (c *conn) reply(m publish) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.granted != grantNone {
+		c.deliver(m)
+	} else if len(c.held) < maxOutstanding {
+		c.held = append(c.held, m)
+	}
+}
+
+// deliver writes a reply; mu is held.
+func (c *conn) deliver(m publish) {
+	if c.granted == grantQoS1 {
+		if c.lastID++; c.lastID == 0 { // never 0 (2.3.1)
+			c.lastID = 1
+		}
+		m.id = c.lastID
+	}
+	_ = c.write(m.encode()) // a failure ends the reader
+}
+
+// refusedFilter is the code of a filter that is not granted (3.9.3).
+const refusedFilter = 0x80
+
+// subscribe grants the filter of replies, at QoS 1 at most, and nothing else.
+func (c *conn) subscribe(p packet) error {
+	m, err := parseSubscribe(p)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	codes, granted := make([]byte, len(m.filters)), c.granted
+	for i, filter := range m.filters {
+		codes[i] = refusedFilter
+		if filter == replies {
+			codes[i] = min(m.qos[i], 1)
+			granted = grantQoS0 + grant(codes[i])
+		}
+	}
+	if err := c.write(acknowledgement(kindSuback, m.id, codes...)); err != nil {
+		return err
+	}
+	if c.granted = granted; granted == grantNone {
+		return nil
+	}
+	for _, m := range c.held {
+		c.deliver(m)
+	}
+	c.held = nil
+	return nil
+}
+
+func (c *conn) unsubscribe(p packet) error {
+	m, err := parseSubscribe(p)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, filter := range m.filters {
+		if filter == replies {
+			c.granted = grantNone
+		}
+	}
+	return c.write(acknowledgement(kindUnsuback, m.id))
+}
