@@ -61,7 +61,7 @@ func mayImport() map[string][]string {
 		"storage/sqlite":            append([]string{"storage", "storage/query", "storage/migrations"}, domain...),
 		"storage/storagetest":       append([]string{"storage", "storage/query"}, domain...),
 		"storage/storagetest/load":  append([]string{"storage", "storage/query", "storage/postgres", "storage/sqlite", "storage/migrations"}, domain...),
-		"hubemulator":               {"hub", "attestation"},
+		"hubemulator":               {"hub", "attestation", "endpoint", "endpoint/mqtt/wire"},
 		"ca":                        {},
 		"client":                    {"openapi", "openapi/admin", "openapi/service", "attestation"},
 		"client/device":             {"attestation"},
