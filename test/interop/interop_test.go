@@ -51,7 +51,7 @@ func TestNode(t *testing.T) {
 			)
 			scripts := []string{"service.test.mjs", "device.test.mjs", "hub_registry.test.mjs"}
 			if tt.port == 443 { // the SDK knows no other for WebSockets
-				scripts = append(scripts, "mqtt.test.mjs", "device_amqp.test.mjs")
+				scripts = append(scripts, "mqtt.test.mjs", "device_amqp.test.mjs", "hub_device.test.mjs")
 			}
 			for _, script := range scripts {
 				t.Run(script, func(t *testing.T) { node(t, env, script) })
@@ -230,7 +230,7 @@ func makeCertificates(t *testing.T) string {
 	device("ind-x509-a", must(testpki.SelfSigned("ind-x509", now))(t))
 	device("mqtt-x509", must(testpki.SelfSigned("mqtt-x509", now))(t))
 	device("ind-x509-b", must(testpki.SelfSigned("ind-x509", now))(t))
-	names := []string{"amqp", "amqp-ws"}
+	names := []string{"amqp", "amqp-ws", "hub-mqtt", "hub-mqtt-ws"}
 	for _, protocol := range javaProtocols() {
 		names = append(names, "java-"+strings.ToLower(protocol))
 	}
