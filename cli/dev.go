@@ -68,7 +68,7 @@ func welcome(r dev.Ready, readyFlag string) string {
 	line("  They must trust      %s", r.CAFile)
 	line("  Service SDKs use     %s", r.ServiceConnectionString)
 	for _, h := range r.Hubs {
-		line("  Hub                  %s (HTTPS port %d)", h.HostName, h.Port)
+		line("  Hub                  %s (HTTPS and WebSockets %d, MQTT %d)", h.HostName, h.Port, h.MQTTPort)
 	}
 	line("  Operator's API       %s/admin/v1, token in %s/admin-token", r.Admin.URL, r.Dir)
 	line("  Everything is kept   in %s", r.Dir)

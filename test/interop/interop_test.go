@@ -78,6 +78,7 @@ func TestPythonAndJava(t *testing.T) {
 	t.Run("python device", func(t *testing.T) {
 		interpreter := pythonWith(t, "python/device.txt")
 		client(t, env, exec.CommandContext(t.Context(), interpreter, "python/device_test.py"))
+		client(t, env, exec.CommandContext(t.Context(), interpreter, "python/hub_device_test.py"))
 	})
 	t.Run("java", func(t *testing.T) {
 		const password = "changeit" // of a file that holds one public certificate
