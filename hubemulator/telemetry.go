@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -97,9 +98,8 @@ func (h *Hub) getTelemetry(http.ResponseWriter, *http.Request) (any, error) {
 		Messages  int64         `json:"messageCount"`
 		Devices   []telemetryOf `json:"devices"`
 	}{h.presence.connected(), h.messages.Load(), []telemetryOf{}}
-	ids := h.archive.devices.Keys()
-	for i := len(ids) - 1; i >= 0; i-- {
-		out.Devices = append(out.Devices, h.telemetryOf(ids[i]))
+	for _, id := range slices.Backward(h.archive.devices.Keys()) {
+		out.Devices = append(out.Devices, h.telemetryOf(id))
 	}
 	return out, nil
 }

@@ -159,7 +159,7 @@ func AppendHeader(b []byte, k Kind, flags byte, n int) []byte {
 		b = append(b, byte(n)|0x80)
 		n >>= 7
 	}
-	return append(b, byte(n))
+	return append(b, byte(n)) //nolint:gosec // under 0x80
 }
 
 // Acknowledgement is a packet that bears a packet identifier, and perhaps codes.
