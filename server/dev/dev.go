@@ -324,8 +324,7 @@ func (d *Dev) ensurePolicy(ctx context.Context, scopes scope.Store, id dps.IDSco
 	}, enrollment.Precondition{})
 }
 
-// linkHubs links the embedded hubs where they are now; weights that the operator set
-// stay.
+// linkHubs links the embedded hubs where they are now; what the operator set stays.
 func (d *Dev) linkHubs(ctx context.Context, scopes scope.Store, id dps.IDScope) error {
 	root, err := os.ReadFile(d.folder.file("ca.pem"))
 	if err != nil {
@@ -343,6 +342,7 @@ func (d *Dev) linkHubs(ctx context.Context, scopes scope.Store, id dps.IDScope) 
 		for _, was := range linked {
 			if was.HostName == link.HostName {
 				link.AllocationWeight, link.ApplyAllocation, link.IdentityRate = was.AllocationWeight, was.ApplyAllocation, was.IdentityRate
+				link.CertificateAuthority, link.RefuseUnclaimed = was.CertificateAuthority, was.RefuseUnclaimed
 			}
 		}
 		if _, err := scopes.PutHub(ctx, id, link, enrollment.Precondition{}); err != nil {
