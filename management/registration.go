@@ -67,14 +67,17 @@ func (s *Service) ForgetRegistration(ctx context.Context, c Caller, id dps.IDSco
 
 // GroupRegistrations returns the records of the devices that last registered through a
 // group. One that was deleted, or never was, is no error: records outlive their group.
-// Errors: [dps.BadRequest] (continuation), and those of a caller without
-// [scope.RegistrationStatusRead].
+// Errors: [dps.BadRequest] (continuation), [dps.InvalidArgument] (query), and those of a
+// caller without [scope.RegistrationStatusRead].
 func (s *Service) GroupRegistrations(ctx context.Context, c Caller, id dps.IDScope, group string, q Query) (Page[registration.Registration], error) {
 	if err := c.demand(id, scope.RegistrationStatusRead); err != nil {
 		return Page[registration.Registration]{}, err
 	}
 	if err := dps.CheckID("enrollmentGroupId", group); err != nil {
 		return Page[registration.Registration]{}, err
+	}
+	if text, err := s.obeyed(ctx, id, q); err != nil || !text.plain() {
+		return s.queryGroupRegistrations(ctx, c, id, group, q, text, err)
 	}
 	l := list{scope: id, collection: "registrations/" + dps.FoldASCII(group)}
 	return page(s.d.Continuations, l, q, func(r registration.Registration) string { return string(r.ID) },
