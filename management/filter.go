@@ -5,6 +5,7 @@ import (
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/registration"
 )
 
 // obeyed returns what a query's text asks for beside everything, if its scope obeys such
@@ -45,6 +46,19 @@ func (s *Service) queryGroups(ctx context.Context, c Caller, id dps.IDScope, q Q
 	}
 	found, err := s.SearchGroups(ctx, c, id, what, Listing{Size: q.Size, Continuation: q.Continuation})
 	return Page[enrollment.Group]{Items: found.Items, Size: pageSize(q), Continuation: found.Continuation}, err
+}
+
+// queryGroupRegistrations is queryIndividuals, of the records of a group's devices.
+func (s *Service) queryGroupRegistrations(ctx context.Context, c Caller, id dps.IDScope, group string, q Query, text queryText, err error) (Page[registration.Registration], error) {
+	var what registration.Search
+	if err == nil {
+		what, err = text.records(group)
+	}
+	if err != nil {
+		return Page[registration.Registration]{}, err
+	}
+	found, err := s.SearchRegistrations(ctx, c, id, what, Listing{Size: q.Size, Continuation: q.Continuation})
+	return Page[registration.Registration]{Items: found.Items, Size: pageSize(q), Continuation: found.Continuation}, err
 }
 
 func pageSize(q Query) int {

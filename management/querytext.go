@@ -9,6 +9,7 @@ import (
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/attestation"
 	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/registration"
 )
 
 // The texts of queries that scopes with FilterQueries obey:
@@ -17,7 +18,7 @@ import (
 //	condition = field ("=" | ">=" | "<") 'text' | STARTSWITH(field, 'text')
 //
 // Fields are those of the answers, such as provisioningStatus, attestation.type,
-// initialTwin.tags.site or createdDateTimeUtc. A text that is no such SELECT at all asks
+// initialTwin.tags.site, createdDateTimeUtc or, of registration records, assignedHub. A text that is no such SELECT at all asks
 // for everything, as everywhere: clients send all kinds of texts. One that is, and has
 // conditions or an order that can't be obeyed, is refused.
 
@@ -163,17 +164,35 @@ func (q queryText) search(id string) (s enrollment.Search, err error) {
 			return s, err
 		}
 	}
-	s.Descending = q.descending
+	s.Order, err = q.order(id)
+	return s, err
+}
+
+// order is the order that a query asks for.
+func (q queryText) order(id string) (o enrollment.Order, err error) {
+	o.Descending = q.descending
 	switch field := dps.FoldASCII(q.orderBy); field {
 	case "", dps.FoldASCII(id):
 	case "createddatetimeutc":
-		s.By = enrollment.ByCreated
+		o.By = enrollment.ByCreated
 	case "lastupdateddatetimeutc":
-		s.By = enrollment.ByUpdated
+		o.By = enrollment.ByUpdated
 	default:
-		return s, badQuery("ORDER BY takes " + id + ", createdDateTimeUtc and lastUpdatedDateTimeUtc")
+		return o, badQuery("ORDER BY takes " + id + ", createdDateTimeUtc and lastUpdatedDateTimeUtc")
 	}
-	return s, nil
+	return o, nil
+}
+
+// records turns a query on the registration records of a group into a search.
+func (q queryText) records(group string) (s registration.Search, err error) {
+	for _, c := range q.conditions {
+		if err := c.applyToRecords(&s); err != nil {
+			return s, err
+		}
+	}
+	s.Group = group
+	s.Order, err = q.order("registrationId")
+	return s, err
 }
 
 const tagsPrefix = "initialtwin.tags."
@@ -198,9 +217,34 @@ func (c condition) apply(s *enrollment.Search, id string) error {
 	case field == "lastupdateddatetimeutc":
 		return c.bound(&s.Updated)
 	default:
-		return badQuery("there is no condition " + c.field + " " + c.operator)
+		return c.unknown()
 	}
 	return nil
+}
+
+func (c condition) applyToRecords(s *registration.Search) error {
+	field := dps.FoldASCII(c.field)
+	switch key := field + " " + c.operator; {
+	case key == "registrationid =":
+		s.ID = c.value
+	case key == "registrationid startswith":
+		s.Prefix = c.value
+	case key == "status =" && slices.Contains([]registration.Status{registration.Assigning, registration.Assigned, registration.Failed, registration.Disabled}, registration.Status(c.value)):
+		s.Status = registration.Status(c.value)
+	case key == "assignedhub =":
+		s.Hub = c.value
+	case field == "createddatetimeutc":
+		return c.bound(&s.Created)
+	case field == "lastupdateddatetimeutc":
+		return c.bound(&s.Updated)
+	default:
+		return c.unknown()
+	}
+	return nil
+}
+
+func (c condition) unknown() error {
+	return badQuery("there is no condition " + c.field + " " + c.operator + " '" + c.value + "'")
 }
 
 func (c condition) bound(r *enrollment.Range) error {

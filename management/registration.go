@@ -33,10 +33,8 @@ func (s *Service) DeleteRegistration(ctx context.Context, c Caller, id dps.IDSco
 	if err := dps.CheckID("registrationId", string(reg)); err != nil {
 		return err
 	}
-	if err := s.d.Registrations.Delete(ctx, id, reg, enrollment.Precondition{IfMatch: ifMatch}); err != nil {
-		return err
-	}
-	return s.audit(ctx, c, entry{id, "registration.delete", string(reg), nil})
+	ctx = s.audited(ctx, c, entry{id, "registration.delete", string(reg), nil})
+	return s.d.Registrations.Delete(ctx, id, reg, enrollment.Precondition{IfMatch: ifMatch})
 }
 
 // RegistrationHistory returns a record and its last attempts, newest first. Errors: as
@@ -59,22 +57,23 @@ func (s *Service) ForgetRegistration(ctx context.Context, c Caller, id dps.IDSco
 	if err := dps.CheckID("registrationId", string(reg)); err != nil {
 		return err
 	}
-	if err := s.d.Registrations.Forget(ctx, id, reg, enrollment.Precondition{IfMatch: ifMatch}, s.d.Now()); err != nil {
-		return err
-	}
-	return s.audit(ctx, c, entry{id, "registration.forget", string(reg), map[string]any{"hubIdentity": "remove"}})
+	ctx = s.audited(ctx, c, entry{id, "registration.forget", string(reg), map[string]any{"hubIdentity": "remove"}})
+	return s.d.Registrations.Forget(ctx, id, reg, enrollment.Precondition{IfMatch: ifMatch}, s.d.Now())
 }
 
 // GroupRegistrations returns the records of the devices that last registered through a
 // group. One that was deleted, or never was, is no error: records outlive their group.
-// Errors: [dps.BadRequest] (continuation), and those of a caller without
-// [scope.RegistrationStatusRead].
+// Errors: [dps.BadRequest] (continuation), [dps.InvalidArgument] (query), and those of a
+// caller without [scope.RegistrationStatusRead].
 func (s *Service) GroupRegistrations(ctx context.Context, c Caller, id dps.IDScope, group string, q Query) (Page[registration.Registration], error) {
 	if err := c.demand(id, scope.RegistrationStatusRead); err != nil {
 		return Page[registration.Registration]{}, err
 	}
 	if err := dps.CheckID("enrollmentGroupId", group); err != nil {
 		return Page[registration.Registration]{}, err
+	}
+	if text, err := s.obeyed(ctx, id, q); err != nil || !text.plain() {
+		return s.queryGroupRegistrations(ctx, c, id, group, q, text, err)
 	}
 	l := list{scope: id, collection: "registrations/" + dps.FoldASCII(group)}
 	return page(s.d.Continuations, l, q, func(r registration.Registration) string { return string(r.ID) },

@@ -21,8 +21,8 @@ type Scope struct {
 	// DisableLocalAuth refuses shared access signatures on the service API: identity
 	// providers alone say who may.
 	DisableLocalAuth bool
-	// FilterQueries has the service API obey the text of queries on enrollments and groups,
-	// which the original ignores.
+	// FilterQueries has the service API obey the text of queries, which the original
+	// ignores.
 	FilterQueries    bool
 	MinTLSVersion    string // [TLS12] or [TLS13]; empty: TLS12
 	IPFilter         IPFilter

@@ -6,7 +6,9 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 
+	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/management"
 	"github.com/zerotouch-dps/dps/management/managementtest"
 )
@@ -69,11 +71,45 @@ func TestQueryText(t *testing.T) {
 		t.Errorf("groups: %v", ids)
 	}
 	for _, text := range []string{
-		`SELECT * WHERE`, `SELECT * WHERE a`, `SELECT * WHERE color = 'red'`, `SELECT * WHERE registrationId > 'a'`, `SELECT * ORDER BY etag`, `SELECT * ORDER registrationId`,
+		`SELECT * WHERE assignedHub = 'hub1.example'`, `SELECT * WHERE`, `SELECT * WHERE a`, `SELECT * WHERE color = 'red'`, `SELECT * WHERE registrationId > 'a'`, `SELECT * ORDER BY etag`, `SELECT * ORDER registrationId`,
 		`SELECT * FROM enrollments LIMIT 3`, `SELECT * WHERE createdDateTimeUtc >= 'soon'`, `SELECT * WHERE createdDateTimeUtc = '2026-01-01T00:00:01Z'`,
 		`SELECT * WHERE attestation.type = 'x'`, `SELECT * WHERE provisioningStatus = 'on'`, `SELECT * WHERE STARTSWITH(registrationId 'a')`,
 	} {
 		if a := ask(t, w, "/enrollments/query", queryBody(t, text), 0, ""); a.status != http.StatusBadRequest {
+			t.Errorf("%s: %d %s", text, a.status, a.text)
+		}
+	}
+}
+
+func TestQueryTextOfRegistrations(t *testing.T) {
+	t.Parallel()
+	w := managementtest.Start(t)
+	line := enrollment.Ref{Group: "line-3"}
+	assign(t, w, "a-1", line, "a-1")
+	w.Pass(2 * time.Second)
+	assign(t, w, "a-2", line, "a-2")
+	begin(t, w, "b-1", line, "b-1")
+	assign(t, w, "other-1", enrollment.Ref{Group: "line-4"}, "other-1")
+	const path = "/registrations/line-3/query"
+	failed := queryBody(t, `SELECT * FROM registrations WHERE status = 'failed'`)
+	if _, ids := ask(t, w, path, failed, 0, "").list(t, "registrationId"); len(ids) != 3 {
+		t.Errorf("text is obeyed without leave: %v", ids)
+	}
+	filtering(t, w)
+	for text, want := range map[string][]string{
+		``: {"a-1", "a-2", "b-1"}, `SELECT *`: {"a-1", "a-2", "b-1"},
+		`SELECT * FROM registrations WHERE status = 'failed'`:                                {},
+		`SELECT * FROM registrations WHERE status = 'assigned' ORDER BY registrationId DESC`: {"a-2", "a-1"},
+		`SELECT * WHERE STARTSWITH(registrationId, 'B-')`:                                    {"b-1"},
+		`SELECT * WHERE registrationId = 'other-1'`:                                          {},
+		`SELECT * WHERE status = 'assigning' AND assignedHub = 'nowhere.example'`:            {},
+	} {
+		if _, ids := ask(t, w, path, queryBody(t, text), 0, "").list(t, "registrationId"); !slices.Equal(ids, want) {
+			t.Errorf("%s: %v, want %v", text, ids, want)
+		}
+	}
+	for _, text := range []string{`SELECT * WHERE status = 'odd'`, `SELECT * WHERE lot = '3'`, `SELECT * ORDER BY status`} {
+		if a := ask(t, w, path, queryBody(t, text), 0, ""); a.status != http.StatusBadRequest {
 			t.Errorf("%s: %d %s", text, a.status, a.text)
 		}
 	}
@@ -114,7 +150,7 @@ func FuzzQueryText(f *testing.F) {
 	filtering(f, w)
 	put(f, w, "/enrollments/a-1", sym(""), "")
 	f.Fuzz(func(t *testing.T, text string) {
-		for _, path := range []string{"/enrollments/query", "/enrollmentGroups/query"} {
+		for _, path := range []string{"/enrollments/query", "/enrollmentGroups/query", "/registrations/line-3/query"} {
 			a := ask(t, w, path, queryBody(t, text), 0, "")
 			if a.status >= http.StatusInternalServerError || !json.Valid([]byte(a.text)) {
 				t.Errorf("%s: %d %q", path, a.status, a.text)

@@ -637,7 +637,7 @@ type Scope struct {
 	// Etag Quoted version of the resource. Informative on writes; send If-Match.
 	Etag *Etag `json:"etag,omitempty"`
 
-	// FilterQueries Obey the text of the service API's queries on enrollments and groups, which the original ignores.
+	// FilterQueries Obey the text of the service API's queries on enrollments, groups and registration records, which the original ignores.
 	FilterQueries *bool `json:"filterQueries,omitempty"`
 
 	// HostNames Host names of the service API, without port. Scopes may share one if their policies have distinct names.

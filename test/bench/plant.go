@@ -171,7 +171,7 @@ func (p *plant) serve(ctx context.Context, l *lab, dir, url, assign string) erro
 	}
 	certificates := fmt.Sprintf("[{certificate: %q, key: %q}]", l.pki.serverCert, l.pki.serverKey)
 	text := fmt.Sprintf("store: %q\nkeyring: %q\nadminTokenFile: %q\n", url, filepath.Join(dir, "keyring"), filepath.Join(dir, "token")) +
-		fmt.Sprintf("device: {address: %q, certificates: %s}\n", device, certificates) +
+		fmt.Sprintf("device: {address: %q, certificates: %s, mqtt: {address: \"off\"}, amqp: {address: \"off\"}}\n", device, certificates) +
 		fmt.Sprintf("admin: {address: %q, certificates: %s}\n", admin, certificates)
 	if assign != "" {
 		text += "assign: " + assign + "\n"

@@ -26,7 +26,7 @@ const configuration = `store: "%s"
 migrate: true
 keyring: %s
 adminTokenFile: %s
-device: {address: "%s", certificates: [{certificate: %s, key: %s}]}
+device: {address: "%s", certificates: [{certificate: %s, key: %s}], mqtt: {address: "off"}, amqp: {address: "off"}}
 admin: {address: "%s", certificates: [{certificate: %[5]s, key: %[6]s}]}
 assign: {wait: 500ms, lease: %[8]s, leaseMargin: 300ms, hubTimeout: %[9]s, operationTTL: 10m, sweep: 150ms}
 log: {level: info}
