@@ -51,7 +51,7 @@ func TestNode(t *testing.T) {
 			)
 			scripts := []string{"service.test.mjs", "device.test.mjs", "hub_registry.test.mjs"}
 			if tt.port == 443 { // the SDK knows no other for WebSockets
-				scripts = append(scripts, "mqtt.test.mjs", "device_amqp.test.mjs", "hub_device.test.mjs")
+				scripts = append(scripts, "mqtt.test.mjs", "device_amqp.test.mjs")
 			}
 			for _, script := range scripts {
 				t.Run(script, func(t *testing.T) { node(t, env, script) })
@@ -78,7 +78,6 @@ func TestPythonAndJava(t *testing.T) {
 	t.Run("python device", func(t *testing.T) {
 		interpreter := pythonWith(t, "python/device.txt")
 		client(t, env, exec.CommandContext(t.Context(), interpreter, "python/device_test.py"))
-		client(t, env, exec.CommandContext(t.Context(), interpreter, "python/hub_device_test.py"))
 	})
 	t.Run("java", func(t *testing.T) {
 		const password = "changeit" // of a file that holds one public certificate
@@ -231,7 +230,7 @@ func makeCertificates(t *testing.T) string {
 	device("ind-x509-a", must(testpki.SelfSigned("ind-x509", now))(t))
 	device("mqtt-x509", must(testpki.SelfSigned("mqtt-x509", now))(t))
 	device("ind-x509-b", must(testpki.SelfSigned("ind-x509", now))(t))
-	names := []string{"amqp", "amqp-ws", "hub-mqtt", "hub-mqtt-ws"}
+	names := []string{"amqp", "amqp-ws"}
 	for _, protocol := range javaProtocols() {
 		names = append(names, "java-"+strings.ToLower(protocol))
 	}

@@ -114,7 +114,7 @@ for (const [name, ProvisioningTransport, HubTransport] of [
   });
 
   row('X.509, individual', async () => {
-    const id = `ind-hub-${name.toLowerCase()}`;
+    const id = `ind-hub-node-${name.toLowerCase()}`;
     await service.createOrUpdateIndividualEnrollment({
       registrationId: id, initialTwin, attestation: { type: 'x509', x509: { clientCertificates: { primary: { certificate: file(`${id}.pem`) } } } },
     });
@@ -122,7 +122,7 @@ for (const [name, ProvisioningTransport, HubTransport] of [
   });
 
   row('X.509, group', async () => {
-    const [group, id] = [`hub-x509-${unique}`, `grp-hub-${name.toLowerCase()}`];
+    const [group, id] = [`hub-x509-${unique}`, `grp-hub-node-${name.toLowerCase()}`];
     await service.createOrUpdateEnrollmentGroup({
       enrollmentGroupId: group, initialTwin, attestation: { type: 'x509', x509: { signingCertificates: { primary: { certificate: file('root.pem') } } } },
     });

@@ -147,13 +147,13 @@ class AtTheHub:
         self.row("symmetric key, group")
 
     def test_x509_individual(self):
-        name = f"ind-hub-{self.name.lower()}"
+        name = f"ind-hub-python-{self.name.lower()}"
         enroll("enrollment", "create", name, "--certificate", str(CERTS / f"{name}.pem"), *self.twin_file())
         self.use(*self.with_certificate(name, f"{name}.pem"))
         self.row("X.509, individual")
 
     def test_x509_group(self):
-        name, group = f"grp-hub-{self.name.lower()}", f"x509-{self.unique}"
+        name, group = f"grp-hub-python-{self.name.lower()}", f"x509-{self.unique}"
         enroll("group", "create", group, "--certificate", str(CERTS / "root.pem"), *self.twin_file())
         self.use(*self.with_certificate(name, f"{name}.chain.pem"))
         enroll("group", "delete", group)
