@@ -2,9 +2,15 @@ package mqtt
 
 import (
 	"context"
+	"time"
 
 	"github.com/zerotouch-dps/dps/endpoint"
 )
+
+// overtaking is how long the reply to a request at QoS 0 is held at least. The Java SDK
+// sends at QoS 0 and holds a lock until its library says that the request is sent; a reply
+// that comes first waits for that lock on the very thread that would say so, for ever.
+const overtaking = 50 * time.Millisecond
 
 // publish takes a request. Its PUBACK goes before its reply, always: the C# SDK fails on
 // any other order.
@@ -22,13 +28,16 @@ func (c *conn) publish(ctx context.Context, p packet) error {
 		<-c.slots
 		return errDone
 	}
+	var sent <-chan time.Time
 	if m.id != 0 {
 		err = c.send(acknowledgement(kindPuback, m.id))
+	} else {
+		sent = time.After(overtaking)
 	}
 	c.requests.Go(func() {
 		defer func() { <-c.slots }()
 		defer c.finish()
-		c.answer(ctx, r, m.payload)
+		c.answer(ctx, r, m.payload, sent)
 	})
 	return err
 }
@@ -54,11 +63,17 @@ func (c *conn) finish() {
 	}
 }
 
-// answer carries out a request and replies.
-func (c *conn) answer(ctx context.Context, r request, payload []byte) {
+// answer carries out a request and replies, not before sent unless that is nil.
+func (c *conn) answer(ctx context.Context, r request, payload []byte, sent <-chan time.Time) {
 	a := c.conversation.Answer(ctx, c.from, r.operation, func(ctx context.Context, e *endpoint.Exchange) error {
 		return c.carryOut(ctx, e, r, payload)
 	})
+	if sent != nil {
+		select {
+		case <-sent:
+		case <-ctx.Done():
+		}
+	}
 	c.reply(publish{topic: r.answerTopic(a), payload: ascii(a.Body)})
 }
 

@@ -67,7 +67,7 @@ func TestNode(t *testing.T) {
 func TestPythonAndJava(t *testing.T) {
 	t.Parallel()
 	binary := build(t)
-	r, file := startDev(t, binary, "127.0.0.92", 443)
+	r, file := startDev(t, binary, "127.0.0.102", 443)
 	env := append(os.Environ(),
 		"DPS_READY="+file, "DPS_BINARY="+binary, "DPS_CERTS="+makeCertificates(t),
 		"DPS_DEVICE_HOST="+r.DeviceHost, "DPS_ID_SCOPE="+r.IDScope,
@@ -131,10 +131,16 @@ func pythonWith(t *testing.T, requirements string) string {
 	return interpreter
 }
 
+// patience is how long the script of a client may take.
+const patience = 3 * time.Minute
+
 // client runs a script in a folder and takes the rows that it prints.
 func client(t *testing.T, env []string, dir string, c *exec.Cmd) {
 	t.Helper()
 	c.Dir, c.Env = dir, env
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // faketime has a child
+	timer := time.AfterFunc(patience, func() { _ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL) })
+	defer timer.Stop()
 	out, err := c.CombinedOutput()
 	t.Logf("%s", out)
 	collected.take(string(out))
@@ -168,9 +174,7 @@ func run(t *testing.T, c *exec.Cmd) {
 // node is how a script of the Node.js SDKs is run.
 func node(t *testing.T, script string) *exec.Cmd {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-	t.Cleanup(cancel)
-	return exec.CommandContext(ctx, "node", "--import", "./port.mjs", "--test", "--test-reporter=spec", script)
+	return exec.CommandContext(t.Context(), "node", "--import", "./port.mjs", "--test", "--test-reporter=spec", script)
 }
 
 // startDev starts a fresh deployment and waits for its ready file.

@@ -55,10 +55,9 @@ export async function refusal(registering) {
     error = e;
   }
   if (!error) throw new Error('the device was not refused');
-  console.log(error);
   // Over AMQP the SDK may hand on the AMQP error as it came.
   if (error.condition) return `AMQP error ${error.condition}, errorCode ${JSON.parse(error.description).errorCode}`;
-  const code = error.result?.errorCode ?? error.responseBody?.errorCode;
-  const text = error.message.replace(/\{.*\}|\(.*\)/s, '').trim();
+  const code = error.result?.errorCode ?? error.message.match(/"errorCode":(\d+)/)?.[1];
+  const text = error.message.replace(/^Error: |\{.*\}|\(.*\)/gs, '').trim();
   return `${error.name}${text ? `: ${text}` : ''}${code ? `, errorCode ${code}` : ''}`;
 }

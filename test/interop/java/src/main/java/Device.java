@@ -18,8 +18,6 @@ import java.util.ArrayList;
 import java.util.Base64;
 import java.util.List;
 import java.util.Locale;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 
 /**
  * A device of the public Java client over one transport, and the rows that are printed.
@@ -94,10 +92,21 @@ final class Device {
       check(status != ProvisioningDeviceClientStatus.PROVISIONING_DEVICE_STATUS_ASSIGNED, "the device was not refused");
       return "status " + status;
     } catch (Exception e) {
-      Matcher code = Pattern.compile("\"errorCode\": ?(\\d+)").matcher(String.valueOf(e));
-      e.printStackTrace(System.out);
-      return e.getClass().getSimpleName() + (code.find() ? ", errorCode " + code.group(1) : ": " + e.getMessage());
+      return told(e);
     }
+  }
+
+  /** The exception and the text of what caused it. */
+  private static String told(Throwable e) {
+    Throwable cause = e;
+    while (cause.getCause() != null) {
+      cause = cause.getCause();
+    }
+    String text =
+        String.valueOf(cause.getMessage())
+            .replaceAll("\\{\"errorCode\":(\\d+).*", "errorCode $1")
+            .replaceAll("(?s) - TrackingId.*", "");
+    return e.getClass().getSimpleName() + ": " + text;
   }
 
   static SecurityProvider withKey(String key, String id) {
