@@ -89,7 +89,10 @@ func TestOpenWithoutMigration(t *testing.T) {
 	t.Parallel()
 	cfg := sqlite.Config{Path: filepath.Join(t.TempDir(), "dps.db"), Keyring: storagetest.Ring(t), Rand: rand.Reader}
 	if _, err := sqlite.Open(t.Context(), cfg); !errors.Is(err, migrations.ErrSchema) {
-		t.Errorf("open of an empty file: %v", err)
+		t.Errorf("open of a missing file: %v", err)
+	}
+	if _, err := os.Stat(cfg.Path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a file was left: %v", err)
 	}
 	open(t, cfg.Path, cfg.Keyring)
 	s, err := sqlite.Open(t.Context(), cfg)

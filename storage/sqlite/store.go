@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/internal/keyring"
@@ -50,6 +51,11 @@ var _ storage.Store = (*Store)(nil)
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Keyring == nil || cfg.Rand == nil {
 		return nil, errors.New("open store: Keyring and Rand are required")
+	}
+	if cfg.Path != "" && !cfg.Migrate { // SQLite would make an empty file
+		if _, err := os.Stat(cfg.Path); err != nil {
+			return nil, fmt.Errorf("open store: %w: %w; if it is to be new, run dps migrate", migrations.ErrSchema, err)
+		}
 	}
 	db, n, err := openFile(cfg.Path)
 	if err != nil {
