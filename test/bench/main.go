@@ -35,6 +35,8 @@ func benchmarks() []benchmark {
 		{"import", "bar 9: a lot through the API against COPY and against batched inserts", measureImport},
 		{"query", "a page deep inside 10 million enrollments against the first", measureQuery},
 		{"memory", "bar 7: memory per waiting device", measureMemory},
+		{"transports", "bar 8: processor time of a first boot over each transport", measureTransports},
+		{"connections", "bar 7: memory per idle connection of MQTT, AMQP and WebSockets", measureConnections},
 		{"fleet", "ten thousand devices boot against dps dev", measureFleet},
 	}
 }
