@@ -81,6 +81,7 @@ func New(ctx context.Context, c Config, env Env) (s *Server, err error) {
 	}
 	s = &Server{config: c, env: env, metrics: newMetrics(), proxies: proxies}
 	s.acceptor = acceptor.New(acceptor.Config{Limits: c.Device.Connections.limits(), Proxies: proxies, Log: env.Log})
+	s.metrics.watch(s.acceptor)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.closeAll())

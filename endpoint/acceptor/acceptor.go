@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -39,6 +40,7 @@ type Acceptor struct {
 	listeners map[net.Listener]struct{}
 	open      map[*guest]struct{}
 	running   sync.WaitGroup
+	refused   atomic.Int64
 }
 
 // New makes an acceptor; it takes nothing yet.
@@ -118,6 +120,12 @@ func (a *Acceptor) converse(c net.Conn, g *guest, from endpoint.Peer, serve endp
 	defer cancel()
 	serve(ctx, c, from)
 }
+
+// Connections is how many connections are open.
+func (a *Acceptor) Connections() int { return a.census.count() }
+
+// Refused is how many connections were closed since there were too many.
+func (a *Acceptor) Refused() int64 { return a.refused.Load() }
 
 // Shutdown stops taking connections, has the conversations end, and cuts those that are
 // not done when ctx ends. Nothing is left running when it returns.

@@ -66,6 +66,7 @@ func (a *Acceptor) hold(g *guest) bool {
 
 // dismiss turns away a guest who is one too many.
 func (a *Acceptor) dismiss(g *guest) {
+	a.refused.Add(1)
 	a.log.Debug("connection refused: too many", zap.Stringer(logfield.RemoteAddr, g.RemoteAddr()))
 	_ = g.Conn.Close() // a second close is nothing new
 	a.census.leave(g)
@@ -110,6 +111,7 @@ func (a *Acceptor) unveil(ctx context.Context, g *guest) error {
 	g.Conn = c
 	a.mu.Unlock()
 	if g.addr = addrOf(c); !a.proxies.Trusted.Trusts(g.addr) && !a.join(g) {
+		a.refused.Add(1)
 		return errors.New("too many connections of one address")
 	}
 	return nil

@@ -68,6 +68,12 @@ func (c *census) enter() bool {
 	return true
 }
 
+func (c *census) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.total
+}
+
 // join counts a connection among those of an address, unless there are too many.
 func (c *census) join(a netip.Addr) bool {
 	key := keyOf(a)

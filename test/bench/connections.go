@@ -68,7 +68,7 @@ func (l *lab) holdIdle(ctx context.Context, h *hubs, t client.Transport) (held, 
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := bootAll(ctx, warm, waitingDevices, target, &from); err != nil {
+	if err := bootAll(ctx, warm, target, &from); err != nil {
 		return nil, nil, err
 	}
 	devices, err := l.pki.x509Devices("idle", count, l.pki.factory)

@@ -152,13 +152,13 @@ func (d device) register(ctx context.Context, l line, t fleetTarget) error {
 	return nil
 }
 
-// bootAll boots devices, so many at a time. The first error ends it.
-func bootAll(ctx context.Context, devices []device, waiting int, t fleetTarget, from *connections) error {
+// bootAll boots devices, waitingDevices at a time. The first error ends it.
+func bootAll(ctx context.Context, devices []device, t fleetTarget, from *connections) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var next atomic.Int64
 	var group sync.WaitGroup
-	for range waiting {
+	for range waitingDevices {
 		group.Go(func() {
 			for i := next.Add(1) - 1; int(i) < len(devices) && ctx.Err() == nil; i = next.Add(1) - 1 {
 				if err := devices[i].boot(ctx, t, from); err != nil {

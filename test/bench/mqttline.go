@@ -128,7 +128,7 @@ func (l *mqttLine) close() {
 }
 
 func mqttText(s string) []byte {
-	return append(binary.BigEndian.AppendUint16(nil, uint16(len(s))), s...) //nolint:gosec // short texts
+	return append(binary.BigEndian.AppendUint16(nil, uint16(len(s))), s...)
 }
 
 func mqttPacket(first byte, parts ...[]byte) []byte {

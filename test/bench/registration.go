@@ -146,7 +146,7 @@ func (b *boots) warm(ctx context.Context, v *variant) error {
 	if err != nil {
 		return err
 	}
-	return bootAll(ctx, devices, waitingDevices, v.target, &b.from)
+	return bootAll(ctx, devices, v.target, &b.from)
 }
 
 // settle is how long what a round left behind may still run on its account.
@@ -162,7 +162,7 @@ func (v *variant) round(ctx context.Context, prefix string, n int, from *connect
 	if err != nil {
 		return err
 	}
-	if err := bootAll(ctx, devices, waitingDevices, v.target, from); err != nil {
+	if err := bootAll(ctx, devices, v.target, from); err != nil {
 		return err
 	}
 	time.Sleep(settle)
