@@ -27,8 +27,7 @@ func (c *conn) publish(ctx context.Context, p packet) error {
 	}
 	c.requests.Go(func() {
 		defer func() { <-c.slots }()
-		defer c.finish()
-		c.answer(ctx, r, m.payload)
+		c.finish(c.answer(ctx, r, m.payload))
 	})
 	return err
 }
@@ -44,22 +43,13 @@ func (c *conn) begin() bool {
 	return true
 }
 
-func (c *conn) finish() {
-	c.mu.Lock()
-	c.inHand--
-	over := c.draining && c.inHand == 0
-	c.mu.Unlock()
-	if over {
-		_ = c.net.Close()
-	}
-}
-
 // answer carries out a request and replies.
-func (c *conn) answer(ctx context.Context, r request, payload []byte) {
+func (c *conn) answer(ctx context.Context, r request, payload []byte) endpoint.Answer {
 	a := c.conversation.Answer(ctx, c.from, r.operation, func(ctx context.Context, e *endpoint.Exchange) error {
 		return c.carryOut(ctx, e, r, payload)
 	})
 	c.reply(publish{topic: r.answerTopic(a), payload: ascii(a.Body)})
+	return a
 }
 
 func (c *conn) carryOut(ctx context.Context, e *endpoint.Exchange, r request, payload []byte) error {
