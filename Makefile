@@ -66,6 +66,10 @@ bench: ## All benchmarks with their baselines, as ratios; make bench/NAME for on
 bench/%:
 	$(GO) run ./test/bench $*
 
+.PHONY: soak
+soak: ## 100,000 connections of all transports come and go, rude ones too; nothing may stay behind
+	$(GO) run ./test/bench soak
+
 .PHONY: lint
 lint: ## gofumpt, go vet, golangci-lint and govulncheck
 	@scripts/lint.sh $(GOLANGCI_VERSION) $(GOVULNCHECK_VERSION)

@@ -74,12 +74,8 @@ func (s *Service) PutAuthority(ctx context.Context, c Caller, id dps.IDScope, na
 		return scope.Authority{}, err
 	}
 	next.Updated = s.d.Now()
-	written, err := s.d.Scopes.PutAuthority(ctx, id, next, p)
-	if err != nil {
-		return scope.Authority{}, err
-	}
-	detail := map[string]any{"sha256Thumbprint": written.Certificate.Info.SHA256, "isVerified": written.Verified}
-	return written, s.audit(ctx, c, entry{id, "certificate.put", written.Name, detail})
+	detail := map[string]any{"sha256Thumbprint": next.Certificate.Info.SHA256, "isVerified": next.Verified}
+	return s.d.Scopes.PutAuthority(s.audited(ctx, c, entry{id, "certificate.put", next.Name, detail}), id, next, p)
 }
 
 // DeleteAuthority deletes a CA certificate, also one that groups refer to, whose names
@@ -89,11 +85,8 @@ func (s *Service) DeleteAuthority(ctx context.Context, c Caller, id dps.IDScope,
 	if err := c.Demand(id, RoleSecurity); err != nil {
 		return nil, err
 	}
-	groups, err := s.d.Scopes.DeleteAuthority(ctx, id, name, enrollment.Precondition{IfMatch: ifMatch})
-	if err != nil {
-		return nil, err
-	}
-	return groups, s.audit(ctx, c, entry{id, "certificate.delete", name, map[string]any{"enrollmentGroups": len(groups)}})
+	ctx = s.audited(ctx, c, entry{id, "certificate.delete", name, nil})
+	return s.d.Scopes.DeleteAuthority(ctx, id, name, enrollment.Precondition{IfMatch: ifMatch})
 }
 
 func (change AuthorityChange) apply(name string, stored scope.Authority) (scope.Authority, error) {

@@ -104,30 +104,33 @@ type entry struct {
 	detail  map[string]any
 }
 
-// audit records what the caller did or is about to see. Its failure is the caller's
-// failure: nothing is revealed without a record.
+// audited returns a context in which a write of the store commits the caller's record,
+// too: there is no change without one.
+func (s *Service) audited(ctx context.Context, c Caller, e entry) context.Context {
+	return storage.WithRecord(ctx, s.record(c, e))
+}
+
+// audit records what the caller is about to see, or has done in several commits. Its
+// failure is the caller's failure: nothing is revealed without a record.
 func (s *Service) audit(ctx context.Context, c Caller, e entry) error {
-	var detail json.RawMessage
-	if len(e.detail) > 0 {
-		text, err := json.Marshal(e.detail)
-		if err != nil {
-			return fmt.Errorf("encode audit detail: %w", err)
-		}
-		detail = text
-	}
 	// What is committed already is recorded although the caller has gone.
-	r := s.record(c, e)
-	r.Detail = detail
-	if err := s.d.Deployment.Audit(context.WithoutCancel(ctx), r); err != nil {
+	if err := s.d.Deployment.Audit(context.WithoutCancel(ctx), s.record(c, e)); err != nil {
 		// The log is then the only place where it stands who did what.
 		return fmt.Errorf("write audit record of %s %s %q in %q: %w", c.Actor, e.action, e.subject, e.scope, err)
 	}
 	return nil
 }
 
-// record makes an audit record without its detail.
 func (s *Service) record(c Caller, e entry) storage.AuditRecord {
-	return storage.AuditRecord{
+	r := storage.AuditRecord{
 		Time: s.d.Now(), Scope: e.scope, Actor: c.Actor, Action: e.action, Subject: e.subject, TrackingID: c.TrackingID,
 	}
+	if len(e.detail) > 0 {
+		text, err := json.Marshal(e.detail)
+		if err != nil { // texts, numbers and lists of them always marshal
+			panic(err)
+		}
+		r.Detail = text
+	}
+	return r
 }

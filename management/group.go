@@ -46,11 +46,7 @@ func (s *Service) PutGroup(ctx context.Context, c Caller, id dps.IDScope, g enro
 	if err != nil {
 		return enrollment.Group{}, err
 	}
-	written, err := s.writeGroup(ctx, id, g, w, around)
-	if err != nil {
-		return enrollment.Group{}, err
-	}
-	return written, s.audit(ctx, c, entry{id, "enrollmentGroup.put", written.ID, nil})
+	return s.writeGroup(s.audited(ctx, c, entry{id, "enrollmentGroup.put", g.ID, nil}), id, g, w, around)
 }
 
 func (s *Service) writeGroup(ctx context.Context, id dps.IDScope, g enrollment.Group, w Write, around enrollment.Surroundings) (enrollment.Group, error) {
@@ -69,10 +65,7 @@ func (s *Service) DeleteGroup(ctx context.Context, c Caller, id dps.IDScope, gro
 	if err := dps.CheckID("enrollmentGroupId", group); err != nil {
 		return err
 	}
-	if err := s.deleteGroup(ctx, id, group, ifMatch); err != nil {
-		return err
-	}
-	return s.audit(ctx, c, entry{id, "enrollmentGroup.delete", group, nil})
+	return s.deleteGroup(s.audited(ctx, c, entry{id, "enrollmentGroup.delete", group, nil}), id, group, ifMatch)
 }
 
 func (s *Service) deleteGroup(ctx context.Context, id dps.IDScope, group, ifMatch string) error {

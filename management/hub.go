@@ -91,11 +91,7 @@ func (s *Service) newHub(ctx context.Context, c Caller, id dps.IDScope, hostName
 	if err := s.checkHubLimit(ctx, id); err != nil {
 		return hub.Linked{}, err
 	}
-	link, err := s.d.Scopes.PutHub(ctx, id, link, enrollment.Precondition{Absent: true})
-	if err != nil {
-		return hub.Linked{}, err
-	}
-	return link, s.audit(ctx, c, entry{id, "hub.link", link.HostName, nil})
+	return s.d.Scopes.PutHub(s.audited(ctx, c, entry{id, "hub.link", link.HostName, nil}), id, link, enrollment.Precondition{Absent: true})
 }
 
 // UpdateHub changes a link. Errors: [dps.NotFound], [dps.PreconditionFailed],
@@ -128,10 +124,8 @@ func (s *Service) UnlinkHub(ctx context.Context, c Caller, id dps.IDScope, hostN
 	if len(refs) > 0 && !u.Force {
 		return inUse(link.HostName, refs)
 	}
-	if err := s.d.Scopes.DeleteHub(ctx, id, link.HostName, enrollment.Precondition{IfMatch: u.IfMatch}); err != nil {
-		return err
-	}
-	return s.audit(ctx, c, entry{id, "hub.unlink", link.HostName, map[string]any{"force": u.Force}})
+	ctx = s.audited(ctx, c, entry{id, "hub.unlink", link.HostName, map[string]any{"force": u.Force}})
+	return s.d.Scopes.DeleteHub(ctx, id, link.HostName, enrollment.Precondition{IfMatch: u.IfMatch})
 }
 
 // TestHub calls the hub with the link's credential. Errors: [dps.NotFound], those of
@@ -154,19 +148,15 @@ func (s *Service) changeHub(ctx context.Context, c Caller, id dps.IDScope, hostN
 	t := table[hub.Linked]{
 		get: func(ctx context.Context) (hub.Linked, error) { return s.Hub(ctx, c, id, hostName) },
 		put: func(ctx context.Context, l hub.Linked, p enrollment.Precondition) (hub.Linked, error) {
-			return s.d.Scopes.PutHub(ctx, id, l, p)
+			return s.d.Scopes.PutHub(s.audited(ctx, c, entry{id, action, l.HostName, nil}), id, l, p)
 		},
 		etag: func(l hub.Linked) dps.ETag { return l.ETag },
 	}
-	link, err := t.change(ctx, ifMatch, func(l *hub.Linked) error {
+	return t.change(ctx, ifMatch, func(l *hub.Linked) error {
 		err := alter(l)
 		l.Updated = s.d.Now()
 		return err
 	})
-	if err != nil {
-		return hub.Linked{}, err
-	}
-	return link, s.audit(ctx, c, entry{id, action, link.HostName, nil})
 }
 
 // newLink returns a link with every default.

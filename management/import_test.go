@@ -106,15 +106,15 @@ func TestImportLeavesOneAuditRecordPerBatch(t *testing.T) {
 	t.Parallel()
 	w := managementtest.Start(t)
 	im := begin(t, w, management.Operator("track"))
-	before := len(w.Audits())
+	before := len(w.Audits(t))
 	imported(t, im, rowOf("a", "47"), rowOf("b", "47"))
 	imported(t, im, rowOf("a", "47"), rowOf("b", "47"))
 	imported(t, im, rowOf("a", "48"), rowOf("c", "47"))
-	got := w.Audits()[before:]
+	got := w.Audits(t)[before:]
 	if diff := cmp.Diff([]string{"token:admin enrollment.import 47", "token:admin enrollment.import "}, got); diff != "" {
 		t.Error(diff)
 	}
-	if a := w.LastAudit(); a.TrackingID != "track" || string(a.Detail) != `{"created":1,"replaced":1,"first":"a","last":"c"}` {
+	if a := w.LastAudit(t); a.TrackingID != "track" || string(a.Detail) != `{"created":1,"replaced":1,"first":"a","last":"c"}` {
 		t.Errorf("%+v %s", a, a.Detail)
 	}
 }

@@ -65,11 +65,8 @@ func (s *Service) PutIndividual(ctx context.Context, c Caller, id dps.IDScope, e
 	if err != nil {
 		return Individual{}, err
 	}
-	written, err := s.writeIndividual(ctx, id, e, w, around)
+	written, err := s.writeIndividual(s.audited(ctx, c, entry{id, "enrollment.put", string(e.ID), nil}), id, e, w, around)
 	if err != nil {
-		return Individual{}, err
-	}
-	if err := s.audit(ctx, c, entry{id, "enrollment.put", string(written.ID), nil}); err != nil {
 		return Individual{}, err
 	}
 	return s.withRegistration(ctx, id, written)
@@ -91,10 +88,7 @@ func (s *Service) DeleteIndividual(ctx context.Context, c Caller, id dps.IDScope
 	if err := dps.CheckID("registrationId", string(reg)); err != nil {
 		return err
 	}
-	if err := s.deleteIndividual(ctx, id, reg, ifMatch); err != nil {
-		return err
-	}
-	return s.audit(ctx, c, entry{id, "enrollment.delete", string(reg), nil})
+	return s.deleteIndividual(s.audited(ctx, c, entry{id, "enrollment.delete", string(reg), nil}), id, reg, ifMatch)
 }
 
 func (s *Service) deleteIndividual(ctx context.Context, id dps.IDScope, reg dps.RegistrationID, ifMatch string) error {

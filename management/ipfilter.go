@@ -13,14 +13,11 @@ import (
 // [dps.InvalidArgument], [dps.PreconditionFailed], and those of a caller below
 // [RoleSecurity].
 func (s *Service) PutIPFilter(ctx context.Context, c Caller, id dps.IDScope, rules scope.IPFilter, ifMatch string) (scope.Scope, error) {
-	updated, err := s.changeScope(ctx, c, id, ifMatch, func(stored *scope.Scope) error {
+	e := entry{id, "ipFilter.put", string(id), map[string]any{"rules": len(rules)}}
+	return s.changeScope(ctx, c, e, ifMatch, func(stored *scope.Scope) error {
 		stored.IPFilter = rules
 		return nil
 	})
-	if err != nil {
-		return scope.Scope{}, err
-	}
-	return updated, s.audit(ctx, c, entry{id, "ipFilter.put", string(updated.ID), map[string]any{"rules": len(rules)}})
 }
 
 // IPDecision is what a scope's IP filter does with an address.

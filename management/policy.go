@@ -72,11 +72,8 @@ func (s *Service) PutPolicy(ctx context.Context, c Caller, id dps.IDScope, keyNa
 	if err != nil {
 		return scope.AccessPolicy{}, err
 	}
-	written, err := s.d.Scopes.PutPolicy(ctx, id, next, p)
-	if err != nil {
-		return scope.AccessPolicy{}, err
-	}
-	return written, s.audit(ctx, c, entry{id, "policy.put", written.Name, map[string]any{"rights": written.Rights.Names()}})
+	ctx = s.audited(ctx, c, entry{id, "policy.put", next.Name, map[string]any{"rights": next.Rights.Names()}})
+	return s.d.Scopes.PutPolicy(ctx, id, next, p)
 }
 
 // DeletePolicy deletes an access policy; its tokens are refused at once. Errors:
@@ -86,10 +83,8 @@ func (s *Service) DeletePolicy(ctx context.Context, c Caller, id dps.IDScope, ke
 	if err := c.Demand(id, RoleSecurity); err != nil {
 		return err
 	}
-	if err := s.d.Scopes.DeletePolicy(ctx, id, keyName, enrollment.Precondition{IfMatch: ifMatch}); err != nil {
-		return err
-	}
-	return s.audit(ctx, c, entry{id, "policy.delete", keyName, nil})
+	ctx = s.audited(ctx, c, entry{id, "policy.delete", keyName, nil})
+	return s.d.Scopes.DeletePolicy(ctx, id, keyName, enrollment.Precondition{IfMatch: ifMatch})
 }
 
 // PolicyKeys is a policy with the connection strings of its keys, empty when the scope

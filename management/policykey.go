@@ -57,17 +57,13 @@ func (s *Service) changePolicy(ctx context.Context, c Caller, id dps.IDScope, ke
 	t := table[scope.AccessPolicy]{
 		get: func(ctx context.Context) (scope.AccessPolicy, error) { return s.Policy(ctx, c, id, keyName) },
 		put: func(ctx context.Context, p scope.AccessPolicy, pre enrollment.Precondition) (scope.AccessPolicy, error) {
-			return s.d.Scopes.PutPolicy(ctx, id, p, pre)
+			e.subject = p.Name
+			return s.d.Scopes.PutPolicy(s.audited(ctx, c, e), id, p, pre)
 		},
 		etag: func(p scope.AccessPolicy) dps.ETag { return p.ETag },
 	}
-	written, err := t.change(ctx, ifMatch, func(p *scope.AccessPolicy) error {
+	return t.change(ctx, ifMatch, func(p *scope.AccessPolicy) error {
 		p.Updated = s.d.Now()
 		return alter(p)
 	})
-	if err != nil {
-		return scope.AccessPolicy{}, err
-	}
-	e.subject = written.Name
-	return written, s.audit(ctx, c, e)
 }

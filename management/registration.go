@@ -33,10 +33,8 @@ func (s *Service) DeleteRegistration(ctx context.Context, c Caller, id dps.IDSco
 	if err := dps.CheckID("registrationId", string(reg)); err != nil {
 		return err
 	}
-	if err := s.d.Registrations.Delete(ctx, id, reg, enrollment.Precondition{IfMatch: ifMatch}); err != nil {
-		return err
-	}
-	return s.audit(ctx, c, entry{id, "registration.delete", string(reg), nil})
+	ctx = s.audited(ctx, c, entry{id, "registration.delete", string(reg), nil})
+	return s.d.Registrations.Delete(ctx, id, reg, enrollment.Precondition{IfMatch: ifMatch})
 }
 
 // RegistrationHistory returns a record and its last attempts, newest first. Errors: as
@@ -59,10 +57,8 @@ func (s *Service) ForgetRegistration(ctx context.Context, c Caller, id dps.IDSco
 	if err := dps.CheckID("registrationId", string(reg)); err != nil {
 		return err
 	}
-	if err := s.d.Registrations.Forget(ctx, id, reg, enrollment.Precondition{IfMatch: ifMatch}, s.d.Now()); err != nil {
-		return err
-	}
-	return s.audit(ctx, c, entry{id, "registration.forget", string(reg), map[string]any{"hubIdentity": "remove"}})
+	ctx = s.audited(ctx, c, entry{id, "registration.forget", string(reg), map[string]any{"hubIdentity": "remove"}})
+	return s.d.Registrations.Forget(ctx, id, reg, enrollment.Precondition{IfMatch: ifMatch}, s.d.Now())
 }
 
 // GroupRegistrations returns the records of the devices that last registered through a

@@ -76,10 +76,8 @@ func (s *Service) SetRetention(ctx context.Context, c Caller, r Retention) error
 	if err != nil {
 		return fmt.Errorf("encode retention: %w", err)
 	}
-	if _, err := s.d.Deployment.PutSetting(ctx, retentionSetting, text, false); err != nil {
-		return err
-	}
-	return s.audit(ctx, c, entry{action: "retention.put", detail: detail})
+	_, err = s.d.Deployment.PutSetting(s.audited(ctx, c, entry{action: "retention.put", detail: detail}), retentionSetting, text, false)
+	return err
 }
 
 // RunRetention deletes what is past its time, until ctx ends. Any number of replicas may

@@ -71,11 +71,7 @@ func (s *Service) CreateScope(ctx context.Context, c Caller, id dps.IDScope, cha
 	if err := change.apply(&made); err != nil {
 		return scope.Scope{}, err
 	}
-	made, err := s.d.Scopes.Create(ctx, made)
-	if err != nil {
-		return scope.Scope{}, err
-	}
-	return made, s.audit(ctx, c, entry{made.ID, "scope.create", string(made.ID), nil})
+	return s.d.Scopes.Create(s.audited(ctx, c, entry{made.ID, "scope.create", string(made.ID), nil}), made)
 }
 
 // UpdateScope changes a scope; ifMatch may be empty. Errors: [dps.NotFound],
@@ -89,21 +85,17 @@ func (s *Service) UpdateScope(ctx context.Context, c Caller, id dps.IDScope, cha
 			return scope.Scope{}, err
 		}
 	}
-	updated, err := s.changeScope(ctx, c, id, ifMatch, change.apply)
-	if err != nil {
-		return scope.Scope{}, err
-	}
-	return updated, s.audit(ctx, c, entry{id, "scope.update", string(id), nil})
+	return s.changeScope(ctx, c, entry{id, "scope.update", string(id), nil}, ifMatch, change.apply)
 }
 
-func (s *Service) changeScope(ctx context.Context, c Caller, id dps.IDScope, ifMatch string, alter func(*scope.Scope) error) (scope.Scope, error) {
-	if err := c.Demand(id, RoleSecurity); err != nil {
+func (s *Service) changeScope(ctx context.Context, c Caller, e entry, ifMatch string, alter func(*scope.Scope) error) (scope.Scope, error) {
+	if err := c.Demand(e.scope, RoleSecurity); err != nil {
 		return scope.Scope{}, err
 	}
 	t := table[scope.Scope]{
-		get: func(ctx context.Context) (scope.Scope, error) { return s.d.Scopes.Get(ctx, id) },
+		get: func(ctx context.Context) (scope.Scope, error) { return s.d.Scopes.Get(ctx, e.scope) },
 		put: func(ctx context.Context, v scope.Scope, p enrollment.Precondition) (scope.Scope, error) {
-			return s.d.Scopes.Update(ctx, v, p)
+			return s.d.Scopes.Update(s.audited(ctx, c, e), v, p)
 		},
 		etag: func(v scope.Scope) dps.ETag { return v.ETag },
 	}
@@ -123,10 +115,8 @@ func (s *Service) DeleteScope(ctx context.Context, c Caller, id dps.IDScope, ifM
 	if err := c.DemandDeployment(RoleOwner); err != nil {
 		return err
 	}
-	if err := s.d.Scopes.Delete(ctx, id, enrollment.Precondition{IfMatch: ifMatch}); err != nil {
-		return err
-	}
-	return s.audit(ctx, c, entry{id, "scope.delete", string(id), nil})
+	ctx = s.audited(ctx, c, entry{id, "scope.delete", string(id), nil})
+	return s.d.Scopes.Delete(ctx, id, enrollment.Precondition{IfMatch: ifMatch})
 }
 
 func (s *Service) newScopeID() (dps.IDScope, error) {

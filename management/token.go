@@ -36,6 +36,7 @@ func (s *Service) EnsureAdminToken(ctx context.Context) (token string, created b
 	if err != nil || !created {
 		return "", false, err
 	}
+	// In a commit of its own: of replicas that start at once only one has created it.
 	return token, true, s.audit(ctx, Caller{Actor: "system"}, entry{action: "token.create", subject: adminTokenSetting})
 }
 
@@ -45,10 +46,11 @@ func (s *Service) ResetAdminToken(ctx context.Context) (token string, err error)
 	if err != nil {
 		return "", err
 	}
+	ctx = s.audited(ctx, Caller{Actor: "system"}, entry{action: "token.reset", subject: adminTokenSetting})
 	if _, err := s.d.Deployment.PutSetting(ctx, adminTokenSetting, digest, false); err != nil {
 		return "", err
 	}
-	return token, s.audit(ctx, Caller{Actor: "system"}, entry{action: "token.reset", subject: adminTokenSetting})
+	return token, nil
 }
 
 // VerifyAdminToken returns the caller that a token makes. The stored hash is read each

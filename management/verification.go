@@ -33,7 +33,7 @@ func (s *Service) NewVerificationCode(ctx context.Context, c Caller, id dps.IDSc
 	if _, err := io.ReadFull(s.d.Rand, raw); err != nil {
 		return scope.Authority{}, fmt.Errorf("make verification code: %w", err)
 	}
-	changed, err := s.authorities(c, id, name).change(ctx, ifMatch, func(a *scope.Authority) error {
+	return s.authorities(c, entry{id, "certificate.code", name, nil}).change(ctx, ifMatch, func(a *scope.Authority) error {
 		a.Updated = s.d.Now()
 		a.Verification = &scope.Verification{
 			Code: strings.ToUpper(hex.EncodeToString(raw)), Expires: s.d.Now().Add(verificationCodeLife),
@@ -41,10 +41,6 @@ func (s *Service) NewVerificationCode(ctx context.Context, c Caller, id dps.IDSc
 		}
 		return nil
 	})
-	if err != nil {
-		return scope.Authority{}, err
-	}
-	return changed, s.audit(ctx, c, entry{id, "certificate.code", changed.Name, nil})
 }
 
 // VerifyAuthority takes the proof, PEM or base64 of DER, and uses the code up. Errors:
@@ -58,18 +54,13 @@ func (s *Service) VerifyAuthority(ctx context.Context, c Caller, id dps.IDScope,
 	if err != nil {
 		return scope.Authority{}, err
 	}
-	changed, err := s.authorities(c, id, name).change(ctx, ifMatch, func(a *scope.Authority) error {
+	return s.authorities(c, entry{id, "certificate.verify", name, nil}).change(ctx, ifMatch, func(a *scope.Authority) error {
 		if err := checkProof(*a, leaf.DER, s.d.Now()); err != nil {
 			return err
 		}
 		a.Verified, a.Verification, a.Updated = true, nil, s.d.Now()
 		return nil
 	})
-	if err != nil {
-		return scope.Authority{}, err
-	}
-	detail := map[string]any{"sha256Thumbprint": changed.Certificate.Info.SHA256}
-	return changed, s.audit(ctx, c, entry{id, "certificate.verify", changed.Name, detail})
 }
 
 // AuthorityGroups returns up to 100 groups that refer to a CA certificate. Errors: those
@@ -81,11 +72,13 @@ func (s *Service) AuthorityGroups(ctx context.Context, c Caller, id dps.IDScope,
 	return s.d.Scopes.AuthorityGroups(ctx, id, name)
 }
 
-func (s *Service) authorities(c Caller, id dps.IDScope, name string) table[scope.Authority] {
+// authorities is the CA certificate that e names, to be changed.
+func (s *Service) authorities(c Caller, e entry) table[scope.Authority] {
 	return table[scope.Authority]{
-		get: func(ctx context.Context) (scope.Authority, error) { return s.Authority(ctx, c, id, name) },
+		get: func(ctx context.Context) (scope.Authority, error) { return s.Authority(ctx, c, e.scope, e.subject) },
 		put: func(ctx context.Context, a scope.Authority, p enrollment.Precondition) (scope.Authority, error) {
-			return s.d.Scopes.PutAuthority(ctx, id, a, p)
+			e := entry{e.scope, e.action, a.Name, map[string]any{"sha256Thumbprint": a.Certificate.Info.SHA256}}
+			return s.d.Scopes.PutAuthority(s.audited(ctx, c, e), e.scope, a, p)
 		},
 		etag: func(a scope.Authority) dps.ETag { return a.ETag },
 	}

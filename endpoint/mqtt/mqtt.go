@@ -34,6 +34,10 @@ const (
 	// maxOutstanding is how many requests of one connection are worked on at once; who
 	// sends more is read no further meanwhile.
 	maxOutstanding = 4
+	// proveTimeout is how long a connection may last until a request of it succeeds, and
+	// maxRefused how many may be refused before: strangers get no place to stay.
+	proveTimeout = time.Minute
+	maxRefused   = 3
 )
 
 // Server speaks MQTT with devices. It is safe for concurrent use.
@@ -78,6 +82,9 @@ type conn struct {
 	lastID   uint16
 	inHand   int
 	draining bool
+	proven   bool      // a request succeeded
+	proveBy  time.Time // or the connection ends
+	refused  int       // requests without a good proof
 }
 
 // grant is what was subscribed to.
@@ -109,7 +116,7 @@ func (c *conn) converse(ctx context.Context) error {
 
 // next reads a packet: it may begin while the keep-alive lasts, and is soon to end.
 func (c *conn) next() (packet, error) {
-	if err := c.readFirst(c.idle); err != nil {
+	if err := c.readFirst(c.patience()); err != nil {
 		return packet{}, err
 	}
 	return c.readRest(packetTimeout, func(k kind) int {

@@ -36,8 +36,7 @@ func (c *conn) publish(ctx context.Context, p packet) error {
 	}
 	c.requests.Go(func() {
 		defer func() { <-c.slots }()
-		defer c.finish()
-		c.answer(ctx, r, m.payload, sent)
+		c.finish(c.answer(ctx, r, m.payload, sent))
 	})
 	return err
 }
@@ -53,18 +52,8 @@ func (c *conn) begin() bool {
 	return true
 }
 
-func (c *conn) finish() {
-	c.mu.Lock()
-	c.inHand--
-	over := c.draining && c.inHand == 0
-	c.mu.Unlock()
-	if over {
-		_ = c.net.Close()
-	}
-}
-
 // answer carries out a request and replies, not before sent unless that is nil.
-func (c *conn) answer(ctx context.Context, r request, payload []byte, sent <-chan time.Time) {
+func (c *conn) answer(ctx context.Context, r request, payload []byte, sent <-chan time.Time) endpoint.Answer {
 	a := c.conversation.Answer(ctx, c.from, r.operation, func(ctx context.Context, e *endpoint.Exchange) error {
 		return c.carryOut(ctx, e, r, payload)
 	})
@@ -75,6 +64,7 @@ func (c *conn) answer(ctx context.Context, r request, payload []byte, sent <-cha
 		}
 	}
 	c.reply(publish{topic: r.answerTopic(a), payload: ascii(a.Body)})
+	return a
 }
 
 func (c *conn) carryOut(ctx context.Context, e *endpoint.Exchange, r request, payload []byte) error {

@@ -290,8 +290,8 @@ func TestPolicies(t *testing.T) {
 		}
 	}
 	for _, audit := range []string{"token:admin policy.put line-3", "token:admin policy.reveal line-3"} {
-		if !slices.Contains(w.Audits(), audit) {
-			t.Errorf("no audit record %q in %q", audit, w.Audits())
+		if !slices.Contains(w.Audits(t), audit) {
+			t.Errorf("no audit record %q in %q", audit, w.Audits(t))
 		}
 	}
 	must(t, w, 204, call{"DELETE", path, "", nil})

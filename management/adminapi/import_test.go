@@ -121,7 +121,7 @@ func TestImportOfEveryMechanism(t *testing.T) {
 	if diff := cmp.Diff(four, stored(t, w, "sn-4")); diff != "" {
 		t.Errorf("a repetition changed a generated key or an etag:\n%s", diff)
 	}
-	if a := w.LastAudit(); a.Action != "enrollment.import" || string(a.Detail) != `{"created":4,"replaced":0,"first":"sn-1","last":"sn-4"}` {
+	if a := w.LastAudit(t); a.Action != "enrollment.import" || string(a.Detail) != `{"created":4,"replaced":0,"first":"sn-1","last":"sn-4"}` {
 		t.Errorf("audit: %+v", a)
 	}
 }

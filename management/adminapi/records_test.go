@@ -42,8 +42,8 @@ func TestEnrollmentLife(t *testing.T) {
 	}
 	must(t, w, 412, call{"PUT", path, key, map[string]string{"If-Match": made["etag"].(string)}})
 	keys := must(t, w, 200, call{method: "POST", path: path + "/listKeys"})
-	if keys["symmetricKey"].(map[string]any)["primaryKey"] == "" || w.LastAudit().Action != "enrollment.reveal" {
-		t.Errorf("keys: %v, audited %q", keys, w.LastAudit().Action)
+	if keys["symmetricKey"].(map[string]any)["primaryKey"] == "" || w.LastAudit(t).Action != "enrollment.reveal" {
+		t.Errorf("keys: %v, audited %q", keys, w.LastAudit(t).Action)
 	}
 	must(t, w, 412, call{"DELETE", path, "", map[string]string{"If-Match": `"x"`}})
 	must(t, w, 204, call{method: "DELETE", path: path})
@@ -254,8 +254,8 @@ func TestRetention(t *testing.T) {
 	}
 	w.Pass(31 * 24 * time.Hour)
 	swept, err := w.Management.Sweep(t.Context())
-	if err != nil || swept.Registrations != 1 || swept.Audit == 0 || w.LastAudit().Action != "retention.sweep" {
-		t.Errorf("swept %+v, %v; audited %q", swept, err, w.LastAudit().Action)
+	if err != nil || swept.Registrations != 1 || swept.Audit == 0 || w.LastAudit(t).Action != "retention.sweep" {
+		t.Errorf("swept %+v, %v; audited %q", swept, err, w.LastAudit(t).Action)
 	}
 }
 
@@ -264,8 +264,8 @@ func TestBackup(t *testing.T) {
 	w := managementtest.Start(t)
 	w.Register(t, "dev", registration.Assigned)
 	a := do(t, w, call{method: "POST", path: "/admin/v1/backup"})
-	if a.status != 200 || a.header.Get("Content-Type") != "application/gzip" || w.LastAudit().Action != "store.backup" {
-		t.Fatalf("%d %v, audited %q", a.status, a.header, w.LastAudit().Action)
+	if a.status != 200 || a.header.Get("Content-Type") != "application/gzip" || w.LastAudit(t).Action != "store.backup" {
+		t.Fatalf("%d %v, audited %q", a.status, a.header, w.LastAudit(t).Action)
 	}
 	store, err := sqlite.Open(t.Context(), sqlite.Config{Keyring: w.Ring, Rand: rand.Reader, Migrate: true})
 	if err != nil {

@@ -24,7 +24,7 @@ func TestCompareSecrets(t *testing.T) {
 	keys := `{"attestation":{"type":"symmetricKey","symmetricKey":{"primaryKey":"` + managementtest.Key + `","secondaryKey":"` + managementtest.Secondary + `"}}}`
 	must(t, w, 200, call{"PUT", world + "/enrollments/one", keys, nil})
 	must(t, w, 200, call{"PUT", world + "/enrollmentGroups/many", keys, nil})
-	before := len(w.Audits())
+	before := len(w.Audits(t))
 	hub := "HostName=hub1.example;SharedAccessKeyName=iothubowner;SharedAccessKey=" + managementtest.Key
 	for _, tt := range []struct{ kind, name, members, want string }{
 		{"linkedHub", "HUB1.example", `"connectionString":"` + hub + `"`, ""},
@@ -65,7 +65,7 @@ func TestCompareSecrets(t *testing.T) {
 	if a := do(t, w, call{"POST", scopes + "/0neNO/secrets:compare", `{"value":[{"kind":"policy","name":"x"}]}`, nil}); a.status != 404 {
 		t.Errorf("unknown scope: %d %s", a.status, a.text)
 	}
-	if wrote := w.Audits()[before:]; len(wrote) > 0 {
+	if wrote := w.Audits(t)[before:]; len(wrote) > 0 {
 		t.Errorf("comparing wrote %v", wrote)
 	}
 }

@@ -95,7 +95,7 @@ func TestProofOfPossession(t *testing.T) {
 	need(w.Store.Scopes().PutAuthority(t.Context(), managementtest.Scope, stored, enrollment.Precondition{}))(t)
 	refused("a code of bytes that were replaced beneath it", "code", need(root.Leaf(next, w.Now()))(t))
 	for _, record := range []string{"token:admin certificate.code factory-root", "token:admin certificate.verify factory-root"} {
-		if !strings.Contains(strings.Join(w.Audits(), "\n"), record) {
+		if !strings.Contains(strings.Join(w.Audits(t), "\n"), record) {
 			t.Errorf("no audit record %q", record)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -63,10 +64,9 @@ type World struct {
 	Logs       *observer.ObservedLogs
 	Ring       *keyring.Ring
 
-	mu     sync.Mutex
-	now    time.Time
-	audits []storage.AuditRecord
-	probe  func(hub.Linked) (hub.Probe, error)
+	mu    sync.Mutex
+	now   time.Time
+	probe func(hub.Linked) (hub.Probe, error)
 }
 
 // Start sets a world up: one scope with two linked hubs and three policies.
@@ -89,8 +89,8 @@ func (w *World) Restart(t testing.TB, ring *keyring.Ring) {
 		t.Fatal(err)
 	}
 	w.Management = management.New(management.Deps{
-		Enrollments: w.Store.Enrollments(), Bulk: bulk{w.Store.Bulk(), w}, Registrations: w.Store.Registrations(), Scopes: w.Store.Scopes(),
-		Deployment: auditor{w.Store.Deployment(), w}, Continuations: continuations, Probe: w.callHub,
+		Enrollments: w.Store.Enrollments(), Bulk: w.Store.Bulk(), Registrations: w.Store.Registrations(), Scopes: w.Store.Scopes(),
+		Deployment: w.Store.Deployment(), Continuations: continuations, Probe: w.callHub,
 		Devices: w.registrar(), Backups: w.Store, Replica: management.Replica{Version: "test", Started: w.Now()},
 		HubKinds: []string{"azureiot", "memory"}, Now: w.Now, Rand: rand.Reader,
 	})
@@ -253,54 +253,33 @@ func (w *World) callHub(_ context.Context, l hub.Linked) (hub.Probe, error) {
 }
 
 // Audits returns the audit records so far, each as "actor action subject".
-func (w *World) Audits() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	out := make([]string, 0, len(w.audits))
-	for _, a := range w.audits {
+func (w *World) Audits(t testing.TB) []string {
+	t.Helper()
+	records := w.audits(t, maxAudits)
+	out := make([]string, 0, len(records))
+	for _, a := range slices.Backward(records) {
 		out = append(out, a.Actor+" "+a.Action+" "+a.Subject)
 	}
 	return out
 }
 
+// maxAudits is more than any test leaves.
+const maxAudits = 10_000
+
 // LastAudit returns the newest audit record; there must be one.
-func (w *World) LastAudit() storage.AuditRecord {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.audits[len(w.audits)-1]
+func (w *World) LastAudit(t testing.TB) storage.AuditRecord {
+	t.Helper()
+	return w.audits(t, 1)[0]
 }
 
-// auditor keeps what is audited, beside the store.
-type auditor struct {
-	storage.Deployment
-	w *World
-}
-
-// Audit implements [storage.Deployment].
-func (a auditor) Audit(ctx context.Context, r storage.AuditRecord) error {
-	a.w.audited(r)
-	return a.Deployment.Audit(ctx, r)
-}
-
-func (w *World) audited(r storage.AuditRecord) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.audits = append(w.audits, r)
-}
-
-// bulk keeps what is audited of imports.
-type bulk struct {
-	storage.Bulk
-	w *World
-}
-
-// Replace implements [storage.Bulk].
-func (b bulk) Replace(ctx context.Context, s dps.IDScope, writes []storage.Replacement, record storage.RecordFunc) ([]error, error) {
-	return b.Bulk.Replace(ctx, s, writes, func(failed []error) storage.AuditRecord {
-		r := record(failed)
-		b.w.audited(r)
-		return r
-	})
+// audits returns audit records, newest first.
+func (w *World) audits(t testing.TB, n int) []storage.AuditRecord {
+	t.Helper()
+	records, err := w.Store.Deployment().Audits(t.Context(), storage.AuditFilter{Limit: n})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return records
 }
 
 // Token returns a shared access signature for the whole host, good for an hour.

@@ -217,14 +217,14 @@ func TestBulkIsAudited(t *testing.T) {
 	t.Parallel()
 	w := managementtest.Start(t)
 	for _, k := range kinds() {
-		before := len(w.Audits())
+		before := len(w.Audits(t))
 		secret := `"attestation":{"type":"symmetricKey","symmetricKey":{"primaryKey":"` + key(32) + `"}}`
 		bulk(t, w, k, "create", `{"`+k.id+`":"A-1",`+secret+`}`, k.item("bad.", ""), k.item("b-2", ""))
 		bulk(t, w, k, "update", k.item("none", "")) // nothing was changed
-		if n := len(w.Audits()) - before; n != 1 {
+		if n := len(w.Audits(t)) - before; n != 1 {
 			t.Errorf("%s left %d records", k.path, n)
 		}
-		if got := string(w.LastAudit().Detail); got != `{"ids":["A-1","b-2"],"mode":"create"}` {
+		if got := string(w.LastAudit(t).Detail); got != `{"ids":["A-1","b-2"],"mode":"create"}` {
 			t.Errorf("%s: detail %s", k.path, got)
 		}
 	}

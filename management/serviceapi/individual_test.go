@@ -46,8 +46,8 @@ func TestIndividualLifeCycle(t *testing.T) {
 	if diff := cmp.Diff(at(made, "attestation"), any(revealed)); diff != "" {
 		t.Errorf("attestationmechanism (-created +revealed):\n%s", diff)
 	}
-	if audit := "policy:provisioningserviceowner enrollment.reveal SN-7"; !slices.Contains(w.Audits(), audit) {
-		t.Errorf("no audit record %q in %q", audit, w.Audits())
+	if audit := "policy:provisioningserviceowner enrollment.reveal SN-7"; !slices.Contains(w.Audits(t), audit) {
+		t.Errorf("no audit record %q in %q", audit, w.Audits(t))
 	}
 
 	if a := do(t, w, call{method: "DELETE", path: "/enrollments/SN-7"}); a.status != http.StatusNoContent {

@@ -141,6 +141,7 @@ func (d *database) Read(ctx context.Context, f func(query.Tx) error) error {
 // Write implements [query.DB].
 func (d *database) Write(ctx context.Context, f func(query.Tx) error) error {
 	var err error
+	f = query.Recorded(ctx, f)
 	for range maxTries {
 		err = pgx.BeginFunc(ctx, d.pool, func(t pgx.Tx) error { return f(tx{t}) })
 		if !raced(err) {

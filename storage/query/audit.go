@@ -19,6 +19,21 @@ func (d *Deployment) Audit(ctx context.Context, a storage.AuditRecord) error {
 	return during("write audit record", d.DB.Write(ctx, func(tx Tx) error { return writeAudit(ctx, tx, a) }))
 }
 
+// Recorded adds to a transaction the audit record of its context, if that has one. Back
+// ends write through it.
+func Recorded(ctx context.Context, f func(Tx) error) func(Tx) error {
+	r, ok := storage.RecordOf(ctx)
+	if !ok {
+		return f
+	}
+	return func(tx Tx) error {
+		if err := f(tx); err != nil {
+			return err
+		}
+		return during("write audit record", writeAudit(ctx, tx, r))
+	}
+}
+
 func writeAudit(ctx context.Context, tx Tx, a storage.AuditRecord) error {
 	values := []any{Micros(a.Time), string(a.Scope), a.Actor, a.Action, a.Subject, a.TrackingID, string(a.Detail)}
 	for i, v := range values {

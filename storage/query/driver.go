@@ -31,8 +31,8 @@ type Tx interface {
 type DB interface {
 	// Read runs f outside a transaction.
 	Read(ctx context.Context, f func(Tx) error) error
-	// Write runs f in one transaction and commits unless f fails. It may run f again
-	// when the transaction lost a race.
+	// Write runs f in one transaction, [Recorded], and commits unless f fails. It may run
+	// f again when the transaction lost a race.
 	Write(ctx context.Context, f func(Tx) error) error
 }
 

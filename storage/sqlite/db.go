@@ -57,7 +57,9 @@ func (d *database) snapshot(ctx context.Context, f func(query.Tx) error) error {
 
 // Write implements [query.DB]. With one writer no race can be lost.
 func (d *database) Write(ctx context.Context, f func(query.Tx) error) error {
-	return with(ctx, d.writer, func(ctx context.Context, c *conn) error { return c.transaction(ctx, "begin immediate", f) })
+	return with(ctx, d.writer, func(ctx context.Context, c *conn) error {
+		return c.transaction(ctx, "begin immediate", query.Recorded(ctx, f))
+	})
 }
 
 func with(ctx context.Context, conns chan *conn, f func(context.Context, *conn) error) error {

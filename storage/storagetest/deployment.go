@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/storage"
 )
 
@@ -14,6 +15,7 @@ func deploymentCases() []testCase {
 		{"settings", settingCase},
 		{"one of several first writers wins", settingRace},
 		{"audit takes any text", auditCase},
+		{"a write and its audit record stand or fall together", recordedWrites},
 		{"the audit log is read newest first, by filter and in pages", auditLog},
 		{"ping", func(w *world) { w.ok(w.store.Ping(w.ctx)) }},
 	}
@@ -66,6 +68,28 @@ func auditCase(w *world) {
 	if len(found) != 1 || string(found[0].Detail) != `{"a":1}` {
 		w.Errorf("found %+v", found)
 	}
+}
+
+func recordedWrites(w *world) {
+	recorded := storage.WithRecord(w.ctx, storage.AuditRecord{Time: w.now, Scope: zone, Actor: "a", Action: "test", Detail: json.RawMessage(`{"a":1}`)})
+	records := func() int {
+		return len(must(w, func() ([]storage.AuditRecord, error) {
+			return w.store.Deployment().Audits(w.ctx, storage.AuditFilter{Action: "test", Limit: 9})
+		}))
+	}
+	enrollments, before := w.store.Enrollments(), records()
+	e := must(w, func() (enrollment.Individual, error) {
+		return enrollments.PutIndividual(recorded, zone, keyIndividual(w, "recorded-1"), enrollment.Precondition{Absent: true})
+	})
+	w.same(before+1, records())
+	_, err := enrollments.PutIndividual(recorded, zone, e, enrollment.Precondition{IfMatch: `"stale"`})
+	w.code(err, dps.PreconditionFailed)
+	w.same(before+1, records())
+	_, err = enrollments.Individual(recorded, zone, e.ID) // reads leave none
+	w.ok(err)
+	w.same(before+1, records())
+	w.ok(enrollments.DeleteIndividual(recorded, zone, e.ID, enrollment.Precondition{}))
+	w.same(before+2, records())
 }
 
 func auditLog(w *world) {
