@@ -36,6 +36,7 @@ func (c devCmd) Run(ctx context.Context, env *Env) error {
 		Dir: c.Dir, ReadyFile: c.ReadyFile, Listen: c.Listen, HTTPSPort: c.HTTPSPort, AdminPort: c.AdminPort,
 		Store: c.Store, InMemory: c.InMemory, Hubs: c.Hubs, Log: logging,
 		Assign: server.Assign{Wait: c.AssignWait, Lease: c.Lease},
+		Tell:   func(line string) { say(env.Stdout, "%s", line) },
 	}, server.Env{Log: log, Now: env.Now, Rand: env.Rand, Version: version()})
 	if err != nil {
 		return err
@@ -67,7 +68,7 @@ func welcome(r dev.Ready, readyFlag string) string {
 	line("  They must trust      %s", r.CAFile)
 	line("  Service SDKs use     %s", r.ServiceConnectionString)
 	for _, h := range r.Hubs {
-		line("  Hub                  %s (HTTPS port %d)", h.HostName, h.Port)
+		line("  Hub                  %s (HTTPS and WebSockets %d, MQTT %d)", h.HostName, h.Port, h.MQTTPort)
 	}
 	line("  Operator's API       %s/admin/v1, token in %s/admin-token", r.Admin.URL, r.Dir)
 	line("  Everything is kept   in %s", r.Dir)

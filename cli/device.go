@@ -125,6 +125,8 @@ type deviceRegisterCmd struct {
 	Enroll         bool          `help:"Make an individual enrollment for the device first, through the service API."`
 	Service        string        `name:"service-connection-string" help:"Service connection string for --enroll. Default: from the ready file." env:"DPS_SERVICE_CONNECTION_STRING"`
 	Payload        string        `help:"JSON payload of the registration."`
+	Connect        bool          `help:"Then connect to the assigned hub over MQTT (with a WebSocket transport: over WebSocket) with the same credential, print the twin and send a message."`
+	HubPort        int           `placeholder:"PORT" help:"Port of the hub for --connect. Default: 8883, over WebSocket 443 or the ready file's."`
 	Timeout        time.Duration `help:"How long to try." default:"5m"`
 	Output         string        `help:"text or json." enum:"text,json" default:"text"`
 }
@@ -132,7 +134,7 @@ type deviceRegisterCmd struct {
 // Help shows examples below the flags.
 func (deviceRegisterCmd) Help() string {
 	return `Examples:
-  dps device register --registration-id my-device --new --enroll
+  dps device register --registration-id my-device --new --enroll --connect
   dps device register --registration-id my-device --group-key "$KEY" --host dps.example --id-scope 0ne00AB12CD
   dps device register --registration-id my-device --cert chain.pem --cert-key key.pem --payload '{"line":3}'
   dps device register --registration-id my-device --new --enroll --transport mqtt
@@ -170,7 +172,10 @@ func (c deviceRegisterCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	return c.print(env, result)
+	if err := c.print(env, result); err != nil || !c.Connect {
+		return err
+	}
+	return c.connect(ctx, env, c.hubOf(endpoint, ready, result), identity, result)
 }
 
 // sayOnce tells each different cause of waiting once.

@@ -123,7 +123,7 @@ func (h *Hub) bulkUpdate(t *tx, item bulkItem, ifMatch string) error {
 	if err := h.write(&old, item.identityInput); err != nil {
 		return err
 	}
-	return t.update(old)
+	return h.update(t, old)
 }
 
 func (h *Hub) bulkCreateOrUpdate(t *tx, item bulkItem, ifMatch string) error {
@@ -148,5 +148,5 @@ func (h *Hub) bulkTwin(t *tx, item bulkItem, ifMatch string) error {
 	if err := old.Twin.patch(item.twinInput, h.config.Now()); err != nil {
 		return err
 	}
-	return t.update(old)
+	return h.update(t, old)
 }

@@ -59,17 +59,17 @@ type identity struct {
 }
 
 const (
-	disconnected    = "Disconnected"
 	never           = "0001-01-01T00:00:00Z"
 	timeFormat      = "2006-01-02T15:04:05.0000000Z"
 	maxStatusReason = 128 // bytes; 128 characters in the original
 )
 
-func (r *record) identity() identity {
+func (h *Hub) identity(r *record) identity {
+	a := h.presence.activity(r.ID)
 	return identity{
-		DeviceID: r.ID, GenerationID: r.Generation, ETag: r.ETag, ConnectionState: disconnected,
-		Status: r.status(), StatusReason: r.StatusReason, ConnectionStateUpdatedTime: never,
-		StatusUpdatedTime: timeText(r.StatusUpdated), LastActivityTime: never,
+		DeviceID: r.ID, GenerationID: r.Generation, ETag: r.ETag, ConnectionState: a.state(),
+		Status: r.status(), StatusReason: r.StatusReason, ConnectionStateUpdatedTime: timeText(a.Changed),
+		StatusUpdatedTime: timeText(r.StatusUpdated), LastActivityTime: timeText(a.Last),
 		Authentication: r.Auth, Capabilities: capabilities{r.IoTEdge},
 		DeviceScope: r.DeviceScope, ParentScopes: r.ParentScopes,
 	}

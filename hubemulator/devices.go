@@ -17,7 +17,7 @@ func (h *Hub) getDevice(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return found.identity(), nil
+	return h.identity(&found), nil
 }
 
 // found reads the device that the path names.
@@ -55,7 +55,7 @@ func (h *Hub) putDevice(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return out.identity(), nil
+	return h.identity(&out), nil
 }
 
 func (h *Hub) create(ctx context.Context, id string, in identityInput) (record, error) {
@@ -91,7 +91,7 @@ func (h *Hub) change(ctx context.Context, id, ifMatch string, how func(*record) 
 			return err
 		}
 		out = old
-		return t.update(old)
+		return h.update(t, old)
 	})
 	return out, err
 }
@@ -128,7 +128,25 @@ func (h *Hub) remove(t *tx, id, ifMatch string) error {
 		return err
 	}
 	h.deleted.Add(1)
+	t.after = append(t.after, func() {
+		h.presence.forget(id)
+		h.archive.forget(id)
+	})
 	return t.remove(old)
+}
+
+// update writes a device, and tells it what is its concern.
+func (h *Hub) update(t *tx, r record) error {
+	if r.Disabled {
+		t.after = append(t.after, func() { h.presence.exclude(r.ID) })
+	} else if patch := r.Twin.Desired.patch; patch != nil {
+		t.after = append(t.after, func() {
+			if s := h.presence.session(r.ID); s != nil {
+				s.changed(patch, r.Twin.Desired.Version)
+			}
+		})
+	}
+	return t.update(r)
 }
 
 func (h *Hub) listDevices(_ http.ResponseWriter, r *http.Request) (any, error) {
@@ -146,7 +164,7 @@ func (h *Hub) listDevices(_ http.ResponseWriter, r *http.Request) (any, error) {
 	}
 	out := make([]identity, len(records))
 	for i := range records {
-		out[i] = records[i].identity()
+		out[i] = h.identity(&records[i])
 	}
 	return out, nil
 }
@@ -194,7 +212,7 @@ func (h *Hub) deviceStatistics(_ http.ResponseWriter, r *http.Request) (any, err
 	return out, nil
 }
 
-// serviceStatistics tells of connected devices; there is no device side.
+// serviceStatistics tells of connected devices.
 func (h *Hub) serviceStatistics(http.ResponseWriter, *http.Request) (any, error) {
-	return map[string]int{"connectedDeviceCount": 0}, nil
+	return map[string]int{"connectedDeviceCount": h.presence.connected()}, nil
 }

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/hub"
 	"github.com/zerotouch-dps/dps/hubemulator"
@@ -65,7 +67,7 @@ func TestMain(m *testing.M) {
 		fmt.Println(makeForEver(dir))
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 func makeForEver(dir string) error {

@@ -2,6 +2,7 @@ package hubemulator
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -46,6 +47,31 @@ type Config struct {
 	Rand                io.Reader        // required; safe for concurrent use
 	// Fault, when set, is asked before each request is served.
 	Fault func(*http.Request) Fault
+	// Authorities returns the CA certificates that devices registered as
+	// certificateAuthority may chain up to; nil: there are none.
+	Authorities func(context.Context) ([]*x509.Certificate, error)
+	// Observe, when set, is told what devices do. It may not block.
+	Observe func(Event)
+}
+
+// EventKind is what a device did.
+type EventKind string
+
+// The kinds of events.
+const (
+	DeviceConnected EventKind = "connected"
+	DeviceRefused   EventKind = "refused"
+	DeviceLeft      EventKind = "disconnected"
+	DeviceSaid      EventKind = "message"
+)
+
+// Event is something that a device did.
+type Event struct {
+	Kind      EventKind
+	DeviceID  string // as claimed, when refused
+	Transport string
+	Addr      string
+	Detail    string // why; or how many bytes a message has
 }
 
 // Fault is what goes wrong with a request.
@@ -71,8 +97,10 @@ type Hub struct {
 	store    *store
 	policies map[string]policy // by folded name
 	handler  http.Handler
+	presence *presence
+	archive  *archive
 
-	calls, refused, created, deleted atomic.Int64
+	calls, refused, created, deleted, messages atomic.Int64
 }
 
 type policy struct {
@@ -94,7 +122,11 @@ func Open(ctx context.Context, c Config) (*Hub, error) {
 		}
 		h.policies[dps.FoldASCII(p.Name)] = policy{key, p.Rights}
 	}
+	h.presence = newPresence(c.Now)
 	var err error
+	if h.archive, err = newArchive(); err != nil {
+		return nil, fmt.Errorf("open embedded hub: %w", err)
+	}
 	if h.store, err = openStore(ctx, c.Dir); err != nil {
 		return nil, fmt.Errorf("open embedded hub: %w", err)
 	}

@@ -98,3 +98,11 @@ func signed(c hub.Connection, method, path, body string) *http.Request {
 	r.Header.Set("Authorization", attestation.SignToken(c.HostName, c.SharedAccessKeyName, c.Key(), time.Now().Add(time.Hour)))
 	return r
 }
+
+// read gets a path as JSON.
+func (o *operator) read(path string, into any) {
+	o.t.Helper()
+	if a := o.do("GET", path, ""); a.status != 200 || json.Unmarshal([]byte(a.text), into) != nil {
+		o.t.Fatalf("GET %s: %d %s", path, a.status, a.text)
+	}
+}

@@ -42,7 +42,7 @@ func (h *Hub) query(w http.ResponseWriter, r *http.Request) (any, error) {
 	}
 	twins := make([]twinView, len(records))
 	for i := range records {
-		twins[i] = records[i].twinView()
+		twins[i] = h.twinView(&records[i])
 	}
 	return twins, nil
 }

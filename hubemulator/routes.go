@@ -44,6 +44,8 @@ func (h *Hub) routes() http.Handler {
 	r.Get("/twins/{id}", h.serve(ServiceConnect, h.getTwin))
 	r.Patch("/twins/{id}", h.serve(ServiceConnect, h.patchTwin))
 	r.Put("/twins/{id}", h.serve(ServiceConnect, h.putTwin))
+	r.Get("/telemetry", h.serve(ServiceConnect, h.getTelemetry))
+	r.Get("/telemetry/{id}", h.serve(ServiceConnect, h.getDeviceTelemetry))
 	r.Get("/statistics/devices", h.serve(RegistryRead, h.deviceStatistics))
 	r.Get("/statistics/service", h.serve(RegistryRead, h.serviceStatistics))
 	h.routeUnbuilt(r)
@@ -168,8 +170,7 @@ func (h *Hub) isResource(token attestation.SASToken) bool {
 		return false
 	}
 	host, _, _ := strings.Cut(path, "/")
-	host, _, _ = strings.Cut(host, ":")
-	return dps.FoldASCII(host) == dps.FoldASCII(h.config.HostName)
+	return h.isHost(host)
 }
 
 // deviceID returns the device that the path names.

@@ -215,7 +215,12 @@ func (s *store) drain() {
 }
 
 func (s *store) commit(batch []*write) {
-	results, err := s.runAll(batch)
+	results, after, err := s.runAll(batch)
+	if err == nil {
+		for _, tell := range after {
+			tell()
+		}
+	}
 	for i, w := range batch {
 		if err != nil {
 			w.done <- err
@@ -225,30 +230,31 @@ func (s *store) commit(batch []*write) {
 	}
 }
 
-func (s *store) runAll(batch []*write) (results []error, err error) {
+// runAll commits the changes and returns what each came to, and whom to tell.
+func (s *store) runAll(batch []*write) (results []error, after []func(), err error) {
 	ctx := context.Background()
 	sqlTx, err := s.writer.BeginTx(ctx, nil)
 	if err != nil {
-		return nil, fmt.Errorf("begin: %w", err)
+		return nil, nil, fmt.Errorf("begin: %w", err)
 	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, sqlTx.Rollback())
 		}
 	}()
-	t := &tx{ctx, s, sqlTx}
+	t := &tx{ctx: ctx, s: s, tx: sqlTx}
 	results = make([]error, len(batch))
 	for i, w := range batch {
 		var refused *refusal
 		results[i] = w.run(t)
 		if results[i] != nil && !errors.As(results[i], &refused) {
-			return nil, results[i]
+			return nil, nil, results[i]
 		}
 	}
 	if err := sqlTx.Commit(); err != nil {
-		return nil, fmt.Errorf("commit: %w", err)
+		return nil, nil, fmt.Errorf("commit: %w", err)
 	}
-	return results, nil
+	return results, t.after, nil
 }
 
 // tx reads and writes records inside a commit.
@@ -256,6 +262,9 @@ type tx struct {
 	ctx context.Context // lives as long as one commit
 	s   *store
 	tx  *sql.Tx
+	// after is called once the commit stands, in the order of the changes and before their
+	// callers are answered. It may not block.
+	after []func()
 }
 
 // exec runs a prepared statement in the commit.

@@ -66,6 +66,8 @@ type section struct {
 	Values  object `json:"values,omitempty"`
 	Meta    object `json:"meta"`
 	Version int64  `json:"version"`
+
+	patch object // that the change under way amounts to; nil: it changes nothing
 }
 
 func newTwin(now time.Time) twin {
@@ -73,6 +75,22 @@ func newTwin(now time.Time) twin {
 		return section{Meta: object{"$lastUpdated": timeText(now)}, Version: 1}
 	}
 	return twin{Version: 1, Desired: fresh(), Reported: fresh()}
+}
+
+// version counts all changes; Version those by services.
+func (t *twin) version() int64 { return t.Version + t.Reported.Version - 1 }
+
+// report merges what the device reports; null deletes. The etag stays, so that no device
+// stands in the way of a service's conditional write.
+func (t *twin) report(patch object, now time.Time) error {
+	if err := checkObject("properties.reported", patch, 1); err != nil {
+		return err
+	}
+	t.Reported.merge(patch, now)
+	if len(t.Reported.Values.text()) > maxDesired {
+		return badArgument("properties.reported must be at most 32 KB")
+	}
+	return nil
 }
 
 // etag returns the twin's etag: its version, as real hubs do.
@@ -129,8 +147,10 @@ func (t *twin) replace(in twinInput, now time.Time) error {
 		return err
 	}
 	t.Tags = merged(nil, in.Tags)
+	before := t.Desired.Values
 	t.Desired.Values, t.Desired.Meta = nil, object{}
 	t.Desired.merge(in.desired(), now)
+	t.Desired.patch = difference(before, t.Desired.Values)
 	t.Version++
 	return t.checkSize()
 }
@@ -148,6 +168,7 @@ func (t *twin) checkSize() error {
 // merge merges a patch and marks what it touched with time and version.
 func (s *section) merge(patch object, now time.Time) {
 	s.Version++
+	s.patch = patch
 	s.Values = merged(s.Values, patch)
 	s.Meta = marked(s.Meta, patch, timeText(now), s.Version)
 }
@@ -165,6 +186,26 @@ func merged(old, patch map[string]any) object {
 			out[name] = map[string]any(merged(child, value))
 		default:
 			out[name] = value
+		}
+	}
+	return out
+}
+
+// difference returns the patch that leads from one object to another.
+func difference(from, to map[string]any) object {
+	out := object(maps.Clone(to))
+	if out == nil {
+		out = object{}
+	}
+	for name, was := range from {
+		is, kept := to[name]
+		before, wasObject := was.(map[string]any)
+		after, isObject := is.(map[string]any)
+		switch {
+		case !kept:
+			out[name] = nil
+		case wasObject && isObject:
+			out[name] = map[string]any(difference(before, after))
 		}
 	}
 	return out

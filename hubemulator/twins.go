@@ -12,7 +12,7 @@ func (h *Hub) getTwin(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return found.twinView(), nil
+	return h.twinView(&found), nil
 }
 
 func (h *Hub) patchTwin(_ http.ResponseWriter, r *http.Request) (any, error) {
@@ -42,5 +42,5 @@ func (h *Hub) writeTwin(r *http.Request, how func(*twin, twinInput, time.Time) e
 	if err != nil {
 		return nil, err
 	}
-	return out.twinView(), nil
+	return h.twinView(&out), nil
 }

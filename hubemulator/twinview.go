@@ -32,13 +32,14 @@ type twinSections struct {
 	Reported shown `json:"reported"`
 }
 
-func (r *record) twinView() twinView {
+func (h *Hub) twinView(r *record) twinView {
+	a := h.presence.activity(r.ID)
 	return twinView{
 		DeviceID: r.ID, ETag: r.Twin.etag(), DeviceETag: r.ETag, Status: r.status(),
 		StatusReason: r.StatusReason, StatusUpdateTime: timeText(r.StatusUpdated),
-		ConnectionState: disconnected, LastActivityTime: never,
+		ConnectionState: a.state(), LastActivityTime: timeText(a.Last),
 		AuthenticationType: r.Auth.Type, X509Thumbprint: r.Auth.X509Thumbprint,
-		Version: r.Twin.Version, Tags: r.Twin.Tags,
+		Version: r.Twin.version(), Tags: r.Twin.Tags,
 		Properties:   twinSections{shown(r.Twin.Desired), shown(r.Twin.Reported)},
 		Capabilities: capabilities{r.IoTEdge}, DeviceScope: r.DeviceScope, ParentScopes: r.ParentScopes,
 	}

@@ -92,6 +92,10 @@ func (e Endpoint) address() string { return net.JoinHostPort(e.Host, strconv.Ito
 
 // token signs the device's key, if it has one.
 func (e Endpoint) token(id Identity) (string, error) {
+	return e.sign(id, e.IDScope+"/registrations/"+id.RegistrationID, "registration")
+}
+
+func (e Endpoint) sign(id Identity, resource, keyName string) (string, error) {
 	if id.Key.IsZero() {
 		return "", nil
 	}
@@ -99,8 +103,7 @@ func (e Endpoint) token(id Identity) (string, error) {
 	if err != nil {
 		return "", errors.New("the device key is not base64")
 	}
-	resource := e.IDScope + "/registrations/" + id.RegistrationID
-	return attestation.SignToken(resource, "registration", key, e.Now().Add(tokenLife)), nil
+	return attestation.SignToken(resource, keyName, key, e.Now().Add(tokenLife)), nil
 }
 
 // pauseOf reads a retry-after.

@@ -66,7 +66,7 @@ func (l *mqttLine) tryCall(ctx context.Context, a ask) (said, error) {
 	if a.operation != "" {
 		topic = "$dps/registrations/GET/iotdps-get-operationstatus/?$rid=" + rid + "&operationId=" + a.operation
 	}
-	if err := l.finish(ctx, l.client.Publish(topic, atLeastOnce, false, a.body)); err != nil {
+	if err := finish(ctx, l.client.Publish(topic, atLeastOnce, false, a.body)); err != nil {
 		return said{}, err
 	}
 	for {
@@ -94,10 +94,10 @@ func (l *mqttLine) connect(ctx context.Context) error {
 		return err
 	}
 	l.client = mqtt.NewClient(options)
-	if err := l.finish(ctx, l.client.Connect()); err != nil {
+	if err := finish(ctx, l.client.Connect()); err != nil {
 		return err
 	}
-	return l.finish(ctx, l.client.Subscribe(replyFilter, atLeastOnce, l.receiver(l.replies)))
+	return finish(ctx, l.client.Subscribe(replyFilter, atLeastOnce, receiver(replyPrefix, l.replies)))
 }
 
 func (l *mqttLine) options(ctx context.Context) (*mqtt.ClientOptions, error) {
@@ -130,7 +130,7 @@ func (l *mqttLine) dial(ctx context.Context) (net.Conn, error) {
 }
 
 // finish waits for a step of the protocol.
-func (l *mqttLine) finish(ctx context.Context, t mqtt.Token) error {
+func finish(ctx context.Context, t mqtt.Token) error {
 	select {
 	case <-t.Done():
 	case <-ctx.Done():
@@ -163,9 +163,9 @@ func refusal(err error, t mqtt.Token) error {
 }
 
 // receiver hands on replies.
-func (l *mqttLine) receiver(to chan<- reply) mqtt.MessageHandler {
+func receiver(prefix string, to chan<- reply) mqtt.MessageHandler {
 	return func(_ mqtt.Client, m mqtt.Message) {
-		r, err := parseReply(m.Topic(), m.Payload())
+		r, err := parseReply(prefix, m.Topic(), m.Payload())
 		if err != nil {
 			return // not for this device
 		}
@@ -176,9 +176,9 @@ func (l *mqttLine) receiver(to chan<- reply) mqtt.MessageHandler {
 	}
 }
 
-// parseReply reads $dps/registrations/res/{status}/?$rid={rid}&retry-after={s}.
-func parseReply(topic string, payload []byte) (reply, error) {
-	rest, ok := strings.CutPrefix(topic, replyPrefix)
+// parseReply reads {prefix}{status}/?$rid={rid}&retry-after={s}.
+func parseReply(prefix, topic string, payload []byte) (reply, error) {
+	rest, ok := strings.CutPrefix(topic, prefix)
 	status, query, found := strings.Cut(rest, "/?")
 	if !ok || !found {
 		return reply{}, errors.New("not a reply topic")

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -226,7 +227,7 @@ func (p *peer) expectEnd() {
 	if len(rest) > 0 {
 		p.t.Errorf("the server says %x before it closes", rest)
 	}
-	if e, ok := err.(net.Error); ok && e.Timeout() {
+	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
 		p.t.Error("the server does not close")
 	}
 }

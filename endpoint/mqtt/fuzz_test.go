@@ -16,7 +16,8 @@ import (
 	"github.com/zerotouch-dps/dps/endpoint/mqtt"
 )
 
-func seeds(f *testing.F) {
+// FuzzConversation: no bytes crash a connection, and it ends with its peer.
+func FuzzConversation(f *testing.F) {
 	for _, text := range []string{
 		hello("dev-1", userName(device), token, 180) + subscribeReplies + publish(1, request("", "1"), "{}") + ping + disconnect,
 		"\x82\x05\x00\x01\x00\x00\x00", // crashes a library's codec
@@ -24,21 +25,6 @@ func seeds(f *testing.F) {
 	} {
 		f.Add([]byte(text))
 	}
-}
-
-// FuzzPackets: no bytes crash the codec.
-func FuzzPackets(f *testing.F) {
-	seeds(f)
-	f.Fuzz(func(t *testing.T, text []byte) {
-		if n := mqtt.ParsePackets(text); n > len(text)/2 {
-			t.Errorf("%d packets in %d bytes", n, len(text))
-		}
-	})
-}
-
-// FuzzConversation: no bytes crash a connection, and it ends with its peer.
-func FuzzConversation(f *testing.F) {
-	seeds(f)
 	f.Fuzz(func(t *testing.T, text []byte) {
 		c := &endpoint.Conversation{Registrar: &registrar{}, Observer: silent{}, Log: zap.NewNop(), Now: time.Now, Rand: strings.NewReader("")}
 		ours, theirs := net.Pipe()

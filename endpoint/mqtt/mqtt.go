@@ -11,32 +11,18 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/zerotouch-dps/dps/endpoint"
+	"github.com/zerotouch-dps/dps/endpoint/mqtt/wire"
 	"github.com/zerotouch-dps/dps/internal/logfield"
 )
 
-// Deadlines and bounds of every connection.
+// Bounds of a connection.
 const (
-	firstByteTimeout = 10 * time.Second // until CONNECT begins
-	connectTimeout   = 20 * time.Second // until it is there whole
-	packetTimeout    = 30 * time.Second // from a packet's first byte to its last
-	writeTimeout     = 10 * time.Second
-	lingerTimeout    = 2 * time.Second // for a refused peer to read why, before it is reset
-
-	// defaultIdle is for devices that set no keep-alive, as the C and the C# SDK.
-	defaultIdle = 5 * time.Minute
-	// maxKeepAlive is the original's ceiling.
-	maxKeepAlive = 1177 * time.Second
-
-	maxConnect = 8 << 10 // bytes: an SDK's is under 1 KiB
-	maxTopic   = 2 << 10
-	maxPublish = endpoint.MaxBodySize + maxTopic + 4
-	maxOther   = 4 << 10
 	// maxOutstanding is how many requests of one connection are worked on at once; who
 	// sends more is read no further meanwhile.
 	maxOutstanding = 4
 	// proveTimeout is how long a connection may last until a request of it succeeds, and
 	// maxRefused how many may be refused before: strangers get no place to stay.
-	proveTimeout = time.Minute
+	proveTimeout = 5 * time.Minute
 	maxRefused   = 3
 )
 
@@ -49,7 +35,8 @@ func New(c *endpoint.Conversation) *Server { return &Server{c} }
 // Serve is an [endpoint.ServeFunc].
 func (s *Server) Serve(ctx context.Context, nc net.Conn, from endpoint.Peer) {
 	c := &conn{
-		conversation: s.conversation, net: nc, from: from, slots: make(chan struct{}, maxOutstanding), idle: defaultIdle,
+		conversation: s.conversation, from: from, slots: make(chan struct{}, maxOutstanding),
+		line: wire.Line{Conn: nc, Now: s.conversation.Now, MaxPayload: endpoint.MaxBodySize},
 	}
 	defer context.AfterFunc(ctx, c.drain)()
 	// Requests outlive ctx, which only says that nothing more shall be taken.
@@ -67,24 +54,22 @@ func (s *Server) Serve(ctx context.Context, nc net.Conn, from endpoint.Peer) {
 // conn is one connection. Its reader is one goroutine; each request has one of its own.
 type conn struct {
 	conversation *endpoint.Conversation
-	net          net.Conn
+	line         wire.Line
 	from         endpoint.Peer
 	who          identity
 	token        string
-	idle         time.Duration
 	slots        chan struct{} // one per request in hand
 	requests     sync.WaitGroup
-	first        [1]byte // of the packet being read
 
 	mu       sync.Mutex // also held while writing
 	granted  grant
-	held     []publish // replies before there is a subscription
+	held     []wire.Publish // replies before there is a subscription
 	lastID   uint16
 	inHand   int
-	draining bool
 	proven   bool      // a request succeeded
 	proveBy  time.Time // or the connection ends
 	refused  int       // requests without a good proof
+	draining bool
 }
 
 // grant is what was subscribed to.
@@ -104,7 +89,7 @@ func (c *conn) converse(ctx context.Context) error {
 		return err
 	}
 	for {
-		p, err := c.next()
+		p, err := c.line.NextWithin(c.patience())
 		if err != nil {
 			return err
 		}
@@ -114,71 +99,31 @@ func (c *conn) converse(ctx context.Context) error {
 	}
 }
 
-// next reads a packet: it may begin while the keep-alive lasts, and is soon to end.
-func (c *conn) next() (packet, error) {
-	if err := c.readFirst(c.patience()); err != nil {
-		return packet{}, err
-	}
-	return c.readRest(packetTimeout, func(k kind) int {
-		if k == kindPublish {
-			return maxPublish
-		}
-		return maxOther
-	})
-}
-
-func (c *conn) readFirst(within time.Duration) error {
-	if err := c.net.SetReadDeadline(c.conversation.Now().Add(within)); err != nil {
-		return err
-	}
-	_, err := io.ReadFull(c.net, c.first[:])
-	return err
-}
-
-func (c *conn) readRest(within time.Duration, limit func(kind) int) (packet, error) {
-	if err := c.net.SetReadDeadline(c.conversation.Now().Add(within)); err != nil {
-		return packet{}, err
-	}
-	return readRest(c.net, c.first[0], limit)
-}
-
 // handle does what a packet after CONNECT asks for.
-func (c *conn) handle(ctx context.Context, p packet) error {
-	switch p.kind {
-	case kindPublish:
+func (c *conn) handle(ctx context.Context, p wire.Packet) error {
+	switch p.Kind {
+	case wire.KindPublish:
 		return c.publish(ctx, p)
-	case kindSubscribe:
+	case wire.KindSubscribe:
 		return c.subscribe(p)
-	case kindUnsubscribe:
+	case wire.KindUnsubscribe:
 		return c.unsubscribe(p)
-	case kindPuback:
+	case wire.KindPuback:
 		return nil // C# acknowledges what it was not asked to
-	case kindPingreq:
-		return c.send(appendHeader(nil, kindPingresp, 0, 0))
-	case kindDisconnect:
+	case wire.KindPingreq:
+		return c.send(wire.AppendHeader(nil, wire.KindPingresp, 0, 0))
+	case wire.KindDisconnect:
 		return errDone
-	case kindConnect, kindConnack, kindSuback, kindUnsuback, kindPingresp:
+	case wire.KindConnect, wire.KindConnack, wire.KindSuback, wire.KindUnsuback, wire.KindPingresp:
 	}
-	return malformed("packet of type %d is out of place", p.kind)
+	return wire.Malformed("packet of type %d is out of place", p.Kind)
 }
 
 // send writes a whole packet. A peer that does not read is left.
 func (c *conn) send(packet []byte) error {
 	c.mu.Lock()
-	err := c.write(packet)
+	err := c.line.Write(packet)
 	c.mu.Unlock()
-	return err
-}
-
-// write is send with mu held.
-func (c *conn) write(packet []byte) error {
-	err := c.net.SetWriteDeadline(c.conversation.Now().Add(writeTimeout))
-	if err == nil {
-		_, err = c.net.Write(packet)
-	}
-	if err != nil {
-		_ = c.net.Close() // ends the reader
-	}
 	return err
 }
 
@@ -189,6 +134,6 @@ func (c *conn) drain() {
 	over := c.inHand == 0
 	c.mu.Unlock()
 	if over {
-		_ = c.net.Close()
+		_ = c.line.Conn.Close()
 	}
 }

@@ -13,9 +13,9 @@ func (c *conn) patience() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.proven || c.inHand > 0 {
-		return c.idle
+		return c.line.Idle()
 	}
-	return min(c.idle, c.proveBy.Sub(c.conversation.Now()))
+	return min(c.line.Idle(), c.proveBy.Sub(c.conversation.Now()))
 }
 
 // finish counts a request off, with what its answer says of the device.
@@ -34,12 +34,12 @@ func (c *conn) finish(a endpoint.Answer) {
 	switch {
 	case c.inHand > 0:
 	case c.draining, !c.proven && c.refused >= maxRefused:
-		_ = c.net.Close() // ends the reader
+		_ = c.line.Conn.Close() // ends the reader
 	case !c.proven: // the reader waits with more patience, as for a device with a request in hand
-		soon := c.conversation.Now().Add(c.idle)
+		soon := c.conversation.Now().Add(c.line.Idle())
 		if c.proveBy.Before(soon) {
 			soon = c.proveBy
 		}
-		_ = c.net.SetReadDeadline(soon)
+		_ = c.line.Conn.SetReadDeadline(soon)
 	}
 }

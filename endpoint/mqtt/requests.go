@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/zerotouch-dps/dps/endpoint"
+	"github.com/zerotouch-dps/dps/endpoint/mqtt/wire"
 )
 
 // overtaking is how long the reply to a request at QoS 0 is held at least. The Java SDK
@@ -14,14 +15,14 @@ const overtaking = 50 * time.Millisecond
 
 // publish takes a request. Its PUBACK goes before its reply, always: the C# SDK fails on
 // any other order.
-func (c *conn) publish(ctx context.Context, p packet) error {
-	m, err := parsePublish(p)
+func (c *conn) publish(ctx context.Context, p wire.Packet) error {
+	m, err := wire.ParsePublish(p)
 	if err != nil {
 		return err
 	}
-	r, ok := parseTopic(m.topic)
+	r, ok := parseTopic(m.Topic)
 	if !ok {
-		return malformed("no such topic to publish to")
+		return wire.Malformed("no such topic to publish to")
 	}
 	c.slots <- struct{}{}
 	if !c.begin() {
@@ -29,14 +30,14 @@ func (c *conn) publish(ctx context.Context, p packet) error {
 		return errDone
 	}
 	var sent <-chan time.Time
-	if m.id != 0 {
-		err = c.send(acknowledgement(kindPuback, m.id))
+	if m.ID != 0 {
+		err = c.send(wire.Acknowledgement(wire.KindPuback, m.ID))
 	} else {
 		sent = time.After(overtaking)
 	}
 	c.requests.Go(func() {
 		defer func() { <-c.slots }()
-		c.finish(c.answer(ctx, r, m.payload, sent))
+		c.finish(c.answer(ctx, r, m.Payload, sent))
 	})
 	return err
 }
@@ -63,7 +64,7 @@ func (c *conn) answer(ctx context.Context, r request, payload []byte, sent <-cha
 		case <-ctx.Done():
 		}
 	}
-	c.reply(publish{topic: r.answerTopic(a), payload: ascii(a.Body)})
+	c.reply(wire.Publish{Topic: r.answerTopic(a), Payload: ascii(a.Body)})
 	return a
 }
 
@@ -84,7 +85,7 @@ func (c *conn) carryOut(ctx context.Context, e *endpoint.Exchange, r request, pa
 }
 
 // reply sends a reply at the granted QoS. Before there is a subscription it is held.
-func (c *conn) reply(m publish) {
+func (c *conn) reply(m wire.Publish) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.granted != grantNone {
@@ -95,36 +96,36 @@ func (c *conn) reply(m publish) {
 }
 
 // deliver writes a reply; mu is held.
-func (c *conn) deliver(m publish) {
+func (c *conn) deliver(m wire.Publish) {
 	if c.granted == grantQoS1 {
 		if c.lastID++; c.lastID == 0 { // never 0 (2.3.1)
 			c.lastID = 1
 		}
-		m.id = c.lastID
+		m.ID = c.lastID
 	}
-	_ = c.write(m.encode()) // a failure ends the reader
+	_ = c.line.Write(m.Encode()) // a failure ends the reader
 }
 
 // refusedFilter is the code of a filter that is not granted (3.9.3).
 const refusedFilter = 0x80
 
 // subscribe grants the filter of replies, at QoS 1 at most, and nothing else.
-func (c *conn) subscribe(p packet) error {
-	m, err := parseSubscribe(p)
+func (c *conn) subscribe(p wire.Packet) error {
+	m, err := wire.ParseSubscribe(p)
 	if err != nil {
 		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	codes, granted := make([]byte, len(m.filters)), c.granted
-	for i, filter := range m.filters {
+	codes, granted := make([]byte, len(m.Filters)), c.granted
+	for i, filter := range m.Filters {
 		codes[i] = refusedFilter
 		if filter == replies {
-			codes[i] = min(m.qos[i], 1)
+			codes[i] = min(m.QoS[i], 1)
 			granted = grantQoS0 + grant(codes[i])
 		}
 	}
-	if err := c.write(acknowledgement(kindSuback, m.id, codes...)); err != nil {
+	if err := c.line.Write(wire.Acknowledgement(wire.KindSuback, m.ID, codes...)); err != nil {
 		return err
 	}
 	if c.granted = granted; granted == grantNone {
@@ -137,17 +138,17 @@ func (c *conn) subscribe(p packet) error {
 	return nil
 }
 
-func (c *conn) unsubscribe(p packet) error {
-	m, err := parseSubscribe(p)
+func (c *conn) unsubscribe(p wire.Packet) error {
+	m, err := wire.ParseSubscribe(p)
 	if err != nil {
 		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, filter := range m.filters {
+	for _, filter := range m.Filters {
 		if filter == replies {
 			c.granted = grantNone
 		}
 	}
-	return c.write(acknowledgement(kindUnsuback, m.id))
+	return c.line.Write(wire.Acknowledgement(wire.KindUnsuback, m.ID))
 }

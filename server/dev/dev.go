@@ -37,12 +37,15 @@ type Config struct {
 	Hubs      int    // embedded hubs; default 2
 	Log       server.Log
 	Assign    server.Assign
+	// Tell, when set, is given lines about what devices do at the hubs: few, however many
+	// devices there are.
+	Tell func(line string)
 }
 
 const (
 	defaultHubs      = 2
 	defaultAdminPort = 9443
-	mqttPort         = "8883"
+	mqttPort         = 8883
 	amqpPort         = "5671"
 	drainTime        = 5 * time.Second
 	servicePolicy    = "provisioningserviceowner"
@@ -151,6 +154,7 @@ func orDefault(text, fallback string) string {
 }
 
 func (d *Dev) openHubs(ctx context.Context, a *ca.Authority, address netip.Addr, env server.Env) error {
+	tell := newTeller(d.config.Tell)
 	for i := range d.config.Hubs {
 		host := next(address, i+1).String()
 		name := fmt.Sprintf("hub%d", i+1)
@@ -166,7 +170,10 @@ func (d *Dev) openHubs(ctx context.Context, a *ca.Authority, address netip.Addr,
 		if err != nil {
 			return err
 		}
-		hc := HubConfig{Host: host, Port: d.config.HTTPSPort, Key: dps.NewSecret(key), TLS: config, Now: env.Now, Rand: env.Rand}
+		hc := HubConfig{
+			Host: host, Port: d.config.HTTPSPort, MQTT: mqttPort, Key: dps.NewSecret(key), TLS: config,
+			Now: env.Now, Rand: env.Rand, Log: env.Log, Authorities: d.authorities, Observe: tell.observer(host),
+		}
 		if !d.config.InMemory {
 			hc.Dir = d.folder.file("hubs", name)
 		}
@@ -210,7 +217,7 @@ func (d *Dev) openServer(ctx context.Context, a *ca.Authority, address netip.Add
 		Store: d.config.Store, Migrate: true, Keyring: ring, AdminTokenFile: d.folder.file("admin-token"),
 		Device: server.Device{
 			Address: net.JoinHostPort(address.String(), strconv.Itoa(port)), Certificates: pairs,
-			MQTT: server.Door{Address: net.JoinHostPort(address.String(), mqttPort)},
+			MQTT: server.Door{Address: net.JoinHostPort(address.String(), strconv.Itoa(mqttPort))},
 			AMQP: server.Door{Address: net.JoinHostPort(address.String(), amqpPort)},
 		},
 		Admin:  server.Listener{Address: net.JoinHostPort(address.String(), strconv.Itoa(d.config.AdminPort)), Certificates: pairs},
@@ -244,7 +251,7 @@ func (d *Dev) prepare(ctx context.Context, address netip.Addr) error {
 		Admin:                   Admin{URL: "https://" + d.server.AdminAddr().String(), Token: token},
 	}
 	for _, h := range d.hubs {
-		d.Ready.Hubs = append(d.Ready.Hubs, ReadyHub{HostName: h.Host, ConnectionString: h.Hub.ConnectionString().Reveal(), Port: h.Port()})
+		d.Ready.Hubs = append(d.Ready.Hubs, ReadyHub{HostName: h.Host, ConnectionString: h.Hub.ConnectionString().Reveal(), Port: h.Port(), MQTTPort: h.MQTTPort()})
 	}
 	return nil
 }
@@ -317,8 +324,7 @@ func (d *Dev) ensurePolicy(ctx context.Context, scopes scope.Store, id dps.IDSco
 	}, enrollment.Precondition{})
 }
 
-// linkHubs links the embedded hubs where they are now; weights that the operator set
-// stay.
+// linkHubs links the embedded hubs where they are now; what the operator set stays.
 func (d *Dev) linkHubs(ctx context.Context, scopes scope.Store, id dps.IDScope) error {
 	root, err := os.ReadFile(d.folder.file("ca.pem"))
 	if err != nil {
@@ -336,6 +342,7 @@ func (d *Dev) linkHubs(ctx context.Context, scopes scope.Store, id dps.IDScope) 
 		for _, was := range linked {
 			if was.HostName == link.HostName {
 				link.AllocationWeight, link.ApplyAllocation, link.IdentityRate = was.AllocationWeight, was.ApplyAllocation, was.IdentityRate
+				link.CertificateAuthority, link.RefuseUnclaimed = was.CertificateAuthority, was.RefuseUnclaimed
 			}
 		}
 		if _, err := scopes.PutHub(ctx, id, link, enrollment.Precondition{}); err != nil {

@@ -169,6 +169,7 @@ type ReadyHub struct {
 	HostName         string `json:"hostName"`
 	ConnectionString string `json:"connectionString"`
 	Port             int    `json:"port"`
+	MQTTPort         int    `json:"mqttPort,omitempty"`
 }
 
 func (r Ready) write(path string) error {

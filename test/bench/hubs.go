@@ -53,7 +53,7 @@ func (h *hubs) start(ctx context.Context, l *lab, host string) (hub.Linked, erro
 		return hub.Linked{}, err
 	}
 	file := filepath.Join(dir, "ready.json")
-	p, err := l.start(ctx, "hub", l.binary, "hub-emulator", "--host", host, "--port", port,
+	p, err := l.start(ctx, "hub", l.binary, "hub-emulator", "--host", host, "--port", port, "--mqtt-port", "0",
 		"--cert", l.pki.serverCert, "--key", l.pki.serverKey, "--ready-file", file)
 	if err != nil {
 		return hub.Linked{}, err

@@ -13,6 +13,7 @@ const (
 	soakVisits   = 100_000
 	soakDevices  = 400 // of each kind; they come again and again
 	soakWaiting  = 64
+	soakAssign   = "{wait: 20s}" // on a busy machine a device may wait, not for ever
 	quickVisits  = 2_000
 	warmUpShare  = 10              // a tenth of the visits comes before
 	soakPatience = 3 * time.Minute // for what a visit leaves behind to end
@@ -29,7 +30,7 @@ func measureSoak(ctx context.Context, l *lab) error {
 		return err
 	}
 	defer h.stop()
-	p, err := l.startPlant(ctx, plan{links: h.links, streams: true})
+	p, err := l.startPlant(ctx, plan{links: h.links, streams: true, assign: soakAssign})
 	if err != nil {
 		return err
 	}

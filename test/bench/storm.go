@@ -13,6 +13,8 @@ import (
 const (
 	// stormDevices boot at once over each transport.
 	stormDevices = 1000
+	// stormAssign has each wait for its assignment.
+	stormAssign = "{wait: 25s}"
 	// barBeside is how much longer they may take beside hostile peers: those need processor
 	// time of the same machine, too.
 	barBeside = 1.25
@@ -35,7 +37,7 @@ func measureStorm(ctx context.Context, l *lab) error {
 		return err
 	}
 	defer h.stop()
-	p, err := l.startPlant(ctx, plan{links: h.links, streams: true})
+	p, err := l.startPlant(ctx, plan{links: h.links, streams: true, assign: stormAssign})
 	if err != nil {
 		return err
 	}

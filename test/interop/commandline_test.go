@@ -34,6 +34,12 @@ func TestCommandLine(t *testing.T) {
 			t.Errorf("%s, again with what was kept: %v\n%s", kind, err, text)
 		}
 	}
+	for _, transport := range []string{"https", "mqtt-ws"} { // on to the hub, also over WebSocket
+		text, err := dps("device", "register", "--registration-id", "first-x509", "--new", "--out", out, "--transport", transport, "--connect")
+		if err != nil || !regexp.MustCompile(`Connected to hub 127\.0\.0\.\d+ over mqtt(-ws)?; its twin is \{"desired":.*The hub took a message`).MatchString(text) {
+			t.Errorf("%s: %v\n%s", transport, err, text)
+		}
+	}
 	if text, err := dps("device", "register", "--registration-id", "stranger", "--new", "--out", out); err == nil {
 		t.Errorf("a device without an enrollment: %s", text)
 	}

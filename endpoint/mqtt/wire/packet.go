@@ -1,4 +1,4 @@
-package mqtt
+package wire
 
 import (
 	"bytes"
@@ -9,36 +9,38 @@ import (
 	"unicode/utf8"
 )
 
-// kind is a control packet type (MQTT 3.1.1, 2.2.1).
-type kind byte
+// Kind is a control packet type (MQTT 3.1.1, 2.2.1).
+type Kind byte
 
+// The packet types of this side's use; QoS 2 and its packets are not served.
 const (
-	kindConnect     kind = 1
-	kindConnack     kind = 2
-	kindPublish     kind = 3
-	kindPuback      kind = 4
-	kindSubscribe   kind = 8
-	kindSuback      kind = 9
-	kindUnsubscribe kind = 10
-	kindUnsuback    kind = 11
-	kindPingreq     kind = 12
-	kindPingresp    kind = 13
-	kindDisconnect  kind = 14
+	KindConnect     Kind = 1
+	KindConnack     Kind = 2
+	KindPublish     Kind = 3
+	KindPuback      Kind = 4
+	KindSubscribe   Kind = 8
+	KindSuback      Kind = 9
+	KindUnsubscribe Kind = 10
+	KindUnsuback    Kind = 11
+	KindPingreq     Kind = 12
+	KindPingresp    Kind = 13
+	KindDisconnect  Kind = 14
 )
 
-// errMalformed is a packet that breaks the standard; it ends the connection, since MQTT
+// ErrMalformed is a packet that breaks the standard; it ends the connection, since MQTT
 // 3.1.1 has no way to tell.
-var errMalformed = errors.New("malformed packet")
+var ErrMalformed = errors.New("malformed packet")
 
-func malformed(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", errMalformed, fmt.Sprintf(format, args...))
+// Malformed returns an [ErrMalformed] that says more.
+func Malformed(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))
 }
 
-// packet is a control packet as read: its body not yet understood.
-type packet struct {
-	kind  kind
-	flags byte
-	body  []byte
+// Packet is a control packet as read: its body not yet understood.
+type Packet struct {
+	Kind  Kind
+	Flags byte
+	Body  []byte
 }
 
 // smallPacket is how much is allocated at once, in bytes; what claims to be larger grows
@@ -47,16 +49,16 @@ const smallPacket = 4 << 10
 
 // readRest reads what follows a packet's first byte. limit tells how large a body of that
 // packet may be.
-func readRest(r io.Reader, first byte, limit func(kind) int) (packet, error) {
-	p := packet{kind: kind(first >> 4), flags: first & 0x0f}
+func readRest(r io.Reader, first byte, limit func(Kind) int) (Packet, error) {
+	p := Packet{Kind: Kind(first >> 4), Flags: first & 0x0f}
 	n, err := readLength(r)
 	if err != nil {
 		return p, err
 	}
-	if most := limit(p.kind); n > most {
-		return p, malformed("packet of type %d has %d bytes, more than %d", p.kind, n, most)
+	if most := limit(p.Kind); n > most {
+		return p, Malformed("packet of type %d has %d bytes, more than %d", p.Kind, n, most)
 	}
-	p.body, err = readBody(r, n)
+	p.Body, err = readBody(r, n)
 	return p, err
 }
 
@@ -73,7 +75,7 @@ func readLength(r io.Reader) (int, error) {
 			return n, nil
 		}
 	}
-	return 0, malformed("remaining length is longer than four bytes")
+	return 0, Malformed("remaining length is longer than four bytes")
 }
 
 func readBody(r io.Reader, n int) ([]byte, error) {
@@ -136,7 +138,7 @@ func (s *scanner) text() string {
 // end returns an error unless the body was good and is used up.
 func (s *scanner) end(what string) error {
 	if s.bad || len(s.rest) > 0 {
-		return malformed("%s is too short, too long or holds bad text", what)
+		return Malformed("%s is too short, too long or holds bad text", what)
 	}
 	return nil
 }
@@ -150,18 +152,18 @@ func (s *scanner) packetID() uint16 {
 	return id
 }
 
-// appendHeader appends a fixed header.
-func appendHeader(b []byte, k kind, flags byte, n int) []byte {
+// AppendHeader appends a fixed header.
+func AppendHeader(b []byte, k Kind, flags byte, n int) []byte {
 	b = append(b, byte(k)<<4|flags)
 	for n >= 0x80 {
 		b = append(b, byte(n)|0x80)
 		n >>= 7
 	}
-	return append(b, byte(n))
+	return append(b, byte(n)) //nolint:gosec // under 0x80
 }
 
-// acknowledgement is a packet that bears a packet identifier, and perhaps codes.
-func acknowledgement(k kind, id uint16, codes ...byte) []byte {
-	b := appendHeader(make([]byte, 0, 8+len(codes)), k, 0, 2+len(codes))
+// Acknowledgement is a packet that bears a packet identifier, and perhaps codes.
+func Acknowledgement(k Kind, id uint16, codes ...byte) []byte {
+	b := AppendHeader(make([]byte, 0, 8+len(codes)), k, 0, 2+len(codes))
 	return append(binary.BigEndian.AppendUint16(b, id), codes...)
 }
