@@ -43,7 +43,7 @@ test/postgres: ## The storage contract suite on Postgres alone
 	$(GO) test -count=1 ./storage/postgres/...
 
 .PHONY: interop
-interop: deps ## The unmodified Node.js SDKs against a fresh dps dev, on ports 443 and 8443
+interop: deps ## The unmodified SDKs of Node.js, Python and Java against a fresh dps dev, and the table of docs/interop.md
 	$(GO) test -count=1 -timeout 15m ./test/interop
 
 .PHONY: kill

@@ -161,10 +161,40 @@ func TestPeerThatDoesNotRead(t *testing.T) {
 		p.send(frame(0x30, field(request("", "1"))+"{}"))
 		began := time.Now()
 		<-done
-		if took := time.Since(began); took != 10*time.Second {
-			t.Errorf("left after %s, want 10s", took)
+		if took := time.Since(began); took != overtaking+10*time.Second {
+			t.Errorf("left after %s, want 10s after the reply", took)
 		}
 	})
+}
+
+// overtaking is how long a reply is held lest it overtake its request's own completion.
+const overtaking = 50 * time.Millisecond
+
+// TestReplyDoesNotOvertake: a request at QoS 0 has its reply no sooner than a device's
+// library noticed that it is sent; a request at QoS 1 has it at once.
+func TestReplyDoesNotOvertake(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		ask, acknowledged string
+		want              time.Duration
+	}{
+		"QoS 0": {frame(0x30, field(request("", "1"))+"{}"), "", overtaking},
+		"QoS 1": {publish(1, request("", "1"), "{}"), "\x40\x02\x00\x01", 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p, _, done := converse(t, &registrar{})
+			p.greet(0)
+			began := time.Now()
+			p.send(tt.ask)
+			p.expect(tt.acknowledged)
+			p.reply("1")
+			if took := time.Since(began); took != tt.want {
+				t.Errorf("%s: the reply came after %s, want %s", name, took, tt.want)
+			}
+			p.Close()
+			<-done
+		})
+	}
 }
 
 // blocked is a registrar that waits until it is told, or its caller gives up.
