@@ -26,9 +26,11 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	code := m.Run()
 	collected.print()
-	if err := collected.check(); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
+	if code == 0 {
+		if err := collected.check(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
 	}
 	os.Exit(code)
 }
@@ -61,10 +63,7 @@ func (t *table) take(output string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, m := range printed.FindAllStringSubmatch(output, -1) {
-		if t.rows == nil {
-			t.rows = map[row]outcome{}
-		}
-		t.rows[row{m[1], m[2], m[3]}] = outcome{m[4], m[5]}
+		t.add(row{m[1], m[2], m[3]}, outcome{m[4], m[5]})
 	}
 }
 
@@ -83,7 +82,7 @@ const (
 )
 
 // check holds the document to the rows, or rewrites it. A run of some tests alone must
-// not contradict it; a whole run must also lack nothing.
+// not contradict it, and rewrites its own rows; a whole run must also lack nothing.
 func (t *table) check() error {
 	text, err := os.ReadFile(document)
 	if err != nil {
@@ -93,14 +92,38 @@ func (t *table) check() error {
 	if !found {
 		return fmt.Errorf("%s lacks the line %q and the head of a table", document, begin)
 	}
-	if *update {
-		return os.WriteFile(document, []byte(before+begin+head+t.markdown()), 0o600)
+	said, whole := parse(kept), flag.Lookup("test.run").Value.String() == ""
+	if !*update {
+		return t.compare(said, whole)
 	}
+	if !whole {
+		t.keep(said)
+	}
+	return os.WriteFile(document, []byte(before+begin+head+t.markdown()), 0o600)
+}
+
+func parse(text string) map[row]string {
 	said := map[row]string{}
-	for _, m := range inDoc.FindAllStringSubmatch(kept, -1) {
+	for _, m := range inDoc.FindAllStringSubmatch(text, -1) {
 		said[row{m[1], m[2], m[3]}] = m[4]
 	}
-	return t.compare(said, flag.Lookup("test.run").Value.String() == "")
+	return said
+}
+
+// keep adds rows that did not run.
+func (t *table) keep(said map[row]string) {
+	for r, text := range said {
+		if _, ran := t.rows[r]; !ran {
+			t.add(r, outcome{text: text})
+		}
+	}
+}
+
+func (t *table) add(r row, o outcome) {
+	if t.rows == nil {
+		t.rows = map[row]outcome{}
+	}
+	t.rows[r] = o
 }
 
 func (t *table) markdown() string {

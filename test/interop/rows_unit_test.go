@@ -33,4 +33,8 @@ func TestRows(t *testing.T) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
 	}
+	table.keep(map[row]string{first: "ok", {"Rust", "HTTPS", "x"}: "ok"})
+	if diff := cmp.Diff(want+"| Rust | HTTPS | x | ok |\n", table.markdown()); diff != "" {
+		t.Errorf("kept rows (-want +got):\n%s", diff)
+	}
 }
