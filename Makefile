@@ -43,7 +43,7 @@ test/postgres: ## The storage contract suite on Postgres alone
 	$(GO) test -count=1 ./storage/postgres/...
 
 .PHONY: interop
-interop: deps ## The unmodified Node.js SDKs against a fresh dps dev, on ports 443 and 8443
+interop: deps ## The unmodified SDKs of Node.js, Python and Java against a fresh dps dev, and the table of docs/interop.md
 	$(GO) test -count=1 -timeout 15m ./test/interop
 
 .PHONY: kill
@@ -65,6 +65,10 @@ bench: ## All benchmarks with their baselines, as ratios; make bench/NAME for on
 .PHONY: bench/%
 bench/%:
 	$(GO) run ./test/bench $*
+
+.PHONY: soak
+soak: ## 100,000 connections of all transports come and go, rude ones too; nothing may stay behind
+	$(GO) run ./test/bench soak
 
 .PHONY: lint
 lint: ## gofumpt, go vet, golangci-lint and govulncheck

@@ -20,7 +20,7 @@ import (
 const (
 	rootLife   = 10 * 365 * 24 * time.Hour
 	serverLife = 397 * 24 * time.Hour // what client platforms accept at most
-	backdate   = time.Hour            // for devices whose clock is behind
+	backdate   = 24 * time.Hour       // for devices whose clock is behind, or set to local time
 )
 
 // Authority signs certificates with its root. It is safe for concurrent use.

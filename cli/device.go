@@ -136,7 +136,9 @@ func (deviceRegisterCmd) Help() string {
 	return `Examples:
   dps device register --registration-id my-device --new --enroll --connect
   dps device register --registration-id my-device --group-key "$KEY" --host dps.example --id-scope 0ne00AB12CD
-  dps device register --registration-id my-device --cert chain.pem --cert-key key.pem --payload '{"line":3}'`
+  dps device register --registration-id my-device --cert chain.pem --cert-key key.pem --payload '{"line":3}'
+  dps device register --registration-id my-device --new --enroll --transport mqtt
+  dps device register --registration-id my-device --key "$KEY" --transport amqp-ws --host dps.example --id-scope 0ne00AB12CD`
 }
 
 // Run registers one device.

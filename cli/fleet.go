@@ -36,7 +36,8 @@ type deviceFleetCmd struct {
 func (deviceFleetCmd) Help() string {
 	return `Examples:
   dps device fleet --count 10000
-  dps device fleet --count 500 --concurrency 64 --attestation x509 --output json`
+  dps device fleet --count 500 --concurrency 64 --attestation x509 --output json
+  dps device fleet --count 1000 --transport mqtt-ws`
 }
 
 // FleetReport is what a fleet run found.

@@ -107,7 +107,7 @@ func TestApplyMeetsAnotherWriter(t *testing.T) {
 			if err := tt.meanwhile(t.Context(), a); err != nil {
 				t.Fatal(err)
 			}
-			before := len(w.Audits())
+			before := len(w.Audits(t))
 			done := 0
 			err := declare.Applier{Admin: a, Import: imported, Done: func(declare.Step) { done++ }}.Apply(t.Context(), plan)
 			stopped, ok := errors.AsType[*declare.StoppedError](err)
@@ -119,7 +119,7 @@ func TestApplyMeetsAnotherWriter(t *testing.T) {
 					t.Errorf("got %v, want %q", err, want)
 				}
 			}
-			if wrote := len(w.Audits()) - before; wrote != done {
+			if wrote := len(w.Audits(t)) - before; wrote != done {
 				t.Errorf("%d writes, %d told of", wrote, done)
 			}
 		})
@@ -140,8 +140,8 @@ func TestApplyAgain(t *testing.T) {
 	if n := apply(); n != 2 {
 		t.Errorf("%d changes, want 2", n)
 	}
-	before := w.Audits()
-	if n := apply(); n != 0 || len(w.Audits()) != len(before) {
-		t.Errorf("a second time: %d changes, %v written", n, w.Audits()[len(before):])
+	before := w.Audits(t)
+	if n := apply(); n != 0 || len(w.Audits(t)) != len(before) {
+		t.Errorf("a second time: %d changes, %v written", n, w.Audits(t)[len(before):])
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"runtime/debug"
@@ -66,10 +67,10 @@ type Answer struct {
 // to tell the device. It writes the request's one log line and counts it.
 func (c *Conversation) Answer(ctx context.Context, from Peer, operation string, f func(context.Context, *Exchange) error) Answer {
 	began := c.Now()
-	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
+	timed, cancel := context.WithTimeout(ctx, RequestTimeout)
 	defer cancel()
 	e := &Exchange{registrar: c.Registrar, from: from}
-	err := guard(ctx, e, f)
+	err := blame(ctx, guard(timed, e, f))
 	a := c.settle(e, err)
 	c.report(operation, e, a, c.Now().Sub(began))
 	return a
@@ -83,6 +84,15 @@ func guard(ctx context.Context, e *Exchange, f func(context.Context, *Exchange) 
 		}
 	}()
 	return f(ctx, e)
+}
+
+// blame finds out whose fault an internal error is: who leaves before the answer cuts our
+// work short, which is no news for the operator.
+func blame(device context.Context, err error) error {
+	if err != nil && device.Err() != nil && errors.Is(err, context.Canceled) && dps.CodeOf(err) == dps.Internal {
+		return dps.Wrap(dps.Unavailable, err, "the device left before the answer")
+	}
+	return err
 }
 
 // settle turns an outcome into an answer. It is no part of its caller, on whose stack

@@ -65,6 +65,8 @@ func NewOperationStatus(r registration.Registration) OperationStatus {
 	return OperationStatus{OperationID: string(r.Operation.ID), Status: state.Status, RegistrationState: &state}
 }
 
+const disabledMessage = "the enrollment is disabled"
+
 // NewState is the answer to a lookup, and part of the others.
 func NewState(r registration.Registration) State {
 	op := r.Operation
@@ -80,7 +82,9 @@ func NewState(r registration.Registration) State {
 		s.AssignedHub, s.DeviceID, s.Substatus, s.Payload = a.Hub, a.DeviceID, a.Substatus, a.Payload
 	case registration.Failed:
 		s.ErrorCode, s.ErrorMessage = op.ErrorCode, op.ErrorMessage
-	case registration.Assigning, registration.Disabled, registration.Unassigned:
+	case registration.Disabled:
+		s.ErrorMessage = disabledMessage // all that Java and C# show
+	case registration.Assigning, registration.Unassigned:
 	}
 	s.describeProof(op)
 	return s

@@ -12,6 +12,7 @@ command -v gcc >/dev/null || missing+=(gcc libc6-dev) # the race detector
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
 { command -v javac && command -v mvn; } >/dev/null || missing+=(default-jdk-headless maven)
 command -v setpriv >/dev/null || missing+=(util-linux)
+command -v faketime >/dev/null || missing+=(faketime) # devices with a wrong clock
 
 [ ${#missing[@]} -eq 0 ] && exit 0
 echo "installing: ${missing[*]}"

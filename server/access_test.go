@@ -50,7 +50,7 @@ type tenants struct {
 	plant  *testpki.Entity
 }
 
-func startTenants(t *testing.T) *tenants {
+func startTenants(t *testing.T, change ...func(*server.Config)) *tenants {
 	t.Helper()
 	w := &tenants{oidc: testoidc.Start(t), plant: need(testpki.Root("Plant", time.Now()))(t)}
 	dir := t.TempDir()
@@ -87,6 +87,9 @@ func startTenants(t *testing.T) *tenants {
 		scopes := []string{string(id)}
 		c.Access.OIDC[0].Grants = append(c.Access.OIDC[0].Grants, server.ClaimGrant{Claim: "tenant", Value: string(id), Role: "owner", Scopes: scopes})
 		c.Access.ClientCertificates.Clients = append(c.Access.ClientCertificates.Clients, server.ClientGrant{CommonName: string(id), Role: "owner", Scopes: scopes})
+	}
+	for _, f := range change {
+		f(&c)
 	}
 	w.run(t, c)
 	w.fill(t)

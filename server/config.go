@@ -215,6 +215,9 @@ func (c Config) Validate() error {
 	if c.Device.Connections.negative() {
 		fault("device.connections: bounds can't be negative")
 	}
+	if _, err := c.Device.proxies(); err != nil {
+		fault("device.%w", err)
+	}
 	if err := c.Assign.settings().Validate(); err != nil {
 		fault("assign: %w", err)
 	}

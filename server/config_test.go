@@ -17,6 +17,9 @@ device: {certificates: [{certificate: a.pem, key: a.key}]}
 admin: {certificates: [{certificate: a.pem, key: a.key}]}
 `
 
+// device adds to the section of that name.
+func device(more string) string { return strings.Replace(good, "device: {", "device: {"+more+", ", 1) }
+
 func load(t *testing.T, text string, environ ...string) (server.Config, error) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "dps.yaml")
@@ -79,6 +82,9 @@ func TestLoadConfigRefuses(t *testing.T) {
 		{"lots of a viewer", good + "access: {oidc: [{issuer: 'https://x', audience: a, grants: [{claim: c, value: v, role: viewer, lots: [a]}]}]}\n", []string{"lots are for"}},
 		{"clients without an authority", good + "access: {clientCertificates: {clients: [{commonName: x, role: owner}]}}\n", []string{"access.clientCertificates.authorities"}},
 		{"client that is anybody", good + "access: {clientCertificates: {authorities: x, clients: [{role: owner}]}}\n", []string{"access.clientCertificates.clients[0]"}},
+		{"proxy", device("trustedProxies: [balancer]"), []string{"device.trustedProxies:"}},
+		{"PROXY protocol", device("trustedProxies: [10.0.0.1], proxyProtocol: v2"), []string{"device.proxyProtocol: want off"}},
+		{"PROXY protocol of nobody", device("proxyProtocol: required"), []string{"device.proxyProtocol: say"}},
 		{"address", good + "device: {address: nowhere}\n", []string{"device"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -4,4 +4,6 @@ package server
 var (
 	GCPercent  = gcPercent
 	HeapGrowth = heapGrowth
+
+	NewHTTPServer = newHTTPServer
 )

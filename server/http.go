@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/zerotouch-dps/dps/internal/peer"
 )
 
 // Deadlines and bounds of every HTTP connection.
@@ -28,6 +30,17 @@ func newHTTPServer(h http.Handler, t *tls.Config, l *zap.Logger) *http.Server {
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
 	}
+}
+
+// behindProxies has next see the clients that trusted proxies tell of.
+func behindProxies(trusted peer.Proxies, next http.Handler) http.Handler {
+	if len(trusted) == 0 {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.RemoteAddr = trusted.Client(r.RemoteAddr, r.Header.Values("X-Forwarded-For"))
+		next.ServeHTTP(w, r)
+	})
 }
 
 // connectionLog takes what net/http says about connections: strangers' broken

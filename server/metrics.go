@@ -1,12 +1,14 @@
 package server
 
 import (
+	"regexp"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/endpoint/acceptor"
 	"github.com/zerotouch-dps/dps/internal/apierror"
 )
 
@@ -46,8 +48,22 @@ func newMetrics() *metrics {
 		Name: "dps_refusals_dropped_total", Help: "Refused device requests that were too many to be kept for reading.",
 	})
 	m.registry.MustRegister(m.requests, m.latency, m.assigned, m.assign, m.hubCalls, m.dropped,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(collectors.GoRuntimeMetricsRule{
+			Matcher: regexp.MustCompile(`^/gc/heap/live:bytes$`), // what is no garbage
+		})), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
+}
+
+// watch tells of the connections that an acceptor holds.
+func (m *metrics) watch(a *acceptor.Acceptor) {
+	m.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "dps_device_connections", Help: "Connections open at the device listeners.",
+		}, func() float64 { return float64(a.Connections()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "dps_device_connections_refused_total", Help: "Connections closed since there were too many, in all or of one address.",
+		}, func() float64 { return float64(a.Refused()) }),
+	)
 }
 
 // DeviceRequest implements endpoint.Observer.

@@ -55,8 +55,9 @@ type Server struct {
 	roots      *clientRoots // nil: no client certificates are taken
 	device     net.Listener
 	admin      net.Listener
-	// acceptor holds the connections of the long-lived transports.
+	// acceptor holds the connections of all device listeners.
 	acceptor     *acceptor.Acceptor
+	proxies      acceptor.Proxies
 	doors        []door
 	conversation *endpoint.Conversation
 	// public and operators are what the listeners serve.
@@ -74,8 +75,13 @@ func New(ctx context.Context, c Config, env Env) (s *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s = &Server{config: c, env: env, metrics: newMetrics()}
-	s.acceptor = acceptor.New(acceptor.Config{Limits: c.Device.Connections.limits(), Log: env.Log})
+	proxies, err := c.Device.proxies()
+	if err != nil {
+		return nil, err
+	}
+	s = &Server{config: c, env: env, metrics: newMetrics(), proxies: proxies}
+	s.acceptor = acceptor.New(acceptor.Config{Limits: c.Device.Connections.limits(), Proxies: proxies, Log: env.Log})
+	s.metrics.watch(s.acceptor)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.closeAll())
@@ -205,7 +211,7 @@ func (s *Server) AdminAddr() net.Addr { return s.admin.Addr() }
 // and assignments in flight finish within Config.Drain, and closes the store.
 func (s *Server) Run(ctx context.Context) error {
 	defer tuneHeap(os.Getenv)()
-	device := newHTTPServer(s.public, s.tls.deviceConfig, s.env.Log)
+	device := newHTTPServer(s.public, nil, s.env.Log)
 	admin := newHTTPServer(s.operators, s.tls.adminConfig, s.env.Log)
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -216,20 +222,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.roots != nil {
 		workers.Go(func() error { return s.roots.run(serving) })
 	}
-	var listeners errgroup.Group
-	failed := make(chan struct{}, 2+len(s.doors))
-	for _, d := range s.doors {
-		listeners.Go(func() error {
-			defer func() { failed <- struct{}{} }()
-			return s.acceptor.Serve(d.listener, s.tls.streamConfig, d.transport, d.serve)
-		})
-	}
-	for server, l := range map[*http.Server]net.Listener{device: s.device, admin: s.admin} {
-		listeners.Go(func() error {
-			defer func() { failed <- struct{}{} }()
-			return ignoreClosed(server.ServeTLS(l, "", ""))
-		})
-	}
+	listeners, failed := s.serve(device, admin)
 	select {
 	case <-ctx.Done():
 	case <-failed:
@@ -239,6 +232,27 @@ func (s *Server) Run(ctx context.Context) error {
 	err = errors.Join(err, listeners.Wait())
 	stop()
 	return errors.Join(err, workers.Wait(), s.store.Close())
+}
+
+// serve starts all listeners; failed says when one has ended.
+func (s *Server) serve(device, admin *http.Server) (listeners *errgroup.Group, failed <-chan struct{}) {
+	https := s.acceptor.Listen(s.device, s.tls.deviceConfig, "https")
+	serving := []func() error{
+		https.Run,
+		func() error { return ignoreClosed(device.Serve(https)) },
+		func() error { return ignoreClosed(admin.ServeTLS(s.admin, "", "")) },
+	}
+	for _, d := range s.doors {
+		serving = append(serving, func() error { return s.acceptor.Serve(d.listener, s.tls.streamConfig, d.transport, d.serve) })
+	}
+	listeners, ended := &errgroup.Group{}, make(chan struct{}, len(serving))
+	for _, one := range serving {
+		listeners.Go(func() error {
+			defer func() { ended <- struct{}{} }()
+			return one()
+		})
+	}
+	return listeners, ended
 }
 
 // shutdown ends the connections of all transports, in Config.Drain at most.
@@ -257,8 +271,9 @@ func (s *Server) shutdown(servers ...*http.Server) error {
 	return errors.Join(s.acceptor.Shutdown(ctx), g.Wait())
 }
 
+// ignoreClosed drops the error of a server whose listener was closed: why, its closer tells.
 func ignoreClosed(err error) error {
-	if errors.Is(err, http.ErrServerClosed) {
+	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
 		return nil
 	}
 	return err
@@ -290,7 +305,7 @@ func (s *Server) newPublic() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return behindProxies(s.proxies.Trusted, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case websocket.Serves(r):
 			sockets.ServeHTTP(w, r)
@@ -301,7 +316,7 @@ func (s *Server) newPublic() (http.Handler, error) {
 		default:
 			device.ServeHTTP(w, r)
 		}
-	}), nil
+	})), nil
 }
 
 // newOperators is what stands on the operator's listener.

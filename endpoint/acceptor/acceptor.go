@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -20,13 +21,15 @@ import (
 
 // Config is what an acceptor works with; Log may not be nil.
 type Config struct {
-	Limits Limits
-	Log    *zap.Logger
+	Limits  Limits
+	Proxies Proxies
+	Log     *zap.Logger
 }
 
 // Acceptor holds the connections of all transports. It is safe for concurrent use.
 type Acceptor struct {
 	limits    Limits
+	proxies   Proxies
 	log       *zap.Logger
 	census    *census
 	slots     *slots
@@ -35,8 +38,9 @@ type Acceptor struct {
 	mu        sync.Mutex
 	closed    bool
 	listeners map[net.Listener]struct{}
-	open      map[net.Conn]struct{}
+	open      map[*guest]struct{}
 	running   sync.WaitGroup
+	refused   atomic.Int64
 }
 
 // New makes an acceptor; it takes nothing yet.
@@ -44,15 +48,29 @@ func New(c Config) *Acceptor {
 	limits := c.Limits.withDefaults()
 	drain, stop := context.WithCancel(context.Background())
 	return &Acceptor{
-		limits: limits, log: c.Log, census: &census{limits: limits, perAddr: map[netip.Prefix]int{}},
+		limits: limits, proxies: c.Proxies, log: c.Log, census: &census{limits: limits, perAddr: map[netip.Prefix]int{}},
 		slots: newSlots(limits.Handshakes), drain: drain, stop: stop,
-		listeners: map[net.Listener]struct{}{}, open: map[net.Conn]struct{}{},
+		listeners: map[net.Listener]struct{}{}, open: map[*guest]struct{}{},
 	}
 }
 
 // Serve takes TLS connections from l and hands them to serve, until [Acceptor.Shutdown]
 // or until l fails. It closes l.
 func (a *Acceptor) Serve(l net.Listener, t *tls.Config, transport string, serve endpoint.ServeFunc) error {
+	return a.accept(l, transport, func(g *guest) {
+		c, err := a.welcome(g, t)
+		if err != nil {
+			a.end(g)
+			return
+		}
+		state := c.ConnectionState()
+		go a.converse(c, g, endpoint.Peer{Transport: transport, Addr: g.RemoteAddr().String(), TLS: &state}, serve)
+	})
+}
+
+// accept takes connections and has each welcomed in a goroutine of its own, which the
+// conversation does not get: a handshake leaves a large stack behind.
+func (a *Acceptor) accept(l net.Listener, transport string, welcome func(*guest)) error {
 	defer l.Close() //nolint:errcheck // a second close says that it is closed
 	if !a.holdListener(l) {
 		return nil
@@ -62,8 +80,8 @@ func (a *Acceptor) Serve(l net.Listener, t *tls.Config, transport string, serve 
 		switch {
 		case err == nil:
 			pause = 0
-			if a.begin(c) {
-				go a.shake(c, t, transport, serve)
+			if g, ok := a.begin(c); ok {
+				go welcome(g)
 			}
 		case a.draining():
 			return nil
@@ -75,62 +93,23 @@ func (a *Acceptor) Serve(l net.Listener, t *tls.Config, transport string, serve 
 	}
 }
 
-// begin counts a connection, or closes it. What begins must end.
-func (a *Acceptor) begin(c net.Conn) bool {
-	from := addrOf(c)
-	if !a.census.enter(from) {
-		a.log.Debug("connection refused: too many", zap.String(logfield.RemoteAddr, c.RemoteAddr().String()))
-		_ = c.Close()
-		return false
+// Take runs one conversation over a WebSocket, in a goroutine of its own. The connection
+// below it is counted already, against the address it has; here it counts against that of
+// a client that a proxy tells of. Errors: [dps.Throttled] when that has too many; c is
+// closed then.
+func (a *Acceptor) Take(c net.Conn, from endpoint.Peer, serve endpoint.ServeFunc) error {
+	g := &guest{Conn: c, addr: peer.Of(from.Addr, nil).Addr}
+	if g.addr != addrOf(c) && !a.join(g) || !a.hold(g) {
+		a.dismiss(g)
+		return dps.Errorf(dps.Throttled, "too many connections")
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.closed {
-		a.census.leave(from)
-		_ = c.Close()
-		return false
-	}
-	a.open[c] = struct{}{}
-	a.running.Add(1)
-	return true
-}
-
-func (a *Acceptor) end(c net.Conn) {
-	_ = c.Close() // a second close is nothing new
-	a.census.leave(addrOf(c))
-	a.mu.Lock()
-	delete(a.open, c)
-	a.mu.Unlock()
-	a.running.Done()
-}
-
-// shake makes the TLS handshake, with a slot from the moment the peer has said hello. The
-// conversation gets a goroutine of its own, since the handshake leaves a large stack
-// behind.
-func (a *Acceptor) shake(raw net.Conn, t *tls.Config, transport string, serve endpoint.ServeFunc) {
-	ctx, cancel := context.WithTimeout(a.drain, a.limits.Handshake)
-	defer cancel()
-	release := func() {}
-	defer func() { release() }()
-	c := tls.Server(raw, &tls.Config{MinVersion: t.MinVersion, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-		got, err := a.slots.acquire(ctx, addrOf(raw))
-		if err == nil {
-			release = got
-		}
-		return t, err
-	}})
-	if err := c.HandshakeContext(ctx); err != nil {
-		a.log.Debug("TLS handshake", zap.String(logfield.RemoteAddr, raw.RemoteAddr().String()), zap.Error(err))
-		a.end(raw)
-		return
-	}
-	state := c.ConnectionState()
-	go a.converse(c, raw, endpoint.Peer{Transport: transport, Addr: raw.RemoteAddr().String(), TLS: &state}, serve)
+	go a.converse(c, g, from, serve)
+	return nil
 }
 
 // converse runs one conversation. A panic ends the connection, not the server.
-func (a *Acceptor) converse(c, counted net.Conn, from endpoint.Peer, serve endpoint.ServeFunc) {
-	defer a.end(counted)
+func (a *Acceptor) converse(c net.Conn, g *guest, from endpoint.Peer, serve endpoint.ServeFunc) {
+	defer a.end(g)
 	defer c.Close() //nolint:errcheck // the peer may have gone
 	defer func() {
 		if v := recover(); v != nil {
@@ -142,16 +121,11 @@ func (a *Acceptor) converse(c, counted net.Conn, from endpoint.Peer, serve endpo
 	serve(ctx, c, from)
 }
 
-// Take runs one conversation over a connection that stands already, as WebSockets do, in
-// a goroutine of its own. Errors: [dps.Throttled] when there are too many; c is closed
-// then.
-func (a *Acceptor) Take(c net.Conn, from endpoint.Peer, serve endpoint.ServeFunc) error {
-	if !a.begin(c) {
-		return dps.Errorf(dps.Throttled, "too many connections")
-	}
-	go a.converse(c, c, from, serve)
-	return nil
-}
+// Connections is how many connections are open.
+func (a *Acceptor) Connections() int { return a.census.count() }
+
+// Refused is how many connections were closed since there were too many.
+func (a *Acceptor) Refused() int64 { return a.refused.Load() }
 
 // Shutdown stops taking connections, has the conversations end, and cuts those that are
 // not done when ctx ends. Nothing is left running when it returns.
@@ -187,11 +161,11 @@ func (a *Acceptor) close() error {
 func (a *Acceptor) cut() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for c := range a.open {
-		if now, ok := c.(interface{ CloseNow() error }); ok { // a WebSocket's Close waits for the peer's
+	for g := range a.open {
+		if now, ok := g.Conn.(interface{ CloseNow() error }); ok { // a WebSocket's Close waits for the peer's
 			_ = now.CloseNow()
 		} else {
-			_ = c.Close()
+			_ = g.Conn.Close()
 		}
 	}
 }
@@ -214,8 +188,6 @@ const (
 )
 
 func nextPause(d time.Duration) time.Duration { return min(max(2*d, firstPause), lastPause) }
-
-func addrOf(c net.Conn) netip.Addr { return peer.Of(c.RemoteAddr().String(), nil).Addr }
 
 // rest waits; false when the acceptor drains.
 func (a *Acceptor) rest(d time.Duration) bool {

@@ -29,20 +29,38 @@ type hall struct {
 
 func start(t *testing.T, limits acceptor.Limits, serve endpoint.ServeFunc) *hall {
 	t.Helper()
+	return startBehind(t, acceptor.Proxies{}, limits, serve)
+}
+
+func startBehind(t *testing.T, p acceptor.Proxies, limits acceptor.Limits, serve endpoint.ServeFunc) *hall {
+	t.Helper()
+	l, c := listen(t), serverTLS(t)
+	h := &hall{t, newAcceptor(p, limits), l.Addr().String(), make(chan error, 1)}
+	go func() { h.ended <- h.Serve(l, c, "test", serve) }()
+	t.Cleanup(func() { h.shutdown(0) })
+	return h
+}
+
+func newAcceptor(p acceptor.Proxies, limits acceptor.Limits) *acceptor.Acceptor {
+	return acceptor.New(acceptor.Config{Limits: limits, Proxies: p, Log: zap.NewNop()})
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return l
+}
+
+func serverTLS(t *testing.T) *tls.Config {
+	t.Helper()
 	cert, err := testpki.SelfSigned("server", time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &hall{t, acceptor.New(acceptor.Config{Limits: limits, Log: zap.NewNop()}), l.Addr().String(), make(chan error, 1)}
-	go func() {
-		h.ended <- h.Serve(l, &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert.TLS(0)}}, "test", serve)
-	}()
-	t.Cleanup(func() { h.shutdown(0) })
-	return h
+	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert.TLS(0)}}
 }
 
 // shutdown ends the acceptor and wants its loop to end as well.

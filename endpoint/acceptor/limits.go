@@ -57,24 +57,46 @@ func keyOf(a netip.Addr) netip.Prefix {
 	return p
 }
 
-// enter counts a connection, unless there are too many.
-func (c *census) enter(a netip.Addr) bool {
-	key := keyOf(a)
+// enter counts a connection among all, unless there are too many.
+func (c *census) enter() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.total >= c.limits.Connections || c.perAddr[key] >= c.limits.PerAddress {
+	if c.total >= c.limits.Connections {
 		return false
 	}
 	c.total++
+	return true
+}
+
+func (c *census) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.total
+}
+
+// join counts a connection among those of an address, unless there are too many.
+func (c *census) join(a netip.Addr) bool {
+	key := keyOf(a)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.perAddr[key] >= c.limits.PerAddress {
+		return false
+	}
 	c.perAddr[key]++
 	return true
 }
 
-func (c *census) leave(a netip.Addr) {
-	key := keyOf(a)
+// leave undoes what of both was done for a guest.
+func (c *census) leave(g *guest) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.total--
+	if g.counted {
+		c.total--
+	}
+	if !g.sharing {
+		return
+	}
+	key := keyOf(g.addr)
 	if c.perAddr[key]--; c.perAddr[key] == 0 {
 		delete(c.perAddr, key)
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -14,9 +15,16 @@ import (
 	"github.com/zerotouch-dps/dps/internal/logfield"
 )
 
-// maxOutstanding is how many requests of one connection are worked on at once; who
-// sends more is read no further meanwhile.
-const maxOutstanding = 4
+// Bounds of a connection.
+const (
+	// maxOutstanding is how many requests of one connection are worked on at once; who
+	// sends more is read no further meanwhile.
+	maxOutstanding = 4
+	// proveTimeout is how long a connection may last until a request of it succeeds, and
+	// maxRefused how many may be refused before: strangers get no place to stay.
+	proveTimeout = 5 * time.Minute
+	maxRefused   = 3
+)
 
 // Server speaks MQTT with devices. It is safe for concurrent use.
 type Server struct{ conversation *endpoint.Conversation }
@@ -58,6 +66,9 @@ type conn struct {
 	held     []wire.Publish // replies before there is a subscription
 	lastID   uint16
 	inHand   int
+	proven   bool      // a request succeeded
+	proveBy  time.Time // or the connection ends
+	refused  int       // requests without a good proof
 	draining bool
 }
 
@@ -78,7 +89,7 @@ func (c *conn) converse(ctx context.Context) error {
 		return err
 	}
 	for {
-		p, err := c.line.Next()
+		p, err := c.line.NextWithin(c.patience())
 		if err != nil {
 			return err
 		}

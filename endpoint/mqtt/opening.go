@@ -22,6 +22,7 @@ func (c *conn) open(ctx context.Context) error {
 	if err != nil {
 		return c.refuse(ctx, code, err)
 	}
+	c.proveBy = c.conversation.Now().Add(proveTimeout) // nobody else looks at it yet
 	return c.line.Accept()
 }
 

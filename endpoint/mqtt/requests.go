@@ -2,10 +2,16 @@ package mqtt
 
 import (
 	"context"
+	"time"
 
 	"github.com/zerotouch-dps/dps/endpoint"
 	"github.com/zerotouch-dps/dps/endpoint/mqtt/wire"
 )
+
+// overtaking is how long the reply to a request at QoS 0 is held at least. The Java SDK
+// sends at QoS 0 and holds a lock until its library says that the request is sent; a reply
+// that comes first waits for that lock on the very thread that would say so, for ever.
+const overtaking = 50 * time.Millisecond
 
 // publish takes a request. Its PUBACK goes before its reply, always: the C# SDK fails on
 // any other order.
@@ -23,13 +29,15 @@ func (c *conn) publish(ctx context.Context, p wire.Packet) error {
 		<-c.slots
 		return errDone
 	}
+	var sent <-chan time.Time
 	if m.ID != 0 {
 		err = c.send(wire.Acknowledgement(wire.KindPuback, m.ID))
+	} else {
+		sent = time.After(overtaking)
 	}
 	c.requests.Go(func() {
 		defer func() { <-c.slots }()
-		defer c.finish()
-		c.answer(ctx, r, m.Payload)
+		c.finish(c.answer(ctx, r, m.Payload, sent))
 	})
 	return err
 }
@@ -45,22 +53,19 @@ func (c *conn) begin() bool {
 	return true
 }
 
-func (c *conn) finish() {
-	c.mu.Lock()
-	c.inHand--
-	over := c.draining && c.inHand == 0
-	c.mu.Unlock()
-	if over {
-		_ = c.line.Conn.Close()
-	}
-}
-
-// answer carries out a request and replies.
-func (c *conn) answer(ctx context.Context, r request, payload []byte) {
+// answer carries out a request and replies, not before sent unless that is nil.
+func (c *conn) answer(ctx context.Context, r request, payload []byte, sent <-chan time.Time) endpoint.Answer {
 	a := c.conversation.Answer(ctx, c.from, r.operation, func(ctx context.Context, e *endpoint.Exchange) error {
 		return c.carryOut(ctx, e, r, payload)
 	})
+	if sent != nil {
+		select {
+		case <-sent:
+		case <-ctx.Done():
+		}
+	}
 	c.reply(wire.Publish{Topic: r.answerTopic(a), Payload: ascii(a.Body)})
+	return a
 }
 
 func (c *conn) carryOut(ctx context.Context, e *endpoint.Exchange, r request, payload []byte) error {

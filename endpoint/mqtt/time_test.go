@@ -5,10 +5,12 @@ import (
 	"crypto/tls"
 	"io"
 	"net/http"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/attestation"
 	"github.com/zerotouch-dps/dps/endpoint/endpointtest"
 	"github.com/zerotouch-dps/dps/registration"
@@ -32,6 +34,7 @@ func TestKeepAlive(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			p, _, done := converse(t, &registrar{})
 			p.greet(keepAlive)
+			p.register()
 			time.Sleep(want - time.Millisecond)
 			p.send(ping)
 			p.expect("\xd0\x00")
@@ -39,6 +42,70 @@ func TestKeepAlive(t *testing.T) {
 				t.Errorf("keep-alive %d: left after %s, want %s", keepAlive, got, want)
 			}
 			<-done
+		})
+	}
+}
+
+// register asks and wants a reply.
+func (p *peer) register() {
+	p.t.Helper()
+	p.send(publish(7, request("", "1"), "{}"))
+	p.expect("\x40\x02\x00\x07")
+	if first, _, err := p.read(); first != 0x32 || err != nil {
+		p.t.Errorf("got %x, %v, want a reply", first, err)
+	}
+}
+
+// TestProof: who has no request answered well is left after five minutes, or after three
+// refusals, however well it keeps alive; a fault of ours is not held against it.
+func TestProof(t *testing.T) {
+	t.Parallel()
+	refuse := func(code dps.Code) *registrar {
+		return &registrar{do: func(context.Context) (registration.Result, error) {
+			return registration.Result{}, dps.Errorf(code, "no")
+		}}
+	}
+	const keepAlive = 1000
+	for _, tt := range []struct {
+		name  string
+		r     *registrar
+		asks  int // one a second
+		want  time.Duration
+		alive bool // it sends PINGREQ
+	}{
+		{"asks for nothing", &registrar{}, 0, 5 * time.Minute, false},
+		{"asks for nothing and keeps alive", &registrar{}, 0, 5 * time.Minute, true},
+		{"is refused", refuse(dps.Unauthorized), 2, 5 * time.Minute, true},
+		{"is refused again and again", refuse(dps.Unauthorized), 3, 3 * time.Second, false},
+		{"is put off", refuse(dps.Throttled), 5, 305 * time.Second, true},
+		{"is assigned", &registrar{}, 1, time.Second + keepAlive*3/2*time.Second, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p, _, done := converse(t, tt.r)
+				p.greet(keepAlive)
+				began := time.Now()
+				for range tt.asks {
+					time.Sleep(time.Second)
+					p.register()
+				}
+				var pings sync.WaitGroup
+				defer pings.Wait()
+				pings.Go(func() {
+					for tt.alive {
+						time.Sleep(7 * time.Second)
+						if _, err := io.WriteString(p.conn, ping); err != nil {
+							return
+						}
+					}
+				})
+				_, _ = io.Copy(io.Discard, p.in)
+				if took := time.Since(began); took != tt.want {
+					t.Errorf("left after %s, want %s", took, tt.want)
+				}
+				<-done
+			})
 		})
 	}
 }
@@ -94,10 +161,40 @@ func TestPeerThatDoesNotRead(t *testing.T) {
 		p.send(frame(0x30, field(request("", "1"))+"{}"))
 		began := time.Now()
 		<-done
-		if took := time.Since(began); took != 10*time.Second {
-			t.Errorf("left after %s, want 10s", took)
+		if took := time.Since(began); took != overtaking+10*time.Second {
+			t.Errorf("left after %s, want 10s after the reply", took)
 		}
 	})
+}
+
+// overtaking is how long a reply is held lest it overtake its request's own completion.
+const overtaking = 50 * time.Millisecond
+
+// TestReplyDoesNotOvertake: a request at QoS 0 has its reply no sooner than a device's
+// library noticed that it is sent; a request at QoS 1 has it at once.
+func TestReplyDoesNotOvertake(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		ask, acknowledged string
+		want              time.Duration
+	}{
+		"QoS 0": {frame(0x30, field(request("", "1"))+"{}"), "", overtaking},
+		"QoS 1": {publish(1, request("", "1"), "{}"), "\x40\x02\x00\x01", 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p, _, done := converse(t, &registrar{})
+			p.greet(0)
+			began := time.Now()
+			p.send(tt.ask)
+			p.expect(tt.acknowledged)
+			p.reply("1")
+			if took := time.Since(began); took != tt.want {
+				t.Errorf("%s: the reply came after %s, want %s", name, took, tt.want)
+			}
+			p.Close()
+			<-done
+		})
+	}
 }
 
 // blocked is a registrar that waits until it is told, or its caller gives up.

@@ -115,13 +115,18 @@ func (c *conn) Query(ctx context.Context, text string, args []any, each func(que
 	return rows.Err()
 }
 
-// transaction runs f between begin and commit.
+// transaction runs f between begin and commit. What begins and ends it does not heed ctx:
+// the driver may report the end of ctx for a statement that took effect, and the connection
+// would be left inside a transaction.
 func (c *conn) transaction(ctx context.Context, begin string, f func(query.Tx) error) error {
-	if _, err := c.Exec(ctx, begin); err != nil {
+	err := ctx.Err()
+	if err == nil {
+		_, err = c.Exec(context.WithoutCancel(ctx), begin)
+	}
+	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	err := f(c)
-	if err == nil {
+	if err = f(c); err == nil {
 		if _, err = c.Exec(context.WithoutCancel(ctx), "commit"); err == nil {
 			return nil
 		}

@@ -1,30 +1,30 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/attestation"
+	client "github.com/zerotouch-dps/dps/client/device"
 	"github.com/zerotouch-dps/dps/internal/testpki"
 )
 
 // device is one first boot, with everything that can be made beforehand. It is
 // leaner than an SDK, so that the load takes little from the servers.
 type device struct {
-	request []byte
-	cert    *tls.Certificate // nil: a key signs the request
+	name    string
+	token   string           // signed by its key; empty: the certificate proves it
+	request []byte           // over HTTPS
+	cert    *tls.Certificate // nil: there is a token
 }
 
 const registerBody = `{"registrationId":"%s"}`
@@ -38,7 +38,7 @@ func newDevice(name, authorization string, cert *tls.Certificate) device {
 		fmt.Fprintf(&b, "Authorization: %s\r\n", authorization)
 	}
 	fmt.Fprintf(&b, "\r\n%s", body)
-	return device{request: b.Bytes(), cert: cert}
+	return device{name: name, token: authorization, request: b.Bytes(), cert: cert}
 }
 
 // x509Devices makes n devices signed in turn by the factories.
@@ -80,9 +80,12 @@ func keyDevice(name string, key dps.Secret) (device, error) {
 	return newDevice(name, token, nil), nil
 }
 
-// fleetTarget is where devices connect and what they expect.
+// fleetTarget is where devices connect, how, and what they expect.
 type fleetTarget struct {
-	address string
+	address string // of HTTPS and the WebSockets
+	mqtt    string
+	amqp    string
+	over    client.Transport // empty: HTTPS
 	roots   *x509.CertPool
 	expect  []byte // in the answer's body
 	refused bool   // the answer is to be a refusal
@@ -106,7 +109,7 @@ func (c *connections) source() net.Addr {
 // connect does the handshake on a new connection.
 func (d device) connect(ctx context.Context, t fleetTarget, from *connections) (*tls.Conn, error) {
 	dialer := &net.Dialer{LocalAddr: from.source(), Timeout: bootTime}
-	raw, err := dialer.DialContext(ctx, "tcp", t.address)
+	raw, err := dialer.DialContext(ctx, "tcp", t.port())
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
@@ -129,46 +132,33 @@ func (d device) connect(ctx context.Context, t fleetTarget, from *connections) (
 func (d device) boot(ctx context.Context, t fleetTarget, from *connections) error {
 	ctx, cancel := context.WithTimeout(ctx, bootTime)
 	defer cancel()
-	conn, err := d.connect(ctx, t, from)
+	l, err := d.open(ctx, t, from)
 	if err != nil {
 		return err
 	}
-	defer conn.Close() //nolint:errcheck // answered or given up
-	return d.ask(ctx, conn, t)
+	defer l.close()
+	return d.register(ctx, l, t)
 }
 
-// ask sends the request and checks the answer.
-func (d device) ask(ctx context.Context, conn *tls.Conn, t fleetTarget) error {
-	if deadline, ok := ctx.Deadline(); ok {
-		if err := conn.SetDeadline(deadline); err != nil {
-			return fmt.Errorf("set deadline: %w", err)
-		}
-	}
-	if _, err := conn.Write(d.request); err != nil {
-		return fmt.Errorf("send request: %w", err)
-	}
-	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+// register asks to be registered and checks the answer.
+func (d device) register(ctx context.Context, l line, t fleetTarget) error {
+	status, body, err := l.register(ctx)
 	if err != nil {
-		return fmt.Errorf("read answer: %w", err)
+		return fmt.Errorf("register: %w", err)
 	}
-	defer answer.Body.Close() //nolint:errcheck // read to its end
-	body, err := io.ReadAll(answer.Body)
-	if err != nil {
-		return fmt.Errorf("read answer: %w", err)
-	}
-	if (answer.StatusCode >= 300) != t.refused || !bytes.Contains(body, t.expect) {
-		return fmt.Errorf("unexpected answer: %s: %s", answer.Status, body)
+	if (status >= 300) != t.refused || !bytes.Contains(body, t.expect) {
+		return fmt.Errorf("unexpected answer: %d: %s", status, body)
 	}
 	return nil
 }
 
-// bootAll boots devices, so many at a time. The first error ends it.
-func bootAll(ctx context.Context, devices []device, waiting int, t fleetTarget, from *connections) error {
+// bootAll boots devices, waitingDevices at a time. The first error ends it.
+func bootAll(ctx context.Context, devices []device, t fleetTarget, from *connections) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var next atomic.Int64
 	var group sync.WaitGroup
-	for range waiting {
+	for range waitingDevices {
 		group.Go(func() {
 			for i := next.Add(1) - 1; int(i) < len(devices) && ctx.Err() == nil; i = next.Add(1) - 1 {
 				if err := devices[i].boot(ctx, t, from); err != nil {

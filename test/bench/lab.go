@@ -44,7 +44,7 @@ func (l *lab) build(ctx context.Context) error {
 		l.binary = l.options.binary
 		return nil
 	}
-	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", l.binary, "./cmd/dps")
+	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", l.binary, "github.com/zerotouch-dps/dps/cmd/dps")
 	if text, err := command.CombinedOutput(); err != nil {
 		return fmt.Errorf("build dps: %w\n%s", err, text)
 	}

@@ -17,6 +17,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 )
 
@@ -24,18 +25,23 @@ import (
 type benchmark struct {
 	name, about string
 	run         func(context.Context, *lab) error
+	alone       bool // not one of all
 }
 
 func benchmarks() []benchmark {
 	return []benchmark{
-		{"registration", "bars 1 and 2: processor time of a first boot over HTTPS", measureRegistration},
-		{"latency", "bar 5: time to register, idle server, embedded hub", measureLatency},
-		{"commit", "bars 3 and 4: group commit at the store's interface", measureCommit},
-		{"lookup", "bar 6: admission and registration among many enrollments and groups", measureLookup},
-		{"import", "bar 9: a lot through the API against COPY and against batched inserts", measureImport},
-		{"query", "a page deep inside 10 million enrollments against the first", measureQuery},
-		{"memory", "bar 7: memory per waiting device", measureMemory},
-		{"fleet", "ten thousand devices boot against dps dev", measureFleet},
+		{"registration", "bars 1 and 2: processor time of a first boot over HTTPS", measureRegistration, false},
+		{"latency", "bar 5: time to register, idle server, embedded hub", measureLatency, false},
+		{"commit", "bars 3 and 4: group commit at the store's interface", measureCommit, false},
+		{"lookup", "bar 6: admission and registration among many enrollments and groups", measureLookup, false},
+		{"import", "bar 9: a lot through the API against COPY and against batched inserts", measureImport, false},
+		{"query", "a page deep inside 10 million enrollments against the first", measureQuery, false},
+		{"memory", "bar 7: memory per waiting device", measureMemory, false},
+		{"transports", "bar 8: processor time of a first boot over each transport", measureTransports, false},
+		{"connections", "bar 7: memory per idle connection of MQTT, AMQP and WebSockets", measureConnections, false},
+		{"storm", "a thousand devices at once over each transport, alone and beside hostile peers", measureStorm, false},
+		{"fleet", "ten thousand devices boot against dps dev", measureFleet, false},
+		{"soak", "100,000 connections come and go, and nothing stays", measureSoak, true},
 	}
 }
 
@@ -93,7 +99,7 @@ func usage(flags *flag.FlagSet) {
 
 func choose(name string) []benchmark {
 	if name == "all" {
-		return benchmarks()
+		return slices.DeleteFunc(benchmarks(), func(b benchmark) bool { return b.alone })
 	}
 	for _, b := range benchmarks() {
 		if b.name == name {

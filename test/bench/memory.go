@@ -103,7 +103,7 @@ func (p *plant) refuseMany(ctx context.Context, from *connections) error {
 	strangers := p.fleetTarget
 	strangers.expect = []byte("Unauthorized")
 	strangers.refused = true
-	return bootAll(ctx, devices, waitingDevices, strangers, from)
+	return bootAll(ctx, devices, strangers, from)
 }
 
 // fillUp lets more and more devices wait and notes the memory of dps at each step.

@@ -47,6 +47,8 @@ type plan struct {
 	links []hub.Linked
 	// assign is the configuration's assign section in YAML; empty: the defaults.
 	assign string
+	// streams has MQTT and AMQP served, too.
+	streams bool
 	// fill adds to the store before dps starts; nil: nothing.
 	fill func(context.Context, storage.Store, *keyring.Ring) error
 }
@@ -85,7 +87,7 @@ func (l *lab) startPlant(ctx context.Context, p plan) (*plant, error) {
 	if err := l.prepare(ctx, p, url, ring, out.groupKey); err != nil {
 		return nil, fmt.Errorf("prepare store: %w", err)
 	}
-	return out, out.serve(ctx, l, dir, url, p.assign)
+	return out, out.serve(ctx, l, dir, url, p)
 }
 
 func newKey() (dps.Secret, error) {
@@ -160,31 +162,42 @@ func putGroup(ctx context.Context, s storage.Store, id string, m attestation.Mec
 }
 
 // serve starts dps and waits until devices are taken.
-func (p *plant) serve(ctx context.Context, l *lab, dir, url, assign string) error {
-	device, err := freeAddress(serverHost)
-	if err != nil {
-		return err
-	}
-	admin, err := freeAddress(serverHost)
-	if err != nil {
+func (p *plant) serve(ctx context.Context, l *lab, dir, url string, how plan) error {
+	if err := p.place(how); err != nil {
 		return err
 	}
 	certificates := fmt.Sprintf("[{certificate: %q, key: %q}]", l.pki.serverCert, l.pki.serverKey)
 	text := fmt.Sprintf("store: %q\nkeyring: %q\nadminTokenFile: %q\n", url, filepath.Join(dir, "keyring"), filepath.Join(dir, "token")) +
-		fmt.Sprintf("device: {address: %q, certificates: %s, mqtt: {address: \"off\"}, amqp: {address: \"off\"}}\n", device, certificates) +
-		fmt.Sprintf("admin: {address: %q, certificates: %s}\n", admin, certificates)
-	if assign != "" {
-		text += "assign: " + assign + "\n"
+		fmt.Sprintf("device: {address: %q, certificates: %s, mqtt: {address: %q}, amqp: {address: %q}}\n", p.address, certificates, p.mqtt, p.amqp) +
+		fmt.Sprintf("admin: {address: %q, certificates: %s}\n", p.admin, certificates)
+	if how.assign != "" {
+		text += "assign: " + how.assign + "\n"
 	}
 	config := filepath.Join(dir, "dps.yaml")
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return fmt.Errorf("write configuration: %w", err)
 	}
-	p.address, p.admin, p.token = device, admin, filepath.Join(dir, "token")
+	p.token = filepath.Join(dir, "token")
+	var err error
 	if p.dps, err = l.start(ctx, "dps", l.binary, "serve", "--config", config); err != nil {
 		return err
 	}
-	return p.dps.await(ctx, func() bool { return accepts(device) && accepts(admin) })
+	return p.dps.await(ctx, func() bool { return accepts(p.address) && accepts(p.admin) })
+}
+
+// place finds addresses to listen on.
+func (p *plant) place(how plan) (err error) {
+	p.mqtt, p.amqp = "off", "off"
+	places := []*string{&p.address, &p.admin}
+	if how.streams {
+		places = append(places, &p.mqtt, &p.amqp)
+	}
+	for _, place := range places {
+		if *place, err = freeAddress(serverHost); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func sqlitePath(url string) (string, bool) { return strings.CutPrefix(url, "sqlite:") }

@@ -68,6 +68,7 @@ func measureRegistration(ctx context.Context, l *lab) (err error) {
 		pgX509: l.x509Variant("postgres", onPostgres), pgSAS: keyVariant("postgres", onPostgres),
 		liteX509: l.x509Variant("sqlite", onSQLite), liteSAS: keyVariant("sqlite", onSQLite),
 	}
+	v.all = v.chosen()
 	if err := v.run(ctx); err != nil {
 		return err
 	}
@@ -112,11 +113,12 @@ func keyVariant(name string, p *plant) *variant {
 type boots struct {
 	lab                                             *lab
 	from                                            connections
+	all                                             []*variant
 	base, baseSAS, pgX509, pgSAS, liteX509, liteSAS *variant
 }
 
-// variants are those to run, each kind of device with its base.
-func (b *boots) variants() []*variant {
+// chosen are those to run, each kind of device with its base.
+func (b *boots) chosen() []*variant {
 	all := []*variant{b.base, b.pgX509, b.liteX509, b.baseSAS, b.pgSAS, b.liteSAS}
 	return slices.DeleteFunc(all, func(v *variant) bool {
 		return !strings.HasPrefix(v.name, "base") && !strings.HasPrefix(v.name, b.lab.only)
@@ -124,13 +126,13 @@ func (b *boots) variants() []*variant {
 }
 
 func (b *boots) run(ctx context.Context) error {
-	for _, v := range b.variants() {
+	for _, v := range b.all {
 		if err := b.warm(ctx, v); err != nil {
 			return fmt.Errorf("%s: %w", v.name, err)
 		}
 	}
 	for round := range b.lab.rounds {
-		for _, v := range b.variants() {
+		for _, v := range b.all {
 			if err := v.round(ctx, fmt.Sprintf("%s-r%d", v.name, round), b.lab.devices, &b.from); err != nil {
 				return fmt.Errorf("%s: %w", v.name, err)
 			}
@@ -144,7 +146,7 @@ func (b *boots) warm(ctx context.Context, v *variant) error {
 	if err != nil {
 		return err
 	}
-	return bootAll(ctx, devices, waitingDevices, v.target, &b.from)
+	return bootAll(ctx, devices, v.target, &b.from)
 }
 
 // settle is how long what a round left behind may still run on its account.
@@ -160,7 +162,7 @@ func (v *variant) round(ctx context.Context, prefix string, n int, from *connect
 	if err != nil {
 		return err
 	}
-	if err := bootAll(ctx, devices, waitingDevices, v.target, from); err != nil {
+	if err := bootAll(ctx, devices, v.target, from); err != nil {
 		return err
 	}
 	time.Sleep(settle)

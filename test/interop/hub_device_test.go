@@ -35,6 +35,7 @@ func hubClient(t *testing.T, env []string, dir, name string, arguments ...string
 	c.Dir, c.Env = dir, env
 	out, err := c.CombinedOutput()
 	t.Logf("%s", out)
+	collected.take(string(out))
 	if err != nil {
 		t.Fatalf("%v: %v", c.Args, err)
 	}

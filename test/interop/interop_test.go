@@ -30,6 +30,7 @@ type ready struct {
 // TestNode runs the Node.js SDKs against a fresh dps dev, on the port that they know
 // and on the one for machines where that is not permitted.
 func TestNode(t *testing.T) {
+	t.Parallel()
 	binary := build(t)
 	install(t)
 	for _, tt := range []struct {
@@ -51,10 +52,12 @@ func TestNode(t *testing.T) {
 			)
 			scripts := []string{"service.test.mjs", "device.test.mjs", "hub_registry.test.mjs"}
 			if tt.port == 443 { // the SDK knows no other for WebSockets
-				scripts = append(scripts, "mqtt.test.mjs", "device_amqp.test.mjs")
+				scripts = append(scripts, "transports.test.mjs", "refused.test.mjs")
+				env = append(env, makeTrouble(t, binary, r, "127.0.0.82").env()...)
+				t.Run("expired.test.mjs", func(t *testing.T) { client(t, env, "node", slow(t, node(t, "expired.test.mjs"))) })
 			}
 			for _, script := range scripts {
-				t.Run(script, func(t *testing.T) { node(t, env, script) })
+				t.Run(script, func(t *testing.T) { client(t, env, "node", node(t, script)) })
 			}
 		})
 	}
@@ -62,8 +65,9 @@ func TestNode(t *testing.T) {
 
 // TestPythonAndJava runs the other clients. They know the usual ports only.
 func TestPythonAndJava(t *testing.T) {
+	t.Parallel()
 	binary := build(t)
-	r, file := startDev(t, binary, "127.0.0.79", 443)
+	r, file := startDev(t, binary, "127.0.0.102", 443)
 	env := append(os.Environ(),
 		"DPS_READY="+file, "DPS_BINARY="+binary, "DPS_CERTS="+makeCertificates(t),
 		"DPS_DEVICE_HOST="+r.DeviceHost, "DPS_ID_SCOPE="+r.IDScope,
@@ -71,36 +75,51 @@ func TestPythonAndJava(t *testing.T) {
 		"DPS_HUBS="+r.Hubs[0].HostName+","+r.Hubs[1].HostName,
 		"REQUESTS_CA_BUNDLE="+r.CAFile,
 	)
+	env = append(env, makeTrouble(t, binary, r, "127.0.0.83").env()...)
 	t.Run("python", func(t *testing.T) {
 		interpreter := pythonWith(t, "python/requirements.txt")
-		client(t, env, exec.CommandContext(t.Context(), interpreter, "python/service_test.py"))
+		client(t, env, "python", exec.CommandContext(t.Context(), interpreter, "service_test.py"))
 	})
 	t.Run("python device", func(t *testing.T) {
 		interpreter := pythonWith(t, "python/device.txt")
-		client(t, env, exec.CommandContext(t.Context(), interpreter, "python/device_test.py"))
+		for _, script := range []string{"device_test.py", "refused_test.py"} {
+			client(t, env, "python", exec.CommandContext(t.Context(), interpreter, script))
+		}
+		client(t, env, "python", slow(t, exec.CommandContext(t.Context(), interpreter, "expired_test.py")))
 	})
 	t.Run("java", func(t *testing.T) {
-		const password = "changeit" // of a file that holds one public certificate
-		store := filepath.Join(t.TempDir(), "trust.p12")
-		run(t, exec.CommandContext(t.Context(), "keytool", "-importcert", "-noprompt", "-alias", "dev",
-			"-file", r.CAFile, "-keystore", store, "-storetype", "PKCS12", "-storepass", password))
-		out := t.TempDir()
-		c := exec.CommandContext(t.Context(), "mvn", "--batch-mode", "--quiet", "-DbuildDirectory="+out, "compile", "dependency:copy-dependencies")
-		c.Dir = "java"
-		run(t, c)
-		java := func(arguments ...string) *exec.Cmd {
-			return exec.CommandContext(t.Context(), "java", append([]string{
-				"-Djavax.net.ssl.trustStore=" + store, "-Djavax.net.ssl.trustStorePassword=" + password,
-				"-cp", out + "/classes:" + out + "/dependency/*",
-			}, arguments...)...)
-		}
-		t.Run("service", func(t *testing.T) { client(t, env, java("ServiceTest")) })
-		t.Run("device", func(t *testing.T) { client(t, env, java(append([]string{"DeviceTest"}, javaProtocols()...)...)) })
+		java := javaWith(t, r.CAFile)
+		t.Run("service", func(t *testing.T) { client(t, env, ".", java("ServiceTest")) })
+		t.Run("device", func(t *testing.T) { client(t, env, ".", java("DeviceTest")) })
+		t.Run("refused", func(t *testing.T) { client(t, env, ".", java("RefusedTest")) })
+		t.Run("expired", func(t *testing.T) { client(t, env, ".", slow(t, java("ExpiredTest"))) })
 	})
 }
 
-// javaProtocols are what the Java device client speaks, as it names them.
-func javaProtocols() []string { return []string{"HTTPS", "AMQPS", "AMQPS_WS", "MQTT"} }
+// javaWith compiles the Java clients and returns how one is run, trusting a CA.
+func javaWith(t *testing.T, caFile string) func(class string) *exec.Cmd {
+	t.Helper()
+	const password = "changeit" // of a file that holds one public certificate
+	store := filepath.Join(t.TempDir(), "trust.p12")
+	run(t, exec.CommandContext(t.Context(), "keytool", "-importcert", "-noprompt", "-alias", "dev",
+		"-file", caFile, "-keystore", store, "-storetype", "PKCS12", "-storepass", password))
+	out := t.TempDir()
+	c := exec.CommandContext(t.Context(), "mvn", "--batch-mode", "--quiet", "-DbuildDirectory="+out, "compile", "dependency:copy-dependencies")
+	c.Dir = "java"
+	run(t, c)
+	return func(class string) *exec.Cmd {
+		return exec.CommandContext(t.Context(), "java",
+			"-Djavax.net.ssl.trustStore="+store, "-Djavax.net.ssl.trustStorePassword="+password,
+			"-cp", out+"/classes:"+out+"/dependency/*", class)
+	}
+}
+
+// slow has a client run with a clock that is two hours slow: past the life of the SDKs'
+// tokens, which is an hour, and the service's allowance.
+func slow(t *testing.T, c *exec.Cmd) *exec.Cmd {
+	t.Helper()
+	return exec.CommandContext(t.Context(), "faketime", append([]string{"-m", "-f", "-2h"}, c.Args...)...)
+}
 
 // pythonWith returns an interpreter with the pinned packages.
 func pythonWith(t *testing.T, requirements string) string {
@@ -112,12 +131,19 @@ func pythonWith(t *testing.T, requirements string) string {
 	return interpreter
 }
 
-// client runs a service client's script.
-func client(t *testing.T, env []string, c *exec.Cmd) {
+// patience is how long the script of a client may take.
+const patience = 3 * time.Minute
+
+// client runs a script in a folder and takes the rows that it prints.
+func client(t *testing.T, env []string, dir string, c *exec.Cmd) {
 	t.Helper()
-	c.Env = env
+	c.Dir, c.Env = dir, env
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // faketime has a child
+	timer := time.AfterFunc(patience, func() { _ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL) })
+	defer timer.Stop()
 	out, err := c.CombinedOutput()
 	t.Logf("%s", out)
+	collected.take(string(out))
 	if err != nil {
 		t.Fatalf("%v: %v", c.Args, err)
 	}
@@ -145,17 +171,10 @@ func run(t *testing.T, c *exec.Cmd) {
 	}
 }
 
-func node(t *testing.T, env []string, script string) {
+// node is how a script of the Node.js SDKs is run.
+func node(t *testing.T, script string) *exec.Cmd {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-	defer cancel()
-	c := exec.CommandContext(ctx, "node", "--import", "./port.mjs", "--test", "--test-reporter=spec", script)
-	c.Dir, c.Env = "node", env
-	out, err := c.CombinedOutput()
-	t.Logf("%s", out)
-	if err != nil {
-		t.Fatalf("%s: %v", script, err)
-	}
+	return exec.CommandContext(t.Context(), "node", "--import", "./port.mjs", "--test", "--test-reporter=spec", script)
 }
 
 // startDev starts a fresh deployment and waits for its ready file.
@@ -228,9 +247,8 @@ func makeCertificates(t *testing.T) string {
 	write("root.pem", root.PEM())
 	write("intermediate.pem", between.PEM())
 	device("ind-x509-a", must(testpki.SelfSigned("ind-x509", now))(t))
-	device("mqtt-x509", must(testpki.SelfSigned("mqtt-x509", now))(t))
 	device("ind-x509-b", must(testpki.SelfSigned("ind-x509", now))(t))
-	names := []string{"amqp", "amqp-ws"}
+	names := []string{"https", "mqtt", "mqtt-ws", "amqp", "amqp-ws", "py-mqtt", "py-mqtt-ws"}
 	for _, protocol := range javaProtocols() {
 		names = append(names, "java-"+strings.ToLower(protocol))
 	}
@@ -253,3 +271,6 @@ func must(e *testpki.Entity, err error) func(*testing.T) *testpki.Entity {
 		return e
 	}
 }
+
+// javaProtocols are what the Java device client speaks, as it names them.
+func javaProtocols() []string { return []string{"HTTPS", "AMQPS", "AMQPS_WS", "MQTT", "MQTT_WS"} }

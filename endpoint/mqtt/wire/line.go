@@ -83,9 +83,15 @@ func (l *Line) Refuse(code ReturnCode) error {
 	return err
 }
 
+// Idle is how long the peer may be silent, by its CONNECT.
+func (l *Line) Idle() time.Duration { return l.idle }
+
 // Next reads a packet: it may begin while the keep-alive lasts, and is soon to end.
-func (l *Line) Next() (Packet, error) {
-	if err := l.readFirst(l.idle); err != nil {
+func (l *Line) Next() (Packet, error) { return l.NextWithin(l.idle) }
+
+// NextWithin is Next for a peer with whom there is less patience.
+func (l *Line) NextWithin(within time.Duration) (Packet, error) {
+	if err := l.readFirst(within); err != nil {
 		return Packet{}, err
 	}
 	return l.readRest(packetTimeout, func(k Kind) int {
