@@ -58,18 +58,23 @@ func New(c Config) *Acceptor {
 // or until l fails. It closes l.
 func (a *Acceptor) Serve(l net.Listener, t *tls.Config, transport string, serve endpoint.ServeFunc) error {
 	return a.accept(l, transport, func(g *guest) {
-		c, err := a.welcome(g, t)
-		if err != nil {
-			a.end(g)
-			return
-		}
-		state := c.ConnectionState()
-		go a.converse(c, g, endpoint.Peer{Transport: transport, Addr: g.RemoteAddr().String(), TLS: &state}, serve)
+		go a.receive(g, t, transport, serve)
 	})
 }
 
-// accept takes connections and has each welcomed in a goroutine of its own, which the
-// conversation does not get: a handshake leaves a large stack behind.
+// receive makes the handshake. The conversation gets a goroutine of its own, since a
+// handshake leaves a large stack behind.
+func (a *Acceptor) receive(g *guest, t *tls.Config, transport string, serve endpoint.ServeFunc) {
+	c, err := a.welcome(g, t)
+	if err != nil {
+		a.end(g)
+		return
+	}
+	state := c.ConnectionState()
+	go a.converse(c, g, endpoint.Peer{Transport: transport, Addr: g.RemoteAddr().String(), TLS: &state}, serve)
+}
+
+// accept takes connections, and begins to welcome each.
 func (a *Acceptor) accept(l net.Listener, transport string, welcome func(*guest)) error {
 	defer l.Close() //nolint:errcheck // a second close says that it is closed
 	if !a.holdListener(l) {
@@ -81,7 +86,7 @@ func (a *Acceptor) accept(l net.Listener, transport string, welcome func(*guest)
 		case err == nil:
 			pause = 0
 			if g, ok := a.begin(c); ok {
-				go welcome(g)
+				welcome(g)
 			}
 		case a.draining():
 			return nil

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	"go.uber.org/zap"
 
@@ -23,15 +24,24 @@ type guest struct {
 	// leave, if not nil, is called by the first Close.
 	leave func()
 	left  sync.Once
+	slot  atomic.Pointer[func()] // gives back that of a handshake which another server makes
 }
 
 // Close implements net.Conn.
 func (g *guest) Close() error {
 	err := g.Conn.Close()
+	g.release()
 	if g.leave != nil {
 		g.left.Do(g.leave)
 	}
 	return err
+}
+
+// release gives the slot back, if there is one.
+func (g *guest) release() {
+	if release := g.slot.Swap(nil); release != nil {
+		(*release)()
+	}
 }
 
 // begin counts a connection as accepted, or closes it. What begins must end. Whom a
@@ -97,10 +107,15 @@ func (a *Acceptor) welcome(g *guest, t *tls.Config) (*tls.Conn, error) {
 	return c, err
 }
 
+// veiled says whether a guest comes behind a header that tells who it is.
+func (a *Acceptor) veiled(g *guest) bool {
+	return a.proxies.Header != HeaderNone && a.proxies.Trusted.Trusts(g.addr)
+}
+
 // unveil finds the client behind a trusted proxy, and counts it. The proxy itself has no
 // share: it may speak for many, and asks after our health.
 func (a *Acceptor) unveil(ctx context.Context, g *guest) error {
-	if a.proxies.Header == HeaderNone || !a.proxies.Trusted.Trusts(g.addr) {
+	if !a.veiled(g) {
 		return nil
 	}
 	c, err := readHeader(ctx, g.Conn, a.proxies.Header)

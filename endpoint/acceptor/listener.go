@@ -1,14 +1,15 @@
 package acceptor
 
 import (
+	"context"
 	"crypto/tls"
 	"net"
 	"sync"
 )
 
 // Listener gives a server of its own, as net/http's, the TLS connections that an acceptor
-// takes: within the same limits, and with the handshake made. The connections end when the
-// server closes them.
+// takes, within the same limits. The server makes their handshakes, and bounds their time;
+// they end when it closes them.
 type Listener struct {
 	acceptor  *Acceptor
 	below     net.Listener
@@ -31,18 +32,52 @@ func (l *Listener) Run() error {
 	return l.acceptor.accept(l.below, l.transport, l.offer)
 }
 
-// offer hands a connection to whoever accepts.
+// offer hands a connection to whoever accepts, once it is known whose it is.
 func (l *Listener) offer(g *guest) {
 	g.leave = func() { l.acceptor.end(g) }
-	c, err := l.acceptor.welcome(g, l.tls)
-	if err != nil {
+	if l.acceptor.veiled(g) {
+		go l.unveil(g)
+		return
+	}
+	l.hand(g)
+}
+
+func (l *Listener) unveil(g *guest) {
+	ctx, cancel := context.WithTimeout(l.acceptor.drain, l.acceptor.limits.Handshake)
+	defer cancel()
+	if err := l.acceptor.unveil(ctx, g); err != nil {
 		_ = g.Close() // nobody is told
 		return
 	}
+	l.hand(g)
+}
+
+func (l *Listener) hand(g *guest) {
 	select {
-	case l.ready <- c:
+	case l.ready <- tls.Server(g, &tls.Config{MinVersion: l.tls.MinVersion, GetConfigForClient: l.configFor(g)}):
 	case <-l.closed:
-		_ = c.Close() // as above
+		_ = g.Close() // as above
+	}
+}
+
+// configFor takes a slot when the peer has said hello, and gives it back when the handshake
+// is made, or the connection closed. The server makes the handshake, on the stack that its
+// requests need as well.
+func (l *Listener) configFor(g *guest) func(*tls.ClientHelloInfo) (*tls.Config, error) {
+	return func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		ctx, cancel := context.WithTimeout(l.acceptor.drain, l.acceptor.limits.Handshake)
+		defer cancel()
+		release, err := l.acceptor.slots.acquire(ctx, g.addr)
+		if err != nil {
+			return nil, err
+		}
+		g.slot.Store(&release)
+		t := l.tls.Clone()
+		t.VerifyConnection = func(tls.ConnectionState) error {
+			g.release()
+			return nil
+		}
+		return t, nil
 	}
 }
 
