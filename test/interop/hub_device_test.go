@@ -26,6 +26,15 @@ func TestHubDevices(t *testing.T) {
 	t.Run("python", func(t *testing.T) {
 		hubClient(t, env, "python", pythonWith(t, "python/device.txt"), "hub_device_test.py")
 	})
+	t.Run("java", func(t *testing.T) {
+		const password = "changeit" // of a file that holds one public certificate
+		store, out := filepath.Join(t.TempDir(), "trust.p12"), t.TempDir()
+		run(t, exec.CommandContext(t.Context(), "keytool", "-importcert", "-noprompt", "-alias", "dev",
+			"-file", r.CAFile, "-keystore", store, "-storetype", "PKCS12", "-storepass", password))
+		hubClient(t, os.Environ(), "java", "mvn", "--batch-mode", "--quiet", "-DbuildDirectory="+out, "compile", "dependency:copy-dependencies")
+		hubClient(t, env, "java", "java", "-Djavax.net.ssl.trustStore="+store, "-Djavax.net.ssl.trustStorePassword="+password,
+			"-cp", out+"/classes:"+out+"/dependency/*", "HubDeviceTest")
+	})
 }
 
 // hubClient runs a command in a folder and shows what it says.
@@ -62,7 +71,7 @@ func hubCertificates(t *testing.T) string {
 		write(name+".chain.pem", e.PEM()+between.PEM())
 	}
 	write("root.pem", root.PEM())
-	for _, sdk := range []string{"node", "python"} {
+	for _, sdk := range []string{"node", "python", "java"} {
 		for _, transport := range []string{"mqtt", "mqtt-ws"} {
 			name := "hub-" + sdk + "-" + transport
 			device("ind-"+name, must(testpki.SelfSigned("ind-"+name, now))(t))
