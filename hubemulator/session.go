@@ -90,11 +90,11 @@ func (s *session) report(kind EventKind, err error) {
 }
 
 func (s *session) converse(ctx context.Context) error {
+	defer s.hub.presence.leave(s) // also when CONNECT can't be answered
 	admitted, err := s.open(ctx)
 	if err != nil {
 		return err
 	}
-	defer s.hub.presence.leave(s)
 	if !admitted.expires.IsZero() {
 		timer := time.AfterFunc(admitted.expires.Sub(s.hub.config.Now()), func() { s.end(errTokenOver) })
 		defer timer.Stop()
