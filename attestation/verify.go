@@ -23,8 +23,10 @@ const pathCacheSize = 4096
 // use; every refusal bears [dps.Unauthorized] and one fixed message, the reason is
 // in its cause.
 type Verifier struct {
-	Now   func() time.Time
-	paths *lru.Cache[string, upward]
+	Now func() time.Time
+	// Challenger makes the keys of TPM devices; nil: all of them are refused.
+	Challenger *Challenger
+	paths      *lru.Cache[string, upward]
 }
 
 // NewVerifier returns a verifier that reads the time from now.
