@@ -76,7 +76,7 @@ func (v *Verifier) Challenge(e TPMEvidence, s Subject) error {
 	if v.Challenger == nil {
 		return Refuse(errors.New("TPM attestation has no keyring"))
 	}
-	keys, err := ParseTPMKeys(e.EndorsementKey, e.StorageRootKey)
+	keys, err := v.tpmKeys(e)
 	if err != nil {
 		return err
 	}
@@ -91,6 +91,29 @@ func (v *Verifier) Challenge(e TPMEvidence, s Subject) error {
 	}
 }
 
+// tpmKeys is [ParseTPMKeys], remembered.
+func (v *Verifier) tpmKeys(e TPMEvidence) (k TPMKeys, err error) {
+	if k.Endorsement, err = v.tpmKey(fieldEndorsement, e.EndorsementKey); err != nil {
+		return k, err
+	}
+	k.StorageRoot, err = v.tpmKey(fieldStorageRoot, e.StorageRootKey)
+	return k, err
+}
+
+// tpmKey is [ParseTPMKey], remembered: a registration needs each key several times, and
+// reading one costs as much as encrypting to it.
+func (v *Verifier) tpmKey(field string, b []byte) (*TPMKey, error) {
+	sum := sha256.Sum256(b)
+	if key, ok := v.keys.Get(sum); ok {
+		return key, nil
+	}
+	key, err := ParseTPMKey(field, b)
+	if err == nil {
+		v.keys.Add(sum, key)
+	}
+	return key, err
+}
+
 func (k TPMKeys) of(s Subject) tpmSubject {
 	return tpmSubject{Subject: s, endorsement: k.Endorsement.name, storageRoot: k.StorageRoot.name}
 }
@@ -101,7 +124,7 @@ func note(s Subject) []byte { return []byte(string(s.Scope) + "/registrations/" 
 // or that of earlier, which may be nil. Whether the endorsement key is an enrolled one is
 // the caller's question.
 func (v *Verifier) VerifyTPM(e TPMEvidence, earlier *TPMProof, s Subject) (Proof, error) {
-	keys, err := ParseTPMKeys(e.EndorsementKey, e.StorageRootKey)
+	keys, err := v.tpmKeys(e)
 	if err != nil {
 		return Proof{}, err
 	}
@@ -117,7 +140,7 @@ func (v *Verifier) VerifyTPMToken(m TPM, earlier *TPMProof, e TokenEvidence, s S
 	if earlier == nil {
 		return Proof{}, Refuse(errors.New("the TPM has not proved itself before"))
 	}
-	key, err := ParseTPMKey("endorsementKey", m.EndorsementKey)
+	key, err := v.tpmKey("endorsementKey", m.EndorsementKey)
 	if err != nil {
 		return Proof{}, Refuse(fmt.Errorf("enrolled endorsement key: %w", err))
 	}
@@ -152,7 +175,7 @@ func (v *Verifier) TPMHubKeys(m TPM, root []byte, s Subject) ([]SymmetricKey, er
 	if v.Challenger == nil {
 		return nil, errors.New("TPM attestation has no keyring")
 	}
-	key, err := ParseTPMKey("endorsementKey", m.EndorsementKey)
+	key, err := v.tpmKey("endorsementKey", m.EndorsementKey)
 	if err != nil {
 		return nil, fmt.Errorf("enrolled endorsement key: %s", err) //nolint:errorlint // its code is for who sent the key
 	}
@@ -168,7 +191,7 @@ func (v *Verifier) TPMHubKeys(m TPM, root []byte, s Subject) ([]SymmetricKey, er
 // WrapHubKey returns the blob that delivers a hub key to the device's TPM. Errors:
 // [dps.InvalidArgument] on the public areas.
 func (v *Verifier) WrapHubKey(e TPMEvidence, key dps.Secret, s Subject) ([]byte, error) {
-	keys, err := ParseTPMKeys(e.EndorsementKey, e.StorageRootKey)
+	keys, err := v.tpmKeys(e)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package attestation
 
 import (
 	"bytes"
+	"encoding/binary"
 	"slices"
 
 	"github.com/google/go-tpm/tpm2"
@@ -45,11 +46,14 @@ func ParseTPMKey(field string, b []byte) (*TPMKey, error) {
 	if err != nil {
 		return nil, dps.Invalid(field, "key", "has a public key that is none")
 	}
-	name, err := tpm2.ObjectName(public)
+	hash, err := public.NameAlg.Hash()
 	if err != nil {
 		return nil, dps.Invalid(field, "nameAlg", "has a name of an unknown algorithm")
 	}
-	return &TPMKey{public: *public, seal: seal, name: name.Buffer}, nil
+	digest := hash.New()
+	digest.Write(b[2:]) // the bytes are canonical
+	name := digest.Sum(binary.BigEndian.AppendUint16(nil, uint16(public.NameAlg)))
+	return &TPMKey{public: *public, seal: seal, name: name}, nil
 }
 
 // unmarshalPublic takes canonical bytes only: names are made of what is written again.

@@ -22,15 +22,21 @@ const (
 	maxNote = 154 // bytes
 )
 
+// The members of a request's body that errors name.
+const (
+	fieldEndorsement = "tpm.endorsementKey"
+	fieldStorageRoot = "tpm.storageRootKey"
+)
+
 // TPMKeys are the keys of one TPM: endorsement key and storage root key.
 type TPMKeys struct{ Endorsement, StorageRoot *TPMKey }
 
 // ParseTPMKeys reads the public areas that a device sent. Errors: [dps.InvalidArgument].
 func ParseTPMKeys(endorsement, storageRoot []byte) (k TPMKeys, err error) {
-	if k.Endorsement, err = ParseTPMKey("tpm.endorsementKey", endorsement); err != nil {
+	if k.Endorsement, err = ParseTPMKey(fieldEndorsement, endorsement); err != nil {
 		return k, err
 	}
-	k.StorageRoot, err = ParseTPMKey("tpm.storageRootKey", storageRoot)
+	k.StorageRoot, err = ParseTPMKey(fieldStorageRoot, storageRoot)
 	return k, err
 }
 
