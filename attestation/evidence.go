@@ -61,6 +61,8 @@ type Proof struct {
 	Signer *CertificateInfo
 	// Secondary tells that the second slot matched.
 	Secondary bool
+	// TPM is set of TPM devices.
+	TPM *TPMProof
 }
 
 func oidCommonName() asn1.ObjectIdentifier { return asn1.ObjectIdentifier{2, 5, 4, 3} }

@@ -19,12 +19,18 @@ import (
 // presented intermediates, about 4 KB each.
 const pathCacheSize = 4096
 
+// tpmKeyCacheSize bounds the remembered public areas of TPM keys, about 2 KB each.
+const tpmKeyCacheSize = 4096
+
 // Verifier decides whether evidence proves an identity. It is safe for concurrent
 // use; every refusal bears [dps.Unauthorized] and one fixed message, the reason is
 // in its cause.
 type Verifier struct {
-	Now   func() time.Time
-	paths *lru.Cache[string, upward]
+	Now func() time.Time
+	// Challenger makes the keys of TPM devices; nil: all of them are refused.
+	Challenger *Challenger
+	paths      *lru.Cache[string, upward]
+	keys       *lru.Cache[[sha256.Size]byte, *TPMKey]
 }
 
 // NewVerifier returns a verifier that reads the time from now.
@@ -33,7 +39,11 @@ func NewVerifier(now func() time.Time) *Verifier {
 	if err != nil {
 		panic(err) // the size is a positive constant
 	}
-	return &Verifier{Now: now, paths: paths}
+	keys, err := lru.New[[sha256.Size]byte, *TPMKey](tpmKeyCacheSize)
+	if err != nil {
+		panic(err) // the size is a positive constant
+	}
+	return &Verifier{Now: now, paths: paths, keys: keys}
 }
 
 // Refuse makes the one refusal that a device without a proof sees.

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/attestation"
 	"github.com/zerotouch-dps/dps/internal/apierror"
 	"github.com/zerotouch-dps/dps/internal/logfield"
 	"github.com/zerotouch-dps/dps/registration"
@@ -50,6 +51,9 @@ type Peer struct {
 	Transport string               // "https", "mqtt", "mqtt-ws", "amqp", "amqp-ws"
 	Addr      string               // the remote address
 	TLS       *tls.ConnectionState // nil: none
+	// Challenges tells that the transport can hand a TPM device its challenge as the
+	// answer to a request.
+	Challenges bool
 }
 
 // Answer is what the device is to be told, in the terms of HTTP; each transport has its
@@ -107,6 +111,9 @@ func (c *Conversation) settle(e *Exchange, err error) Answer {
 		return a
 	}
 	row, body := apierror.NewBody(err, a.TrackingID, c.Now())
+	if challenge, ok := errors.AsType[*attestation.ChallengeError](err); ok {
+		return settleChallenge(a, challenge, body.Message)
+	}
 	a.Status, a.ErrorCode, a.RetryAfter, a.Err = row.Status, row.ErrorCode, apierror.RetryAfterSeconds(err), err
 	if a.Body, err = json.Marshal(body); err != nil { // a map of strings always marshals
 		panic(err)
@@ -127,6 +134,9 @@ func (c *Conversation) report(operation string, e *Exchange, a Answer, took time
 	outcome, mechanism := string(e.result.Registration.Operation.Status), ""
 	if a.Err != nil {
 		outcome = apierror.RowOf(dps.CodeOf(a.Err)).Name
+	}
+	if _, ok := errors.AsType[*attestation.ChallengeError](a.Err); ok {
+		outcome = outcomeChallenged
 	}
 	if e.request.Evidence != nil {
 		mechanism = string(e.request.Evidence.Kind())

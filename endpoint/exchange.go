@@ -50,6 +50,24 @@ func (e *Exchange) Prove(text []byte, token string) error {
 	if err != nil {
 		return err
 	}
+	if body.TPM != nil && !e.from.Challenges {
+		return dps.Errorf(dps.Unauthorized, "TPM devices register over HTTPS or AMQP")
+	}
+	return e.prove(body, token)
+}
+
+// ProveTPM is Prove of a device whose transport took its keys before. Without a token
+// the request is answered with a challenge.
+func (e *Exchange) ProveTPM(text []byte, keys TPMKeys, token string) error {
+	body, err := ParseBody(text, e.request.ID, e.request.APIVersion)
+	if err != nil {
+		return err
+	}
+	body.TPM = &keys
+	return e.prove(body, token)
+}
+
+func (e *Exchange) prove(body Body, token string) (err error) {
 	e.request.Payload, e.request.Transport = body.Payload, e.from.Transport
 	e.request.Origin = peer.Of(e.from.Addr, e.from.TLS)
 	e.request.Evidence, err = e.from.evidence(body, token)
@@ -58,7 +76,7 @@ func (e *Exchange) Prove(text []byte, token string) error {
 
 func (p Peer) evidence(body Body, token string) (attestation.Evidence, error) {
 	if body.TPM != nil {
-		return nil, dps.Errorf(dps.Unauthorized, "TPM attestation is not available in this release")
+		return body.TPM.evidence(token)
 	}
 	if token != "" {
 		parsed, err := attestation.ParseSASToken(token)

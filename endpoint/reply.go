@@ -33,6 +33,7 @@ type State struct {
 	Payload        json.RawMessage        `json:"payload,omitempty"`
 	X509           *X509State             `json:"x509,omitempty"`
 	SymmetricKey   *SymmetricKeyState     `json:"symmetricKey,omitempty"`
+	TPM            *TPMState              `json:"tpm,omitempty"`
 }
 
 // X509State tells an X.509 device what it proved.
@@ -45,6 +46,12 @@ type X509State struct {
 // SymmetricKeyState tells a key device which group admitted it.
 type SymmetricKeyState struct {
 	Group string `json:"enrollmentGroupId,omitempty"`
+}
+
+// TPMState gives a TPM device the key of its hub: the base64 of a blob that its TPM takes
+// in.
+type TPMState struct {
+	AuthenticationKey string `json:"authenticationKey"`
 }
 
 // CertificateInfo is the wire's X509CertificateInfo; Java needs every member.
@@ -86,11 +93,12 @@ func NewState(r registration.Registration) State {
 		s.ErrorMessage = disabledMessage // all that Java and C# show
 	case registration.Assigning, registration.Unassigned:
 	}
-	s.describeProof(op)
+	s.describeProof(r)
 	return s
 }
 
-func (s *State) describeProof(op registration.Operation) {
+func (s *State) describeProof(r registration.Registration) {
+	op := r.Operation
 	switch op.Proof.Kind {
 	case attestation.KindX509:
 		s.X509 = &X509State{
@@ -101,6 +109,9 @@ func (s *State) describeProof(op registration.Operation) {
 			s.SymmetricKey = &SymmetricKeyState{Group: op.Entry.Group}
 		}
 	case attestation.KindTPM:
+		if key := r.Assignment.AuthenticationKey; op.Status == registration.Assigned && len(key) > 0 {
+			s.TPM = &TPMState{AuthenticationKey: base64.StdEncoding.EncodeToString(key)}
+		}
 	}
 }
 

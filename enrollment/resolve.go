@@ -1,6 +1,7 @@
 package enrollment
 
 import (
+	"bytes"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -45,6 +46,9 @@ func NewResolver(v *attestation.Verifier) *Resolver {
 	return &Resolver{verifier: v, remembered: remembered}
 }
 
+// Verifier returns what judges evidence, and makes the keys of TPM devices.
+func (r *Resolver) Verifier() *attestation.Verifier { return r.verifier }
+
 // Question is one device's claim, what it shows, and what the store and the scope's
 // configuration know.
 type Question struct {
@@ -53,6 +57,8 @@ type Question struct {
 	Evidence           attestation.Evidence
 	Trust              *attestation.Trust
 	TrustInlineSigning bool
+	// Earlier is what a TPM device proved with when its operation began; nil: nothing.
+	Earlier *attestation.TPMProof
 }
 
 // Resolve finds the entry that decides and holds the device to it. An individual
@@ -62,6 +68,9 @@ type Question struct {
 // attestation"). Without a proof the error is [dps.Unauthorized], whatever the cause;
 // Disabled is told only after a good proof.
 func (r *Resolver) Resolve(q Question) (Match, attestation.Proof, error) {
+	if e, ok := q.Evidence.(attestation.TPMEvidence); ok {
+		return r.tpm(e, q)
+	}
 	if q.Individual == nil {
 		m, p, err := r.group(q)
 		m.Disabled = m.Disabled || q.Blocked
@@ -108,10 +117,31 @@ func (r *Resolver) individualProof(q Question) (attestation.Proof, error) {
 		if e, ok := q.Evidence.(attestation.TokenEvidence); ok {
 			return r.verifier.VerifyKey(m, e, q.Subject)
 		}
-	case attestation.TPM, attestation.GroupKey:
+	case attestation.TPM: // a poll, which bears no keys
+		if e, ok := q.Evidence.(attestation.TokenEvidence); ok {
+			return r.verifier.VerifyTPMToken(m, q.Earlier, e, q.Subject)
+		}
+	case attestation.GroupKey:
 	}
 	return attestation.Proof{}, attestation.Refuse(fmt.Errorf(
 		"the individual enrollment attests by %s, the device shows %s", q.Individual.Mechanism.Kind(), q.Evidence.Kind()))
+}
+
+// tpm holds a device to its TPM first, and then looks whether that one is enrolled: an
+// unknown device and one with another TPM differ in nothing.
+func (r *Resolver) tpm(e attestation.TPMEvidence, q Question) (Match, attestation.Proof, error) {
+	proof, err := r.verifier.VerifyTPM(e, q.Earlier, q.Subject)
+	if err != nil {
+		return Match{}, attestation.Proof{}, err
+	}
+	if q.Individual == nil {
+		return Match{}, attestation.Proof{}, attestation.Refuse(errors.New("no enrollment"))
+	}
+	m, ok := q.Individual.Mechanism.(attestation.TPM)
+	if !ok || !bytes.Equal(m.EndorsementKey, e.EndorsementKey) {
+		return Match{}, attestation.Proof{}, attestation.Refuse(errors.New("the individual enrollment is of another TPM, or of none"))
+	}
+	return individualMatch(q), proof, nil
 }
 
 func (r *Resolver) individualChain(m attestation.X509CA, e attestation.X509Evidence, q Question) (attestation.Proof, error) {
@@ -136,7 +166,7 @@ func (r *Resolver) group(q Question) (Match, attestation.Proof, error) {
 		return r.groupByChain(e, q)
 	case attestation.TokenEvidence:
 		return r.groupByKey(e, q)
-	case attestation.TPMEvidence:
+	case attestation.TPMEvidence: // individuals only
 	}
 	return Match{}, attestation.Proof{}, attestation.Refuse(errors.New("no enrollment"))
 }

@@ -16,6 +16,7 @@ type admission struct {
 	match   enrollment.Match
 	proof   attestation.Proof
 	current *Registration
+	grant   *grant // of a TPM device, once it is planned for
 }
 
 // maxConfigReloads bounds how often one admission starts over because the scope's
@@ -24,6 +25,9 @@ const maxConfigReloads = 3
 
 // admit is consider, with a note of who is turned away.
 func (r *Registrar) admit(ctx context.Context, req Request) (*admission, error) {
+	if e, ok := req.Evidence.(attestation.TPMEvidence); ok && e.Token == nil {
+		return nil, r.resolver.Verifier().Challenge(e, attestation.Subject{Scope: req.Scope, ID: req.ID})
+	}
 	a, err := r.consider(ctx, req)
 	if err != nil {
 		r.refused(req, err)
@@ -72,7 +76,7 @@ func (r *Registrar) resolve(req Request, cfg *config, s Snapshot) (*admission, e
 	match, proof, err := r.resolver.Resolve(enrollment.Question{
 		Candidates: s.Candidates, Evidence: req.Evidence, Trust: cfg.trust,
 		Subject:            attestation.Subject{Scope: cfg.Scope.ID, ID: req.ID},
-		TrustInlineSigning: cfg.Scope.TrustInlineSigning,
+		TrustInlineSigning: cfg.Scope.TrustInlineSigning, Earlier: earlierTPM(s.Current, r.now()),
 	})
 	if err != nil {
 		return nil, err

@@ -9,7 +9,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/zerotouch-dps/dps"
-	"github.com/zerotouch-dps/dps/attestation"
 	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/hub"
 	"github.com/zerotouch-dps/dps/registration"
@@ -35,7 +34,7 @@ func TestConfigurationIsReadOnlyWhenItChanged(t *testing.T) {
 	var reads atomic.Int64
 	r := registration.New(registration.Deps{
 		Store: w.store.Registrations(), Scopes: countedScopes{w.store.Scopes(), &reads}, Entries: w.store.Enrollments(),
-		Resolver: enrollment.NewResolver(attestation.NewVerifier(w.clock)), Observer: silent{}, Log: zap.NewNop(),
+		Resolver: enrollment.NewResolver(w.verifier()), Observer: silent{}, Log: zap.NewNop(),
 		OpenGate: func(l hub.Linked) (*hub.Gate, error) {
 			return hub.NewGate(hub.GateConfig{Registry: w.hubs[l.HostName], Now: w.clock}), nil
 		},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/zerotouch-dps/dps"
@@ -78,11 +79,6 @@ func (r *Registrar) Explain(ctx context.Context, req Request) (Explanation, erro
 
 // foresee adds what the plan for an admitted device says.
 func (r *Registrar) foresee(ctx context.Context, e Explanation, req Request, a *admission) (Explanation, error) {
-	if _, tpm := a.match.Mechanism.(attestation.TPM); tpm && !a.match.Disabled {
-		e.Outcome, e.Reason = WouldRefuse, "TPM attestation is not available in this release"
-		e.tell(attestation.Refuse(nil))
-		return e, nil
-	}
 	start, why, err := r.plan(ctx, req, a)
 	if err != nil {
 		return Explanation{}, err
@@ -159,7 +155,14 @@ func assume(cfg *config, s Snapshot, id dps.RegistrationID) (*admission, error) 
 		proof.Leaf = enrolled(mech)
 	case attestation.X509CA:
 		proof.Leaf = &attestation.CertificateInfo{} // any that the CA signed
-	case attestation.SymmetricKey, attestation.GroupKey, attestation.TPM:
+	case attestation.TPM:
+		if _, err := attestation.ParseTPMKey("endorsementKey", mech.EndorsementKey); err != nil {
+			return nil, attestation.Refuse(fmt.Errorf("enrolled: %w", err))
+		}
+		if proof.TPM = earlierTPM(s.Current, time.Time{}); proof.TPM == nil {
+			proof.TPM = &attestation.TPMProof{} // any
+		}
+	case attestation.SymmetricKey, attestation.GroupKey:
 	}
 	return &admission{config: cfg, match: m, proof: proof, current: s.Current}, nil
 }

@@ -9,7 +9,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/zerotouch-dps/dps"
-	"github.com/zerotouch-dps/dps/attestation"
 	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/hub"
 	"github.com/zerotouch-dps/dps/registration"
@@ -52,7 +51,7 @@ func (w *world) mortal(n int, halt bool) *mortal {
 	s.Sweep = sweeping.Sweep
 	m.Registrar = registration.New(registration.Deps{
 		Store: mortalStore{w.store.Registrations(), m}, Scopes: w.store.Scopes(), Entries: w.store.Enrollments(),
-		Resolver: enrollment.NewResolver(attestation.NewVerifier(w.clock)), Observer: silent{}, Log: zap.NewNop(),
+		Resolver: enrollment.NewResolver(w.verifier()), Observer: silent{}, Log: zap.NewNop(),
 		OpenGate: func(l hub.Linked) (*hub.Gate, error) {
 			return hub.NewGate(hub.GateConfig{Registry: mortalHub{w.hubs[l.HostName], l.HostName, m}, Now: w.clock}), nil
 		},

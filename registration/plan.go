@@ -29,6 +29,9 @@ func (r *Registrar) plan(ctx context.Context, req Request, a *admission) (*Start
 		}
 		return s, why, nil
 	}
+	if err := r.grantTPM(req, a); err != nil {
+		return nil, why, err
+	}
 	why.Reprovision = reprovisionText(a, req)
 	if err := choose(ctx, &s.Registration, req, a, &why); err != nil {
 		if dps.CodeOf(err) == dps.Internal {
@@ -66,7 +69,7 @@ func (r *Registrar) newRow(row *Registration, req Request, a *admission) error {
 func (s *Start) end(status Status) {
 	op := &s.Registration.Operation
 	op.Status, op.LeaseUntil, op.Deadline = status, time.Time{}, time.Time{}
-	op.Hub, op.Want = "", hub.Want{}
+	op.Hub, op.Want, op.AuthenticationKey = "", hub.Want{}, nil
 }
 
 func (s *Start) fail(err error) {
@@ -139,11 +142,14 @@ func keep(row *Registration, a *admission, link hub.Linked, deviceID string) err
 
 // finishAs ends the row's operation with an assignment that needs no hub call.
 func finishAs(row *Registration, as Assignment, sub Substatus) {
-	as.Substatus = sub
-	row.Assignment = as
 	op := &row.Operation
+	as.Substatus = sub
+	if op.AuthenticationKey != nil {
+		as.AuthenticationKey = op.AuthenticationKey
+	}
+	row.Assignment = as
 	op.Status, op.Substatus, op.LeaseUntil, op.Deadline = Assigned, sub, time.Time{}, time.Time{}
-	op.Hub, op.Want = "", hub.Want{}
+	op.Hub, op.Want, op.AuthenticationKey = "", hub.Want{}, nil
 }
 
 // deviceIDOf returns the hub device ID: the one that an individual enrollment asks
@@ -218,6 +224,9 @@ func want(row *Registration, a *admission, link hub.Linked, deviceID string, mod
 		w.Twin = hub.Twin{Tags: twin.Tags, Desired: twin.Desired}
 	}
 	row.Operation.Hub, row.Operation.Want = link.HostName, w
+	if a.grant != nil {
+		row.Operation.AuthenticationKey = a.grant.authenticationKey
+	}
 	return nil
 }
 
@@ -234,6 +243,9 @@ func authOf(a *admission, link hub.Linked) (hub.Auth, error) {
 	case attestation.X509CA:
 		return signedAuth(a.proof, link), nil
 	case attestation.TPM:
+		if a.grant != nil {
+			return a.grant.auth, nil
+		}
 	}
 	return hub.Auth{}, errors.New("mechanism has no hub credential")
 }

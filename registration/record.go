@@ -52,6 +52,9 @@ type Assignment struct {
 	CredentialDigest string // of what the hub holds, see CredentialDigest
 	Substatus        Substatus
 	Payload          json.RawMessage // returned to the device; nil: none
+	// AuthenticationKey delivers the hub's key to the TPM that proved itself, and opens
+	// nowhere else; nil of other devices.
+	AuthenticationKey []byte
 }
 
 // Operation is one run of the registration. While Status is [Assigning] some replica
@@ -75,6 +78,8 @@ type Operation struct {
 	Hub       string
 	Want      hub.Want
 	Substatus Substatus // of the assignment, once it is done
+	// AuthenticationKey goes into the assignment; made once, with Want.
+	AuthenticationKey []byte
 
 	ErrorCode    int // six digits on the wire; 0: none
 	ErrorMessage string

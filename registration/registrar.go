@@ -130,7 +130,8 @@ func New(d Deps) *Registrar {
 
 // Register admits a device and assigns it, waiting up to Settings.AssignWait; past
 // that the result is assigning and the work goes on. Errors: [dps.Unauthorized]
-// (no proof), [dps.ConcurrentChange] (a different request of the same device is in
+// (no proof), [dps.Unauthenticated] around a challenge (a TPM's first round; see
+// [attestation.Verifier.Challenge]), [dps.ConcurrentChange] (a different request of the same device is in
 // flight), [dps.Unavailable].
 func (r *Registrar) Register(ctx context.Context, req Request) (Result, error) {
 	p, err := r.start(ctx, req)

@@ -47,6 +47,9 @@ func digest(r Request, p attestation.Proof, etag dps.ETag) string {
 	if p.Secondary {
 		part([]byte("secondary"))
 	}
+	if p.TPM != nil {
+		part(p.TPM.StorageRoot)
+	}
 	part([]byte(etag))
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }

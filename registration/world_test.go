@@ -35,6 +35,7 @@ type world struct {
 	registrar *registration.Registrar
 	settings  registration.Settings
 	hubs      map[string]*memory.Registry
+	secrets   [][]byte // of TPM devices
 
 	mu  sync.Mutex
 	now time.Time
@@ -50,7 +51,7 @@ type options struct {
 
 func newWorld(t *testing.T, o options) *world {
 	t.Helper()
-	w := &world{t: t, ctx: t.Context(), hubs: map[string]*memory.Registry{}, now: time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC), settings: o.settings}
+	w := &world{t: t, ctx: t.Context(), hubs: map[string]*memory.Registry{}, now: time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC), settings: o.settings, secrets: [][]byte{[]byte(strings.Repeat("s", 32))}}
 	if w.settings.Sweep == 0 {
 		w.settings.Sweep = time.Hour // tests sweep by running another registrar
 	}
@@ -113,7 +114,7 @@ func (w *world) replica(s registration.Settings) *registration.Registrar {
 	w.t.Helper()
 	r := registration.New(registration.Deps{
 		Store: w.store.Registrations(), Scopes: w.store.Scopes(), Entries: w.store.Enrollments(),
-		Resolver: enrollment.NewResolver(attestation.NewVerifier(w.clock)), Observer: silent{}, Log: zap.NewNop(),
+		Resolver: enrollment.NewResolver(w.verifier()), Observer: silent{}, Log: zap.NewNop(),
 		OpenGate: func(l hub.Linked) (*hub.Gate, error) {
 			return hub.NewGate(hub.GateConfig{Registry: w.hubs[l.HostName], Rate: l.IdentityRate, CallTimeout: s.HubTimeout, Now: w.clock}), nil
 		},
@@ -127,6 +128,13 @@ func (w *world) replica(s registration.Settings) *registration.Registrar {
 		w.need(<-ended)
 	})
 	return r
+}
+
+// verifier returns what every replica judges devices with.
+func (w *world) verifier() *attestation.Verifier {
+	v := attestation.NewVerifier(w.clock)
+	v.Challenger = attestation.NewChallenger(w.secrets, rand.Reader)
+	return v
 }
 
 type silent struct{}

@@ -13,6 +13,7 @@ python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-ven
 { command -v javac && command -v mvn; } >/dev/null || missing+=(default-jdk-headless maven)
 command -v setpriv >/dev/null || missing+=(util-linux)
 command -v faketime >/dev/null || missing+=(faketime) # devices with a wrong clock
+command -v swtpm >/dev/null || missing+=(swtpm)       # devices with a TPM
 
 [ ${#missing[@]} -eq 0 ] && exit 0
 echo "installing: ${missing[*]}"

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -121,10 +122,14 @@ func (s *Server) wire(ring *keyring.Ring) error {
 		return fmt.Errorf("derive keys: %w", err)
 	}
 	c, env := s.config, s.env
+	verifier, err := newVerifier(ring, env)
+	if err != nil {
+		return fmt.Errorf("derive keys: %w", err)
+	}
 	settings := c.Assign.settings()
 	s.registrar = registration.New(registration.Deps{
 		Store: s.store.Registrations(), Scopes: s.store.Scopes(), Entries: s.store.Enrollments(),
-		Resolver: enrollment.NewResolver(attestation.NewVerifier(env.Now)),
+		Resolver: enrollment.NewResolver(verifier),
 		OpenGate: func(l hub.Linked) (*hub.Gate, error) { return openGate(l, c.Assign, env) },
 		Observer: s.metrics, Log: env.Log, Now: env.Now, Rand: env.Rand, Settings: settings,
 	})
@@ -145,6 +150,17 @@ func (s *Server) wire(ring *keyring.Ring) error {
 	}
 	s.operators, err = s.newOperators()
 	return err
+}
+
+// newVerifier makes what judges devices. What TPMs are given derives from the keyring.
+func newVerifier(ring *keyring.Ring, env Env) (*attestation.Verifier, error) {
+	secrets, err := ring.DeriveAll("tpm-challenge", sha256.Size)
+	if err != nil {
+		return nil, err
+	}
+	v := attestation.NewVerifier(env.Now)
+	v.Challenger = attestation.NewChallenger(secrets, env.Rand)
+	return v, nil
 }
 
 // wireAccess makes what proves callers whom the store does not know.

@@ -135,23 +135,6 @@ func TestSASLRefusals(t *testing.T) {
 	}
 }
 
-func TestTPMFirstRound(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		p := connect(t, &registrar{}, nil)
-		p.header(wire.HeaderSASL())
-		p.say(&wire.SASLInit{Mechanism: "TPM", Response: []byte("\x000ne1\x00dev-1\x00\x01\x3a\x00\x01")})
-		if c := next[*wire.SASLChallenge](p).Challenge; !bytes.Equal(c, []byte{0}) {
-			t.Errorf("first challenge %x, want one zero byte", c)
-		}
-		p.say(&wire.SASLResponse{Response: []byte("\x00\x01\x3a\x00\x01")})
-		if code := next[*wire.SASLOutcome](p).Code; code != wire.SASLAuth {
-			t.Errorf("outcome %d, want 1", code)
-		}
-		p.ended()
-	})
-}
-
 // Polls: C sends its register body again, C# a word, Java nothing.
 func TestPoll(t *testing.T) {
 	t.Parallel()

@@ -20,8 +20,9 @@ const (
 // are taken.
 type device struct {
 	scope, id  string
-	apiVersion string // "": not told
-	token      string // SAS; "": a certificate is to prove it
+	apiVersion string            // "": not told
+	token      string            // SAS; "": a certificate is to prove it
+	keys       *endpoint.TPMKeys // of a TPM; nil: none
 }
 
 func (d device) version() string {
@@ -29,6 +30,14 @@ func (d device) version() string {
 		return defaultAPIVersion
 	}
 	return d.apiVersion
+}
+
+// prove hands over what the device showed when it connected.
+func (d device) prove(e *endpoint.Exchange, body []byte) error {
+	if d.keys != nil {
+		return e.ProveTPM(body, *d.keys, d.token)
+	}
+	return e.Prove(body, d.token)
 }
 
 func (d device) is(scope, id string) bool {

@@ -2,6 +2,7 @@ package amqp_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"net"
 	"testing"
@@ -9,9 +10,11 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/zerotouch-dps/dps/attestation"
 	"github.com/zerotouch-dps/dps/endpoint"
 	"github.com/zerotouch-dps/dps/endpoint/amqp"
 	"github.com/zerotouch-dps/dps/endpoint/amqp/wire"
+	"github.com/zerotouch-dps/dps/registration"
 )
 
 // tape is a connection whose peer has said everything already and reads nothing.
@@ -51,9 +54,13 @@ func FuzzServe(f *testing.F) {
 	keyed := wire.AppendFrame(sasl[:], &wire.SASLInit{Mechanism: "PLAIN", Response: []byte("\x00" + address + "\x00" + goodToken)}, nil)
 	f.Add(opening(append(keyed, plain[:]...)))
 	hello := wire.AppendFrame(sasl[:], &wire.SASLInit{Mechanism: "TPM", Response: []byte("\x000ne1\x00dev-1\x00\x01\x3a\x00\x01")}, nil)
-	f.Add(wire.AppendFrame(hello, &wire.SASLResponse{Response: []byte("\x00\x01\x3a")}, nil))
+	rooted := wire.AppendFrame(hello, &wire.SASLResponse{Response: []byte("\x00\x01\x3a")}, nil)
+	f.Add(rooted)
+	more := wire.AppendFrame(rooted, &wire.SASLResponse{Response: []byte{0}}, nil)
+	tokened := wire.AppendFrame(more, &wire.SASLResponse{Response: []byte("\x00" + goodToken)}, nil)
+	f.Add(opening(append(tokened, plain[:]...)))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		conversation := &endpoint.Conversation{Registrar: &registrar{result: assigned()}, Observer: silent{}, Log: zap.NewNop(), Now: time.Now, Rand: rand.Reader}
+		conversation := &endpoint.Conversation{Registrar: challenger{&registrar{result: assigned()}}, Observer: silent{}, Log: zap.NewNop(), Now: time.Now, Rand: rand.Reader}
 		c := &tape{in: bytes.NewReader(b)}
 		amqp.New(conversation, amqp.Timeouts{}).Serve(t.Context(), c, endpoint.Peer{Transport: amqp.Transport, Addr: "192.0.2.7:4711"})
 		// A frame of eight bytes can ask for one of less than a kilobyte.
@@ -61,4 +68,15 @@ func FuzzServe(f *testing.F) {
 			t.Errorf("%d bytes are answered with %d", len(b), c.written)
 		}
 	})
+}
+
+// challenger challenges TPM devices first.
+type challenger struct{ *registrar }
+
+// Register implements [endpoint.Registrar].
+func (c challenger) Register(ctx context.Context, q registration.Request) (registration.Result, error) {
+	if e, ok := q.Evidence.(attestation.TPMEvidence); ok && e.Token == nil {
+		return challenged(800).Register(ctx, q)
+	}
+	return c.registrar.Register(ctx, q)
 }

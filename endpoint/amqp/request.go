@@ -146,7 +146,7 @@ func (c *conn) ask(d *delivery) (wire.Message, endpoint.Answer) {
 		if err != nil {
 			return dps.Wrap(dps.BadRequest, err, "the message is not AMQP 1.0")
 		}
-		return carryOut(ctx, e, d.device.token, operation, message)
+		return carryOut(ctx, e, d.device, operation, message)
 	})
 }
 
@@ -162,12 +162,12 @@ func operationOf(m wire.Message) string {
 	return endpoint.OpNone
 }
 
-func carryOut(ctx context.Context, e *endpoint.Exchange, token, operation string, m wire.Message) error {
+func carryOut(ctx context.Context, e *endpoint.Exchange, d device, operation string, m wire.Message) error {
 	body := m.Body
 	if operation != endpoint.OpRegister {
 		body = nil // C repeats its register body here, C# says a word; it means nothing
 	}
-	if err := e.Prove(body, token); err != nil {
+	if err := d.prove(e, body); err != nil {
 		return err
 	}
 	switch operation {

@@ -36,7 +36,9 @@ func (c *conn) authenticate() bool {
 	code := wire.SASLOk
 	if err != nil {
 		code = wire.SASLAuth
-		_ = c.refusal(c.device, err) // told to the log alone: an outcome has no text
+		if !errors.Is(err, errNoted) {
+			_ = c.refusal(c.device, err) // told to the log alone: an outcome has no text
+		}
 	}
 	return c.write(wire.AppendFrame(nil, &wire.SASLOutcome{Code: code}, nil)) && err == nil
 }
@@ -70,39 +72,4 @@ func (c *conn) plain(response []byte) error {
 	}
 	c.device.scope, c.device.id, c.device.token = scope, id, string(parts[2])
 	return nil
-}
-
-// tpm speaks the first round of the TPM mechanism, up to the storage root key. The
-// challenge that would follow needs TPM attestation; its lack is told by the outcome, the
-// only place that this mechanism has for it.
-func (c *conn) tpm(response []byte) error {
-	hello, ok := parseTPMHello(response)
-	if !ok {
-		return dps.Errorf(dps.BadRequest, "the response of SASL TPM is not scope, registration ID and endorsement key")
-	}
-	c.device.scope, c.device.id = hello.scope, hello.id
-	if !c.write(wire.AppendFrame(nil, &wire.SASLChallenge{Challenge: []byte{0}}, nil)) {
-		return dps.Errorf(dps.BadRequest, "the device went away")
-	}
-	answer, ok := readSASL[*wire.SASLResponse](c)
-	if !ok || len(answer.Response) < 2 || answer.Response[0] != 0 {
-		return dps.Errorf(dps.BadRequest, "the second response of SASL TPM is not the storage root key")
-	}
-	return dps.Errorf(dps.Unauthorized, "TPM attestation is not available in this release")
-}
-
-// tpmHello is the initial response of the TPM mechanism.
-type tpmHello struct {
-	scope, id      string
-	endorsementKey []byte
-}
-
-// parseTPMHello reads NUL scope NUL id NUL key; the key ends the message and may hold
-// NULs.
-func parseTPMHello(b []byte) (tpmHello, bool) {
-	parts := bytes.SplitN(b, []byte{0}, 4)
-	if len(parts) != 4 || len(parts[0]) > 0 || len(parts[3]) == 0 {
-		return tpmHello{}, false
-	}
-	return tpmHello{scope: string(parts[1]), id: string(parts[2]), endorsementKey: parts[3]}, true
 }

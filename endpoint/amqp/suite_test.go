@@ -26,34 +26,50 @@ import (
 // TestConversation plays the conversation of all transports over AMQP.
 func TestConversation(t *testing.T) {
 	t.Parallel()
-	endpointtest.Run(t, endpointtest.Transport{Name: amqp.Transport, Serve: serveAMQP, Dial: func(t *testing.T, address string, d endpointtest.Device) endpointtest.Line {
-		t.Helper()
-		conn, err := (&tls.Dialer{Config: d.TLS}).DialContext(t.Context(), "tcp", address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return open(t, conn, d)
-	}})
+	endpointtest.Run(t, endpointtest.Transport{Name: amqp.Transport, Serve: serveAMQP, Dial: dialling(dialTLS), Challenge: challenging(dialTLS)})
 }
 
 // TestConversationOverWebSocket plays it over WebSocket, on the path of C#.
 func TestConversationOverWebSocket(t *testing.T) {
 	t.Parallel()
-	endpointtest.Run(t, endpointtest.Transport{Name: amqp.TransportWebSocket, Serve: serveWebSocket, Dial: func(t *testing.T, address string, d endpointtest.Device) endpointtest.Line {
+	endpointtest.Run(t, endpointtest.Transport{
+		Name: amqp.TransportWebSocket, Serve: serveWebSocket, Dial: dialling(dialWebSocket), Challenge: challenging(dialWebSocket),
+	})
+}
+
+// dialFunc opens the stream on which a device speaks AMQP.
+type dialFunc func(t *testing.T, address string, d endpointtest.Device) net.Conn
+
+func dialTLS(t *testing.T, address string, d endpointtest.Device) net.Conn {
+	t.Helper()
+	conn, err := (&tls.Dialer{Config: d.TLS}).DialContext(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+func dialWebSocket(t *testing.T, address string, d endpointtest.Device) net.Conn {
+	t.Helper()
+	transport := &http.Transport{TLSClientConfig: d.TLS}
+	t.Cleanup(transport.CloseIdleConnections)
+	ws, _, err := coder.Dial(t.Context(), "wss://"+address+"/", &coder.DialOptions{
+		HTTPClient: &http.Client{Transport: transport}, Subprotocols: []string{amqp.Subprotocol},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := ws.Subprotocol(); got != amqp.Subprotocol {
+		t.Errorf("subprotocol %q", got)
+	}
+	return coder.NetConn(context.WithoutCancel(t.Context()), ws, coder.MessageBinary)
+}
+
+func dialling(dial dialFunc) func(*testing.T, string, endpointtest.Device) endpointtest.Line {
+	return func(t *testing.T, address string, d endpointtest.Device) endpointtest.Line {
 		t.Helper()
-		transport := &http.Transport{TLSClientConfig: d.TLS}
-		t.Cleanup(transport.CloseIdleConnections)
-		ws, _, err := coder.Dial(t.Context(), "wss://"+address+"/", &coder.DialOptions{
-			HTTPClient: &http.Client{Transport: transport}, Subprotocols: []string{amqp.Subprotocol},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := ws.Subprotocol(); got != amqp.Subprotocol {
-			t.Errorf("subprotocol %q", got)
-		}
-		return open(t, coder.NetConn(context.WithoutCancel(t.Context()), ws, coder.MessageBinary), d)
-	}})
+		return open(t, dial(t, address, d), d)
+	}
 }
 
 func listen(t *testing.T) net.Listener {

@@ -11,6 +11,7 @@ import (
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/attestation"
 	"github.com/zerotouch-dps/dps/internal/testpki"
+	"github.com/zerotouch-dps/dps/internal/testtpm"
 	"github.com/zerotouch-dps/dps/registration"
 )
 
@@ -21,12 +22,16 @@ type Transport struct {
 	Serve func(t *testing.T, w *World) (address string)
 	// Dial opens a device's connection.
 	Dial func(t *testing.T, address string, d Device) Line
+	// Challenge has a TPM device send its keys, and returns the challenge, if there is one,
+	// and a function that signs in with a token. Nil: the transport has no TPM devices.
+	Challenge func(t *testing.T, address string, d Device) (blob []byte, signIn func(token string) Line)
 }
 
 // Device is who connects.
 type Device struct {
 	Scope, ID string
-	Token     string // empty: none
+	Token     string        // empty: none
+	TPM       *testtpm.Soft // nil: none
 	TLS       *tls.Config
 }
 
@@ -58,6 +63,9 @@ type Body struct {
 		DeviceID       string `json:"deviceId"`
 		Status         string `json:"status"`
 		Substatus      string `json:"substatus"`
+		TPM            struct {
+			AuthenticationKey []byte `json:"authenticationKey"`
+		} `json:"tpm"`
 	} `json:"registrationState"`
 }
 
@@ -65,10 +73,14 @@ type Body struct {
 func Run(t *testing.T, transport Transport) {
 	t.Helper()
 	s := suite{transport}
-	for name, test := range map[string]func(*testing.T){
+	tests := map[string]func(*testing.T){
 		"assigned": s.assigned, "refused": s.refused, "disabled": s.disabled, "polls": s.polls,
 		"malformed requests": s.malformed, "same device twice": s.twice, "same ID in two scopes": s.twoScopes,
-	} {
+	}
+	if transport.Challenge != nil {
+		tests["TPM"], tests["TPM refused"], tests["TPM disabled"], tests["TPM malformed"] = s.tpm, s.tpmRefused, s.tpmDisabled, s.tpmMalformed
+	}
+	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t)

@@ -1,6 +1,7 @@
 package endpointtest
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -93,9 +94,11 @@ func (w *World) makeServerCertificate() {
 }
 
 func (w *World) startRegistrar(s registration.Settings) *registration.Registrar {
+	verifier := attestation.NewVerifier(time.Now)
+	verifier.Challenger = attestation.NewChallenger([][]byte{bytes.Repeat([]byte{1}, 32)}, rand.Reader)
 	r := registration.New(registration.Deps{
 		Store: w.store.Registrations(), Scopes: w.store.Scopes(), Entries: w.store.Enrollments(),
-		Resolver: enrollment.NewResolver(attestation.NewVerifier(time.Now)), Observer: silent{}, Log: zap.NewNop(),
+		Resolver: enrollment.NewResolver(verifier), Observer: silent{}, Log: zap.NewNop(),
 		OpenGate: func(hub.Linked) (*hub.Gate, error) {
 			return hub.NewGate(hub.GateConfig{Registry: w.Hub, CallTimeout: s.HubTimeout, Now: time.Now}), nil
 		},

@@ -59,7 +59,7 @@ type call struct {
 
 func (h *handler) serve(operation string, f func(*call, context.Context) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		from := endpoint.Peer{Transport: transport, Addr: r.RemoteAddr, TLS: r.TLS}
+		from := endpoint.Peer{Transport: transport, Addr: r.RemoteAddr, TLS: r.TLS, Challenges: true}
 		answer := h.conversation.Answer(r.Context(), from, operation, func(ctx context.Context, e *endpoint.Exchange) error {
 			return f(&call{Exchange: e, w: w, r: r}, ctx)
 		})

@@ -15,7 +15,7 @@ import (
 // TestConversation plays the conversation of all transports over HTTPS.
 func TestConversation(t *testing.T) {
 	t.Parallel()
-	endpointtest.Run(t, endpointtest.Transport{Name: "https", Serve: serveHTTPS, Dial: dialHTTPS})
+	endpointtest.Run(t, endpointtest.Transport{Name: "https", Serve: serveHTTPS, Dial: dialHTTPS, Challenge: challenge})
 }
 
 func serveHTTPS(t *testing.T, w *endpointtest.World) string {
@@ -53,6 +53,18 @@ func (l *line) Ask(operation, body string) (a endpointtest.Answer) {
 	if operation != "" {
 		method, path = http.MethodGet, "operations/"+operation
 	}
+	reply := l.send(method, path, body)
+	defer reply.Body.Close()
+	if err := json.NewDecoder(reply.Body).Decode(&a.Body); err != nil {
+		l.t.Fatal(err)
+	}
+	a.Status = reply.StatusCode
+	a.RetryAfter, _ = strconv.Atoi(reply.Header.Get("Retry-After"))
+	return a
+}
+
+func (l *line) send(method, path, body string) *http.Response {
+	l.t.Helper()
 	url := "https://" + l.address + "/" + l.device.Scope + "/registrations/" + l.device.ID + "/" + path + "?api-version=2021-06-01"
 	req, err := http.NewRequestWithContext(l.t.Context(), method, url, bytes.NewReader([]byte(body)))
 	if err != nil {
@@ -65,11 +77,5 @@ func (l *line) Ask(operation, body string) (a endpointtest.Answer) {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	defer reply.Body.Close()
-	if err := json.NewDecoder(reply.Body).Decode(&a.Body); err != nil {
-		l.t.Fatal(err)
-	}
-	a.Status = reply.StatusCode
-	a.RetryAfter, _ = strconv.Atoi(reply.Header.Get("Retry-After"))
-	return a
+	return reply
 }

@@ -1,6 +1,7 @@
 package managementtest
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -136,9 +137,11 @@ func openStore(t testing.TB, ring *keyring.Ring) storage.Store {
 // registrar registers devices, with hubs in memory. It is not run: what is not assigned
 // at once stays as it is.
 func (w *World) registrar() *registration.Registrar {
+	verifier := attestation.NewVerifier(w.Now)
+	verifier.Challenger = attestation.NewChallenger([][]byte{bytes.Repeat([]byte{1}, 32)}, rand.Reader)
 	return registration.New(registration.Deps{
 		Store: w.Store.Registrations(), Scopes: w.Store.Scopes(), Entries: w.Store.Enrollments(),
-		Resolver: enrollment.NewResolver(attestation.NewVerifier(w.Now)), Observer: silent{}, Log: zap.NewNop(),
+		Resolver: enrollment.NewResolver(verifier), Observer: silent{}, Log: zap.NewNop(),
 		OpenGate: func(hub.Linked) (*hub.Gate, error) {
 			return hub.NewGate(hub.GateConfig{Registry: memory.New(), Now: w.Now}), nil
 		},

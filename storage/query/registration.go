@@ -60,6 +60,7 @@ type assignmentJSON struct {
 	Digest       string                 `json:"digest,omitempty"`
 	Substatus    registration.Substatus `json:"substatus,omitempty"`
 	Payload      *string                `json:"payload,omitempty"` // a string keeps the JSON as written
+	AuthKey      []byte                 `json:"authKey,omitempty"`
 }
 
 // operationJSON is an Operation without what has columns.
@@ -73,6 +74,9 @@ type operationJSON struct {
 	Leaf          *infoRow               `json:"leaf,omitempty"`
 	Signer        *infoRow               `json:"signer,omitempty"`
 	SecondarySlot bool                   `json:"secondarySlot,omitempty"`
+	StorageRoot   []byte                 `json:"tpmRoot,omitempty"`
+	TPMHour       int64                  `json:"tpmHour,omitempty"`
+	AuthKey       []byte                 `json:"authKey,omitempty"`
 	RequestDigest string                 `json:"request,omitempty"`
 	Hub           string                 `json:"hub,omitempty"`
 	Substatus     registration.Substatus `json:"substatus,omitempty"`
@@ -172,16 +176,20 @@ func Holds(s registration.Status) bool {
 }
 
 func encodeAssignment(a *registration.Assignment) string {
-	return encode(assignmentJSON{a.GenerationID, a.CredentialDigest, a.Substatus, asWritten(a.Payload)})
+	return encode(assignmentJSON{a.GenerationID, a.CredentialDigest, a.Substatus, asWritten(a.Payload), a.AuthenticationKey})
 }
 
 func encodeOperation(op *registration.Operation) string {
-	return encode(operationJSON{
+	row := operationJSON{
 		Started: Micros(op.Started), APIVersion: op.APIVersion, Individual: op.Entry.Individual, Group: op.Entry.Group,
 		EntryETag: op.EntryETag, Proof: op.Proof.Kind, Leaf: infoToRow(op.Proof.Leaf), Signer: infoToRow(op.Proof.Signer),
 		SecondarySlot: op.Proof.Secondary, RequestDigest: op.RequestDigest, Hub: op.Hub, Substatus: op.Substatus,
-		ErrorCode: op.ErrorCode, ErrorMessage: op.ErrorMessage,
-	})
+		ErrorCode: op.ErrorCode, ErrorMessage: op.ErrorMessage, AuthKey: op.AuthenticationKey,
+	}
+	if tpm := op.Proof.TPM; tpm != nil {
+		row.StorageRoot, row.TPMHour = tpm.StorageRoot, tpm.Hour
+	}
+	return encode(row)
 }
 
 func encodeWant(w *hub.Want) wantJSON {
@@ -210,7 +218,7 @@ func (c Codec) Registration(row *RegistrationRow) (registration.Registration, er
 		Created: Time(row.Created), Updated: Time(row.Updated),
 		Assignment: registration.Assignment{
 			Hub: row.AssignedHub, DeviceID: row.DeviceID, GenerationID: a.GenerationID, CredentialDigest: a.Digest,
-			Substatus: a.Substatus, Payload: fromWritten(a.Payload),
+			Substatus: a.Substatus, Payload: fromWritten(a.Payload), AuthenticationKey: a.AuthKey,
 		},
 	}
 	var err error
@@ -232,12 +240,16 @@ func decodeOperation(row *RegistrationRow) (registration.Operation, error) {
 	if err := decode("operation", row.Operation, &o); err != nil {
 		return registration.Operation{}, err
 	}
-	return registration.Operation{
+	op := registration.Operation{
 		ID: dps.OperationID(row.OperationID), Attempt: row.Attempt, Status: registration.Status(row.Status),
 		LeaseUntil: Time(row.LeaseUntil), Deadline: Time(row.Deadline), Started: Time(o.Started), APIVersion: o.APIVersion,
 		Entry: enrollment.Ref{Individual: o.Individual, Group: o.Group}, EntryETag: o.EntryETag,
 		Proof:         attestation.Proof{Kind: o.Proof, Leaf: o.Leaf.info(), Signer: o.Signer.info(), Secondary: o.SecondarySlot},
 		RequestDigest: o.RequestDigest, Hub: o.Hub, Substatus: o.Substatus, ErrorCode: o.ErrorCode, ErrorMessage: o.ErrorMessage,
-		Decision: raw(row.Decision),
-	}, nil
+		Decision: raw(row.Decision), AuthenticationKey: o.AuthKey,
+	}
+	if len(o.StorageRoot) > 0 {
+		op.Proof.TPM = &attestation.TPMProof{StorageRoot: o.StorageRoot, Hour: o.TPMHour}
+	}
+	return op, nil
 }

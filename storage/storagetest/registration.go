@@ -16,7 +16,8 @@ func (w *world) start(id dps.RegistrationID, op dps.OperationID, hubName string)
 	r.Operation = registration.Operation{
 		ID: op, Status: registration.Assigning, LeaseUntil: w.after(60), Deadline: w.after(1800), Started: w.now,
 		APIVersion: "2021-06-01", Entry: enrollment.Ref{Individual: id}, EntryETag: "e1", RequestDigest: "d1", Hub: hubName,
-		Decision: json.RawMessage(`{ "why": "<test>" }`),
+		Decision: json.RawMessage(`{ "why": "<test>" }`), AuthenticationKey: []byte{0, 1, 0xff},
+		Proof: attestation.Proof{Kind: attestation.KindTPM, TPM: &attestation.TPMProof{StorageRoot: []byte{0, 0xb, 7}, Hour: 493_000}},
 	}
 	if hubName != "" {
 		r.Operation.Want = hub.Want{DeviceID: string(id), Auth: hub.Auth{Type: hub.AuthSAS, Primary: dps.NewSecret("a2V5"), Secondary: dps.NewSecret("a2V5Mg==")}}
@@ -60,6 +61,7 @@ func (w *world) ended(r registration.Registration, status registration.Status) r
 		r.Assignment = registration.Assignment{
 			Hub: op.Hub, DeviceID: op.Want.DeviceID, GenerationID: "g1", CredentialDigest: "c1",
 			Substatus: registration.InitialAssignment, Payload: json.RawMessage(`{"p" : "<1>"}`),
+			AuthenticationKey: op.AuthenticationKey,
 		}
 	}
 	return r

@@ -16,6 +16,7 @@ import (
 	"github.com/zerotouch-dps/dps/attestation"
 	client "github.com/zerotouch-dps/dps/client/device"
 	"github.com/zerotouch-dps/dps/internal/testpki"
+	"github.com/zerotouch-dps/dps/internal/testtpm"
 )
 
 // device is one first boot, with everything that can be made beforehand. It is
@@ -24,7 +25,8 @@ type device struct {
 	name    string
 	token   string           // signed by its key; empty: the certificate proves it
 	request []byte           // over HTTPS
-	cert    *tls.Certificate // nil: there is a token
+	cert    *tls.Certificate // nil: there is a token, or a TPM
+	tpm     *testtpm.Soft    // nil: none
 }
 
 const registerBody = `{"registrationId":"%s"}`

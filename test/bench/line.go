@@ -67,6 +67,9 @@ func (d device) converse(ctx context.Context, c *tls.Conn, t fleetTarget) (line,
 		return d.openAMQP(ctx, ws)
 	case client.HTTPS:
 	}
+	if d.tpm != nil {
+		return &tpmLine{&httpLine{c, d.request}, d}, nil
+	}
 	return &httpLine{c, d.request}, nil
 }
 
