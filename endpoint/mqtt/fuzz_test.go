@@ -79,7 +79,7 @@ func FuzzASCII(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		before, err := json.Marshal(text)
 		if err != nil {
-			t.Skip()
+			t.Skip("no JSON text")
 		}
 		after := mqtt.ASCII(before)
 		var one, two string

@@ -184,9 +184,9 @@ public final class HubDeviceTest {
   }
 
   /**
-   * Asks again what was answered and lost: of an answer, the SDK's one thread forgets the request
-   * that it belongs to while the other still looks for it (IotHubTransport.onMessageReceived), about
-   * once in ten times on a busy machine.
+   * Asks again what was answered and lost: the SDK acknowledges an answer and now and then tells
+   * nobody. By its source one thread forgets the request that the answer belongs to while the other
+   * still looks for it (IotHubTransport.onMessageReceived).
    */
   private static <T> T patiently(Callable<T> ask) throws Exception {
     for (int tries = 1; ; tries++) {
