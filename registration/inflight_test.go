@@ -287,6 +287,43 @@ func TestNobodyQueuesPastTheLease(t *testing.T) {
 	})
 }
 
+// TestGivenUpWritesStayBehind: an operation that a disabled entry put an end to is still on
+// its way to its hub when the device, enabled again with another key, registers anew.
+// Whatever it writes then, the device's new key is what the hub holds in the end.
+func TestGivenUpWritesStayBehind(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{hubs: []string{east, west}, settings: atOnce})
+	w.individual(onto(east))
+	w.register(w.signed("dev-1", key("a")))
+	w.ended("dev-1")
+	release := w.hubs[east].Block() // the move reads the device's data there first
+	w.individual(onto(west))
+	w.register(w.signed("dev-1", key("a")))
+	w.calling(east, 2)
+	off := onto(west)
+	off.Enabled = false
+	w.individual(off)
+	if reg := w.register(w.signed("dev-1", key("a"))); reg.Operation.Status != registration.Disabled {
+		t.Fatalf("status %s of a disabled device", reg.Operation.Status)
+	}
+	again := keyed("dev-1", key("b"))
+	again.Hubs, again.Reprovision = []string{west}, &enrollment.ReprovisionPolicy{UpdateHubAssignment: true}
+	w.individual(again)
+	res, err := w.replica(registration.Settings{}).Register(w.ctx, w.signed("dev-1", key("b")))
+	w.need(err)
+	if reg := res.Registration; reg.Operation.Status != registration.Assigning {
+		t.Errorf("status %s while the former operation may write", reg.Operation.Status)
+	}
+	release()
+	w.calling(west, 1) // by the former operation
+	w.replica(sweeping)
+	w.flies("the device is assigned", func() bool { return w.row("dev-1").Operation.Status == registration.Assigned })
+	if d := w.device(west, "dev-1"); !d.Auth.Primary.Equal(key("b")) {
+		t.Error("the former operation's key is in the hub")
+	}
+	w.flies("the former hub is left", func() bool { return len(w.holders("dev-1")) == 1 })
+}
+
 // TestWorkInHandIsNotSwept: a replica does not take over from itself.
 func TestWorkInHandIsNotSwept(t *testing.T) {
 	t.Parallel()

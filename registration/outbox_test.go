@@ -65,6 +65,7 @@ func TestLateCreateIsFound(t *testing.T) {
 	if got := w.outcome(w.signed("dev-1", key("a"))); got != "disabled" {
 		t.Fatalf("status %s", got)
 	}
+	w.advance(time.Minute) // past what a create in flight may take
 	w.replica(sweeping)
 	w.eventually("the first look", func() bool { return w.hubs[east].Stats().Calls >= 4 })
 	_, err := w.hubs[east].Put(w.ctx, late)
@@ -208,6 +209,7 @@ func TestCredentialInDoubtIsWritten(t *testing.T) {
 	off.Enabled = false
 	w.individual(off)
 	w.outcome(w.signed("dev-1", key("a")))
+	w.advance(time.Minute) // past what the write of the new key may take
 	w.individual(onto(east))
 	w.assigned(w.signed("dev-1", key("a")))
 	if !w.device(east, "dev-1").Auth.Primary.Equal(key("a")) {

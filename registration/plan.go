@@ -26,6 +26,9 @@ func (r *Registrar) plan(ctx context.Context, req Request, a *admission) (*Start
 		if inFlight(a.current) {
 			s.Registration.doubtCredential(a.current.Operation)
 			s.Removals = leftBehind(*a.current, s.Registration)
+			for i := range s.Removals { // until then it may still be made
+				s.Removals[i].Due = later(s.Removals[i].Due, s.Registration.Operation.Fence)
+			}
 		}
 		return s, why, nil
 	}
@@ -61,8 +64,29 @@ func (r *Registrar) newRow(row *Registration, req Request, a *admission) error {
 	if cur := a.current; cur != nil {
 		row.ID, row.Created, row.Assignment = cur.ID, cur.Created, cur.Assignment
 		row.Operation.Attempt = cur.Operation.Attempt + 1
+		row.Operation.raise(cur.Operation, now)
 	}
 	return nil
+}
+
+// raise makes an operation wait for the writes of the one that it puts an end to, and for
+// those which that one waited for: whoever carries it out may write as long as its lease
+// is good, without asking.
+func (op *Operation) raise(given Operation, now time.Time) {
+	fence := given.Fence
+	if given.Status == Assigning {
+		fence = later(fence, given.LeaseUntil)
+	}
+	if fence.After(now) {
+		op.Fence, op.LeaseUntil = fence, fence
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // end makes the start's operation final.

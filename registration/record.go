@@ -65,6 +65,9 @@ type Operation struct {
 	Status     Status
 	LeaseUntil time.Time // zero when ended
 	Deadline   time.Time // an operation that can't reach its hub fails past it; zero when ended
+	// Fence is until when an earlier operation, given up in mid-flight, may still write to
+	// a hub; until then none of this one's writes go out. Zero: there is none.
+	Fence      time.Time
 	Started    time.Time
 	APIVersion string
 

@@ -169,7 +169,8 @@ func (r *Registrar) start(ctx context.Context, req Request) (*pending, error) {
 
 func inFlight(cur *Registration) bool { return cur != nil && cur.Operation.Status == Assigning }
 
-// begin commits the start and, if it is not final already, carries it out.
+// begin commits the start and, if it is not final already, carries it out; behind a fence
+// that is left to the sweep.
 func (r *Registrar) begin(ctx context.Context, start *Start, a *admission) (*pending, error) {
 	begun, err := r.commit(ctx, start)
 	if dps.Is(err, dps.DeviceIDTaken) {
@@ -183,7 +184,7 @@ func (r *Registrar) begin(ctx context.Context, start *Start, a *admission) (*pen
 		return r.lost(start, &begun.Registration, a)
 	}
 	p := &pending{registration: &begun.Registration, admission: a}
-	if begun.Registration.Operation.Status == Assigning && !begun.Held {
+	if op := begun.Registration.Operation; op.Status == Assigning && !begun.Held && op.Fence.IsZero() {
 		p.flight = r.assign(ctx, p)
 	}
 	return p, nil

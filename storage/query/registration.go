@@ -82,6 +82,7 @@ type operationJSON struct {
 	Substatus     registration.Substatus `json:"substatus,omitempty"`
 	ErrorCode     int                    `json:"errorCode,omitempty"`
 	ErrorMessage  string                 `json:"errorMessage,omitempty"`
+	Fence         int64                  `json:"fence,omitempty"`
 }
 
 // wantJSON is a hub.Want; it is sealed as a whole.
@@ -185,6 +186,7 @@ func encodeOperation(op *registration.Operation) string {
 		EntryETag: op.EntryETag, Proof: op.Proof.Kind, Leaf: infoToRow(op.Proof.Leaf), Signer: infoToRow(op.Proof.Signer),
 		SecondarySlot: op.Proof.Secondary, RequestDigest: op.RequestDigest, Hub: op.Hub, Substatus: op.Substatus,
 		ErrorCode: op.ErrorCode, ErrorMessage: op.ErrorMessage, AuthKey: op.AuthenticationKey,
+		Fence: Micros(op.Fence),
 	}
 	if tpm := op.Proof.TPM; tpm != nil {
 		row.StorageRoot, row.TPMHour = tpm.StorageRoot, tpm.Hour
@@ -246,7 +248,7 @@ func decodeOperation(row *RegistrationRow) (registration.Operation, error) {
 		Entry: enrollment.Ref{Individual: o.Individual, Group: o.Group}, EntryETag: o.EntryETag,
 		Proof:         attestation.Proof{Kind: o.Proof, Leaf: o.Leaf.info(), Signer: o.Signer.info(), Secondary: o.SecondarySlot},
 		RequestDigest: o.RequestDigest, Hub: o.Hub, Substatus: o.Substatus, ErrorCode: o.ErrorCode, ErrorMessage: o.ErrorMessage,
-		Decision: raw(row.Decision), AuthenticationKey: o.AuthKey,
+		Decision: raw(row.Decision), AuthenticationKey: o.AuthKey, Fence: Time(o.Fence),
 	}
 	if len(o.StorageRoot) > 0 {
 		op.Proof.TPM = &attestation.TPMProof{StorageRoot: o.StorageRoot, Hour: o.TPMHour}

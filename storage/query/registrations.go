@@ -198,7 +198,7 @@ func deleteRecord(ctx context.Context, tx Tx, r *registration.Registration) erro
 // microseconds, neither lease, deadline nor wanted identity once the operation has ended.
 func Normalize(r registration.Registration) registration.Registration {
 	op := &r.Operation
-	for _, t := range []*time.Time{&r.Created, &r.Updated, &op.LeaseUntil, &op.Deadline, &op.Started} {
+	for _, t := range []*time.Time{&r.Created, &r.Updated, &op.LeaseUntil, &op.Deadline, &op.Started, &op.Fence} {
 		*t = truncate(*t)
 	}
 	if op.Status == registration.Assigning {
