@@ -2,7 +2,6 @@ package interop_test
 
 import (
 	"os"
-	"slices"
 	"testing"
 
 	"github.com/zerotouch-dps/dps/internal/testtpm"
@@ -17,7 +16,5 @@ func TestTPM(t *testing.T) {
 	r, file := startDev(t, binary, listen, 443)
 	testtpm.Simulate(t, listen, 2321)
 	env := append(os.Environ(), "NODE_EXTRA_CA_CERTS="+r.CAFile, "DPS_READY="+file, "DPS_TPM="+listen+":2321")
-	script := node(t, "tpm.test.mjs")
-	script.Args = slices.Insert(script.Args, 1, "--test-force-exit") // the SDK keeps its connections to the TPM
-	client(t, env, "node", script)
+	client(t, env, "node", node(t, "tpm.test.mjs"))
 }

@@ -5,7 +5,7 @@
 // DPS_TPM   host:port of a TPM simulator
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import test from 'node:test';
+import test, { after } from 'node:test';
 import iotDevice from 'azure-iot-device';
 import deviceMqtt from 'azure-iot-device-mqtt';
 import provisioning from 'azure-iot-provisioning-service';
@@ -18,6 +18,9 @@ const [host, port] = process.env.DPS_TPM.split(':');
 const service = provisioning.ProvisioningServiceClient.fromConnectionString(ready.serviceConnectionString);
 const withTPM = (id) => new security.TpmSecurityClient(id, new tss.Tpm(true, host, Number(port)));
 const unique = randomBytes(3).toString('hex');
+
+// The SDK keeps its connections to the TPM, which would hold the process.
+after(() => setTimeout(() => process.exit(), 500));
 
 const endorsementKeyOf = (device) => new Promise((resolve, reject) => {
   device.getEndorsementKey((error, key) => (error ? reject(error) : resolve(key)));
