@@ -27,6 +27,8 @@ type Scope struct {
 	MinTLSVersion    string // [TLS12] or [TLS13]; empty: TLS12
 	IPFilter         IPFilter
 	Limits           Limits
+	WhenRevoked      WhenRevoked
+	CertificateRules CertificateRules
 	ETag             dps.ETag
 	Created, Updated time.Time
 }
@@ -38,6 +40,12 @@ func (s Scope) Validate() error {
 		return err
 	}
 	if err := s.Limits.validate(); err != nil {
+		return err
+	}
+	if err := s.WhenRevoked.validate(); err != nil {
+		return err
+	}
+	if err := s.CertificateRules.validate(); err != nil {
 		return err
 	}
 	return s.IPFilter.Validate()
@@ -76,6 +84,7 @@ type Authority struct {
 	Certificate      attestation.Certificate
 	Verified         bool
 	Verification     *Verification // nil: no code is waiting to be proven
+	Revocation       Revocation
 	ETag             dps.ETag
 	Created, Updated time.Time
 }
@@ -94,6 +103,7 @@ type Snapshot struct {
 	Scope       Scope
 	Hubs        []hub.Linked // by host name
 	Authorities []Authority  // by name
+	Denials     []Denial     // by kind, value and issuer
 	// KeyPrefixLengths are the distinct lengths of IDPrefix of the scope's
 	// symmetric-key groups, ascending.
 	KeyPrefixLengths []int
