@@ -60,11 +60,11 @@ func (v *Verifier) chains(chain []*x509.Certificate, t *Trust, s Signing) ([][]*
 	return out, nil
 }
 
-// checkLeaf holds the rules for a device certificate under a CA: within its validity,
+// checkLeaf holds the rules for a device certificate under a CA: not before its validity,
 // a strong key, no critical extension unknown to us, and a key usage, if stated, that
 // allows client authentication (RFC 8446, 4.4.2.2).
 func checkLeaf(leaf *x509.Certificate, now time.Time) error {
-	if err := CheckValidity(leaf, now); err != nil {
+	if err := begun(leaf, now); err != nil {
 		return err
 	}
 	if err := CheckKeyStrength(leaf); err != nil {
@@ -81,11 +81,22 @@ func checkLeaf(leaf *x509.Certificate, now time.Time) error {
 
 // CheckValidity reports whether now lies within the certificate's validity.
 func CheckValidity(cert *x509.Certificate, now time.Time) error {
-	if now.Before(cert.NotBefore) {
-		return fmt.Errorf("certificate is not valid before %s", cert.NotBefore.UTC().Format(time.RFC3339))
+	if err := begun(cert, now); err != nil {
+		return err
 	}
+	return expired(cert, now)
+}
+
+func begun(cert *x509.Certificate, now time.Time) error {
+	if now.Before(cert.NotBefore) {
+		return fmt.Errorf("certificate %s is not valid before %s", name(cert), cert.NotBefore.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+func expired(cert *x509.Certificate, now time.Time) error {
 	if now.After(cert.NotAfter) {
-		return fmt.Errorf("certificate expired at %s", cert.NotAfter.UTC().Format(time.RFC3339))
+		return fmt.Errorf("certificate %s expired at %s", name(cert), cert.NotAfter.UTC().Format(time.RFC3339))
 	}
 	return nil
 }
@@ -135,6 +146,7 @@ func verifiedWhole(leaf *x509.Certificate, path []*x509.Certificate, now time.Ti
 	for _, ca := range path[:len(path)-1] {
 		between.AddCert(ca)
 	}
+	now = earlier(now, leaf.NotAfter) // who accepts an expired leaf decides later; the rest holds now
 	_, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: now, KeyUsages: anyUsage()})
 	return err == nil
 }

@@ -70,6 +70,11 @@ func (r *Registrar) Explain(ctx context.Context, req Request) (Explanation, erro
 		return Explanation{}, err
 	}
 	e.Proven, e.Entry, e.Signer, e.Current = !e.Assumed, a.match.Ref, a.proof.Signer, a.current
+	if why := a.match.Revoked; why != "" {
+		e.Outcome, e.Reason = WouldRefuse, why
+		e.tell(attestation.Refuse(nil))
+		return e, nil
+	}
 	if inFlight(a.current) && !a.match.Disabled {
 		e.Outcome, e.Reason = InFlight, "an operation of this device is under way"
 		return e, nil
