@@ -108,4 +108,3 @@ func TestDisabledInMidFlight(t *testing.T) {
 		})
 	}
 }
-
