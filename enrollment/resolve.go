@@ -59,6 +59,7 @@ type Question struct {
 	TrustInlineSigning bool
 	// Earlier is what a TPM device proved with when its operation began; nil: nothing.
 	Earlier *attestation.TPMProof
+	search  *search
 }
 
 // Resolve finds the entry that decides and holds the device to it. An individual
@@ -66,23 +67,28 @@ type Question struct {
 // certificate stands nearest to the leaf decides, or the key group whose derived key
 // signed the token (DPS concepts, "X.509 attestation" and "Symmetric key
 // attestation"). Without a proof the error is [dps.Unauthorized], whatever the cause;
-// Disabled is told only after a good proof.
+// Disabled is told only after a good proof. What a refusal costs depends on what is shown
+// and on the scope, not on whether or how the device is enrolled.
 func (r *Resolver) Resolve(q Question) (Match, attestation.Proof, error) {
 	if e, ok := q.Evidence.(attestation.TPMEvidence); ok {
 		return r.tpm(e, q)
 	}
+	q.search = &search{}
 	if q.Individual == nil {
+		r.decoy(q)
 		m, p, err := r.group(q)
 		m.Disabled = m.Disabled || q.Blocked
 		return m, p, err
 	}
 	m, p, err := r.individual(q)
-	if err == nil || q.Individual.Enabled {
-		return m, p, err
+	if err == nil {
+		return m, p, nil
 	}
+	r.decoy(q)
 	// The id-only block: a disabled entry without the device's credential still blocks
-	// a device that could have come in through a group, and tells it so.
-	if _, proof, gerr := r.group(q); gerr == nil {
+	// a device that could have come in through a group, and tells it so. Of an enabled
+	// entry this changes nothing but what the refusal costs.
+	if _, proof, gerr := r.group(q); gerr == nil && !q.Individual.Enabled {
 		return individualMatch(q), proof, nil
 	}
 	return Match{}, attestation.Proof{}, err
@@ -145,8 +151,7 @@ func (r *Resolver) tpm(e attestation.TPMEvidence, q Question) (Match, attestatio
 }
 
 func (r *Resolver) individualChain(m attestation.X509CA, e attestation.X509Evidence, q Question) (attestation.Proof, error) {
-	signing := attestation.Signing{Certificates: m.Inline(), Trusted: q.TrustInlineSigning}
-	paths, err := r.verifier.VerifyChain(e, q.Trust, signing, q.Subject)
+	paths, err := r.chains(e, q)
 	if err != nil {
 		return attestation.Proof{}, err
 	}
@@ -174,13 +179,7 @@ func (r *Resolver) group(q Question) (Match, attestation.Proof, error) {
 // groupByChain walks each verified path from the certificate right above the leaf;
 // the nearest bound group ends the search, enabled or not.
 func (r *Resolver) groupByChain(e attestation.X509Evidence, q Question) (Match, attestation.Proof, error) {
-	signing := attestation.Signing{Trusted: q.TrustInlineSigning}
-	for i := range q.Groups {
-		if m, ok := q.Groups[i].Mechanism.(attestation.X509CA); ok {
-			signing.Certificates = append(signing.Certificates, m.Inline()...)
-		}
-	}
-	paths, err := r.verifier.VerifyChain(e, q.Trust, signing, q.Subject)
+	paths, err := r.chains(e, q)
 	if err != nil {
 		return Match{}, attestation.Proof{}, err
 	}
