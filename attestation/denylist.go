@@ -79,7 +79,7 @@ func (l *DenyList) denies(cert, above *x509.Certificate) string {
 	if by == "" {
 		return ""
 	}
-	return noted(fmt.Sprintf("certificate %s (serial %s) is on the deny list by its %s", name(cert), info.Serial, by), note)
+	return noted(fmt.Sprintf("certificate %s (serial %s) is on the deny list by its %s", called(cert), info.Serial, by), note)
 }
 
 func look[K comparable](m map[K]string, key K, what string, try func(what, note string, ok bool)) {
@@ -105,14 +105,6 @@ func noted(text, note string) string {
 		return text
 	}
 	return text + ": " + note
-}
-
-// name is how a certificate is called in reasons.
-func name(c *x509.Certificate) string {
-	if cn := CommonName(c); cn != "" {
-		return fmt.Sprintf("%q", cn)
-	}
-	return Thumbprint(c)[:16]
 }
 
 // DeniesTPM says why a TPM with an endorsement key (TPM2B_PUBLIC) is denied; empty: it is

@@ -38,7 +38,7 @@ func (r Rules) check(leaf *x509.Certificate, path Path) error {
 		return fmt.Errorf("the chain has %d certificates; the scope takes %d at most", n, r.MaxChainLength)
 	}
 	if r.RequireClientAuth && !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth) {
-		return fmt.Errorf("certificate %s: its extended key usage does not name client authentication, which the scope requires", name(leaf))
+		return fmt.Errorf("certificate %s: its extended key usage does not name client authentication, which the scope requires", called(leaf))
 	}
 	if err := r.checkKey(leaf); err != nil {
 		return err
@@ -56,7 +56,7 @@ func (r Rules) checkKey(c *x509.Certificate) error {
 	switch key := c.PublicKey.(type) {
 	case *rsa.PublicKey:
 		if bits := key.N.BitLen(); bits < r.MinRSABits {
-			return fmt.Errorf("certificate %s has an RSA key of %d bits; the scope takes %d at least", name(c), bits, r.MinRSABits)
+			return fmt.Errorf("certificate %s has an RSA key of %d bits; the scope takes %d at least", called(c), bits, r.MinRSABits)
 		}
 		algorithm = "RSA"
 	case *ecdsa.PublicKey:
@@ -65,7 +65,7 @@ func (r Rules) checkKey(c *x509.Certificate) error {
 		algorithm = "Ed25519"
 	}
 	if len(r.Algorithms) > 0 && !slices.Contains(r.Algorithms, algorithm) {
-		return fmt.Errorf("certificate %s has an %s key, which the scope does not take", name(c), algorithm)
+		return fmt.Errorf("certificate %s has an %s key, which the scope does not take", called(c), algorithm)
 	}
 	return nil
 }

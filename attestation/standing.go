@@ -71,7 +71,7 @@ func (v *Verifier) standingOf(ctx context.Context, cert, above *x509.Certificate
 }
 
 func revokedText(cert *x509.Certificate, s revocation.Standing) string {
-	text := fmt.Sprintf("certificate %s (serial %s) was revoked by its issuer at %s", name(cert), serialText(cert.SerialNumber), s.At.UTC().Format(time.RFC3339))
+	text := fmt.Sprintf("certificate %s (serial %s) was revoked by its issuer at %s", called(cert), serialText(cert.SerialNumber), s.At.UTC().Format(time.RFC3339))
 	if s.Reason != "" {
 		text += " (" + s.Reason + ")"
 	}

@@ -63,6 +63,7 @@ type Question struct {
 	TrustInlineSigning bool
 	// Earlier is what a TPM device proved with when its operation began; nil: nothing.
 	Earlier *attestation.TPMProof
+	search  *search
 }
 
 // Resolve finds the entry that decides and holds the device to it. An individual
@@ -70,24 +71,31 @@ type Question struct {
 // certificate stands nearest to the leaf decides, or the key group whose derived key
 // signed the token (DPS concepts, "X.509 attestation" and "Symmetric key
 // attestation"). Without a proof the error is [dps.Unauthorized], whatever the cause;
-// Disabled is told only after a good proof. [dps.Unavailable] tells that a CA can't be
-// asked what it revoked.
+// Disabled is told only after a good proof. What a refusal costs depends on what is shown
+// and on the scope, not on whether or how the device is enrolled. [dps.Unavailable] tells
+// that a CA can't be asked what it revoked.
 func (r *Resolver) Resolve(ctx context.Context, q Question) (Match, attestation.Proof, error) {
 	if e, ok := q.Evidence.(attestation.TPMEvidence); ok {
 		return r.tpm(e, q)
 	}
+	q.search = &search{}
 	if q.Individual == nil {
 		m, p, err := r.group(ctx, q)
 		m.Disabled = m.Disabled || q.Blocked
+		if err != nil {
+			r.decoy(q)
+		}
 		return m, p, err
 	}
 	m, p, err := r.individual(ctx, q)
-	if err == nil || q.Individual.Enabled {
-		return m, p, err
+	if err == nil {
+		return m, p, nil
 	}
+	r.decoy(q)
 	// The id-only block: a disabled entry without the device's credential still blocks
-	// a device that could have come in through a group, and tells it so.
-	if g, proof, gerr := r.group(ctx, q); gerr == nil {
+	// a device that could have come in through a group, and tells it so. Of an enabled
+	// entry this changes nothing but what the refusal costs.
+	if g, proof, gerr := r.group(ctx, q); gerr == nil && !q.Individual.Enabled {
 		m := individualMatch(q)
 		m.Revoked = g.Revoked
 		return m, proof, nil
@@ -158,8 +166,7 @@ func (r *Resolver) tpm(e attestation.TPMEvidence, q Question) (Match, attestatio
 }
 
 func (r *Resolver) individualChain(ctx context.Context, m attestation.X509CA, e attestation.X509Evidence, q Question) (proof attestation.Proof, revoked string, err error) {
-	signing := attestation.Signing{Certificates: m.Inline(), Trusted: q.TrustInlineSigning}
-	chains, err := r.verifier.VerifyChain(ctx, e, q.Trust, signing, q.Subject)
+	chains, err := r.chains(ctx, e, q)
 	if err != nil {
 		return attestation.Proof{}, "", err
 	}
@@ -190,13 +197,7 @@ func (r *Resolver) group(ctx context.Context, q Question) (Match, attestation.Pr
 // groupByChain walks each verified path from the certificate right above the leaf;
 // the nearest bound group ends the search, enabled or not.
 func (r *Resolver) groupByChain(ctx context.Context, e attestation.X509Evidence, q Question) (Match, attestation.Proof, error) {
-	signing := attestation.Signing{Trusted: q.TrustInlineSigning}
-	for i := range q.Groups {
-		if m, ok := q.Groups[i].Mechanism.(attestation.X509CA); ok {
-			signing.Certificates = append(signing.Certificates, m.Inline()...)
-		}
-	}
-	chains, err := r.verifier.VerifyChain(ctx, e, q.Trust, signing, q.Subject)
+	chains, err := r.chains(ctx, e, q)
 	if err != nil {
 		return Match{}, attestation.Proof{}, err
 	}
