@@ -15,6 +15,7 @@ type Registrar interface {
 	Register(ctx context.Context, r registration.Request) (registration.Result, error)
 	Operation(ctx context.Context, r registration.Request, id dps.OperationID) (registration.Result, error)
 	Lookup(ctx context.Context, r registration.Request) (registration.Result, error)
+	Attest(ctx context.Context, r registration.Request) error
 }
 
 // MaxBodySize bounds a request body, in bytes: the original's message size.
