@@ -80,8 +80,10 @@ type point struct {
 	Attributes bool           `asn1:"optional,tag:5"`
 }
 
+type rawValue = asn1.RawValue
+
 type name struct {
-	Full []asn1.RawValue `asn1:"optional,tag:0"`
+	Full []rawValue `asn1:"optional,tag:0"`
 }
 
 func TestFind(t *testing.T) {
@@ -99,8 +101,10 @@ func TestFind(t *testing.T) {
 		t.Fatal(err)
 	}
 	found := map[string]revocation.Entry{}
-	for _, serial := range []*big.Int{big.NewInt(0), big.NewInt(1), big.NewInt(3), big.NewInt(4), big.NewInt(0x80), big.NewInt(0x8000),
-		big.NewInt(0x0100), big.NewInt(0x0101), big.NewInt(0x0102), big.NewInt(0x0103), long, new(big.Int).Lsh(long, 500), big.NewInt(-3)} {
+	for _, serial := range []*big.Int{
+		big.NewInt(0), big.NewInt(1), big.NewInt(3), big.NewInt(4), big.NewInt(0x80), big.NewInt(0x8000),
+		big.NewInt(0x0100), big.NewInt(0x0101), big.NewInt(0x0102), big.NewInt(0x0103), long, new(big.Int).Lsh(long, 500), big.NewInt(-3),
+	} {
 		if e, ok := l.Find(serial); ok {
 			found[serial.Text(16)] = e
 		}
@@ -181,7 +185,7 @@ func TestParseListAcceptsHarmlessExtensions(t *testing.T) {
 	for name, der := range map[string][]byte{
 		"unknown, not critical":  list(t, ca, extended(99, false, 1)),
 		"of devices only":        list(t, ca, extended(28, true, point{Users: true})),
-		"of a place":             list(t, ca, extended(28, true, point{Name: name{Full: []asn1.RawValue{{Class: 2, Tag: 6, Bytes: []byte("http://ca/1.crl")}}}})),
+		"of a place":             list(t, ca, extended(28, true, placed("http://ca/1.crl"))),
 		"entries of known dates": list(t, ca, revoking(e)),
 		"empty":                  list(t, ca),
 	} {
@@ -266,4 +270,14 @@ func countOf(l *x509.RevocationList, serial *big.Int) (n int) {
 		}
 	}
 	return n
+}
+
+// withoutNextUpdate makes a list that x509 refuses to make.
+func withoutNextUpdate(t *testing.T, ca *testpki.Entity) []byte {
+	t.Helper()
+	der, err := ca.RevocationList(day(2), time.Time{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
 }
