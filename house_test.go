@@ -26,6 +26,7 @@ func mayImport() map[string][]string {
 	return map[string][]string{
 		"":                          {},
 		"attestation":               {},
+		"attestation/revocation":    {},
 		"hub":                       {},
 		"hub/azureiot":              {"hub", "attestation"},
 		"hub/memory":                {"hub"},
