@@ -31,8 +31,8 @@ type Verifier struct {
 	Challenger *Challenger
 	// Count counts what is computed, for tests; nil: nothing does.
 	Count *Count
-	paths      *lru.Cache[string, upward]
-	keys       *lru.Cache[[sha256.Size]byte, *TPMKey]
+	paths *lru.Cache[string, upward]
+	keys  *lru.Cache[[sha256.Size]byte, *TPMKey]
 }
 
 // NewVerifier returns a verifier that reads the time from now.

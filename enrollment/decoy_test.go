@@ -88,7 +88,7 @@ func entries(t *testing.T) map[string]entry {
 		"another CA": {mechanism: ca}, "another CA, disabled": {mechanism: ca, disabled: true},
 		"a CA by name": {mechanism: attestation.X509CA{PrimaryRef: "elsewhere"}},
 		"TPM":          {mechanism: tpm}, "TPM, disabled": {mechanism: tpm, disabled: true},
-		"TPM, assigned":       {mechanism: tpm, earlier: &attestation.TPMProof{StorageRoot: []byte("root"), Hour: now.Unix() / 3600}},
+		"TPM, assigned":      {mechanism: tpm, earlier: &attestation.TPMProof{StorageRoot: []byte("root"), Hour: now.Unix() / 3600}},
 		"TPM, since an hour": {mechanism: tpm, earlier: &attestation.TPMProof{StorageRoot: []byte("root"), Hour: now.Unix()/3600 - 2}},
 	}
 }
