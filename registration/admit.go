@@ -29,8 +29,8 @@ func (r *Registrar) admit(ctx context.Context, req Request) (*admission, error) 
 		return nil, r.resolver.Verifier().Challenge(e, attestation.Subject{Scope: req.Scope, ID: req.ID})
 	}
 	a, err := r.consider(ctx, req)
-	if err != nil {
-		r.refused(req, err)
+	if dps.Is(err, dps.Unauthorized) {
+		r.Refused(req, err)
 	}
 	return a, err
 }
