@@ -31,7 +31,7 @@ type SASToken struct {
 }
 
 // ParseSASToken reads "SharedAccessSignature sr=…&sig=…&se=…[&skn=…]" with its
-// fields in any order; unknown fields are ignored. Errors: [dps.Unauthorized].
+// fields in any order, each once; unknown fields are ignored. Errors: [dps.Unauthorized].
 func ParseSASToken(text string) (SASToken, error) {
 	if len(text) > MaxTokenLength {
 		return SASToken{}, malformed("token is too long")
@@ -41,8 +41,13 @@ func ParseSASToken(text string) (SASToken, error) {
 		return SASToken{}, malformed("authorization is not a SharedAccessSignature")
 	}
 	var t SASToken
+	seen := map[string]bool{}
 	for pair := range strings.SplitSeq(strings.TrimSpace(rest), "&") {
 		name, value, _ := strings.Cut(pair, "=")
+		if seen[name] { // which one counts, readers differ in
+			return SASToken{}, malformed("token has a field twice")
+		}
+		seen[name] = true
 		if err := t.set(name, value); err != nil {
 			return SASToken{}, err
 		}
