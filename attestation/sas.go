@@ -41,13 +41,8 @@ func ParseSASToken(text string) (SASToken, error) {
 		return SASToken{}, malformed("authorization is not a SharedAccessSignature")
 	}
 	var t SASToken
-	seen := map[string]bool{}
 	for pair := range strings.SplitSeq(strings.TrimSpace(rest), "&") {
 		name, value, _ := strings.Cut(pair, "=")
-		if seen[name] { // which one counts, readers differ in
-			return SASToken{}, malformed("token has a field twice")
-		}
-		seen[name] = true
 		if err := t.set(name, value); err != nil {
 			return SASToken{}, err
 		}
@@ -59,17 +54,22 @@ func ParseSASToken(text string) (SASToken, error) {
 }
 
 func (t *SASToken) set(name, value string) (err error) {
+	twice := false // which one counts, readers differ in
 	switch name {
 	case "sr":
-		t.Resource = value
+		twice, t.Resource = t.Resource != "", value
 	case "se":
-		t.Expiry = value
+		twice, t.Expiry = t.Expiry != "", value
 	case "sig":
+		twice = t.Signature != nil
 		t.Signature, err = decodeSignature(value)
 	case "skn":
 		if t.KeyName, err = url.PathUnescape(value); err != nil {
 			err = malformed("skn is not percent-encoded text")
 		}
+	}
+	if twice {
+		return malformed("token has a field twice")
 	}
 	return err
 }
