@@ -3,9 +3,11 @@ package attestation
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/attestation/revocation"
 )
 
@@ -14,6 +16,10 @@ import (
 type Revocations interface {
 	Check(ctx context.Context, s *revocation.Source, cert *x509.Certificate) (revocation.Standing, error)
 }
+
+// ErrUnknownStanding is in the chain of the [dps.Unavailable] that tells that the CA of a
+// certificate can't be asked, and must be.
+var ErrUnknownStanding = errors.New("revocation status unknown")
 
 // inStanding returns the paths on which nothing is denied or revoked. When there is none,
 // revoked says why; one issuer's word against the device's own certificate is enough,
@@ -64,11 +70,23 @@ func (v *Verifier) standingOf(ctx context.Context, cert, above *x509.Certificate
 		return "", nil
 	}
 	s, err := v.Revocations.Check(ctx, source, cert)
-	if err != nil || !s.Revoked {
-		return "", err
+	if err != nil {
+		return "", unknownStanding(cert, err)
+	}
+	if !s.Revoked {
+		return "", nil
 	}
 	return revokedText(cert, s), nil
 }
+
+// unknownStanding has the device try again later; only the operator is told why.
+func unknownStanding(cert *x509.Certificate, cause error) error {
+	why := fmt.Errorf("%w of certificate %s: %w", ErrUnknownStanding, called(cert), cause)
+	return &dps.Error{Code: dps.Unavailable, Message: "the service can't verify the device now", RetryAfter: standingRetry, Err: why}
+}
+
+// standingRetry is when asking a CA again makes sense.
+const standingRetry = 30 * time.Second
 
 func revokedText(cert *x509.Certificate, s revocation.Standing) string {
 	text := fmt.Sprintf("certificate %s (serial %s) was revoked by its issuer at %s", called(cert), serialText(cert.SerialNumber), s.At.UTC().Format(time.RFC3339))

@@ -236,10 +236,10 @@ func (v *Verifier) tokenProof(t SASToken, s Subject, secondary bool) (Proof, err
 	}
 	want := s.Scope.Fold() + "/registrations/" + s.ID.Fold()
 	if got := dps.FoldASCII(strings.Trim(path, "/")); got != want {
-		return Proof{}, Refuse(errors.New("token is for another resource"))
+		return Proof{}, Refuse(fmt.Errorf("token is for another resource, %q", path))
 	}
 	if t.Expired(v.Now()) {
-		return Proof{}, Refuse(errors.New("token expired"))
+		return Proof{}, Refuse(fmt.Errorf("token expired: its se is %q, in seconds since 1970", t.Expiry))
 	}
 	return Proof{Kind: KindSymmetricKey, Secondary: secondary}, nil
 }

@@ -32,8 +32,10 @@ func (r *Registrar) admit(ctx context.Context, req Request) (*admission, error) 
 	if err == nil && a.match.Revoked != "" {
 		err = r.revoke(ctx, req, a)
 	}
+	if dps.Is(err, dps.Unauthorized) || errors.Is(err, attestation.ErrUnknownStanding) {
+		r.Refused(req, err)
+	}
 	if err != nil {
-		r.refused(req, err)
 		return nil, err
 	}
 	return a, nil

@@ -15,10 +15,12 @@ import (
 // cachedScopes bounds the scope configurations kept parsed.
 const cachedScopes = 1024
 
-// Scopes gives the configuration of a scope.
+// Scopes gives the configuration of a scope, and what it refers to.
 type Scopes interface {
 	// Snapshot errors: [dps.NotFound].
 	Snapshot(ctx context.Context, id dps.IDScope) (scope.Snapshot, error)
+	// CRL returns the DER of a list that was uploaded for a CA certificate.
+	CRL(ctx context.Context, id dps.IDScope, name string) ([]byte, error)
 }
 
 // config is a scope's configuration at one version, with what is derived from it.
@@ -65,7 +67,7 @@ func (c *configs) load(ctx context.Context, id dps.IDScope) (*config, error) {
 		c.cache.Remove(id.Fold())
 		return nil, fmt.Errorf("read scope configuration: %w", err)
 	}
-	loaded := &config{Snapshot: snapshot, trust: newTrust(&snapshot)}
+	loaded := &config{Snapshot: snapshot, trust: newTrust(&snapshot, c.scopes)}
 	c.cache.Add(id.Fold(), loaded)
 	return loaded, nil
 }

@@ -61,7 +61,7 @@ func (r *Registrar) Explain(ctx context.Context, req Request) (Explanation, erro
 	}
 	e := Explanation{Chain: describe(req.Evidence), Assumed: req.Evidence == nil}
 	a, err := r.consider(ctx, req)
-	if dps.Is(err, dps.Unauthorized) {
+	if dps.Is(err, dps.Unauthorized) || errors.Is(err, attestation.ErrUnknownStanding) {
 		e.Outcome, e.Reason = WouldRefuse, reasonOf(err)
 		e.tell(err)
 		return e, nil

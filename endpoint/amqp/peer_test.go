@@ -63,6 +63,8 @@ func (r *registrar) Operation(ctx context.Context, q registration.Request, id dp
 	return r.answer(ctx, q)
 }
 
+func (r *registrar) Refused(registration.Request, error) {}
+
 func (r *registrar) Lookup(ctx context.Context, q registration.Request) (registration.Result, error) {
 	return r.answer(ctx, q)
 }

@@ -40,6 +40,8 @@ func (r *registrar) Operation(ctx context.Context, q registration.Request, _ dps
 	return r.Register(ctx, q)
 }
 
+func (r *registrar) Refused(registration.Request, error) {}
+
 func (r *registrar) Lookup(ctx context.Context, q registration.Request) (registration.Result, error) {
 	return r.Register(ctx, q)
 }
