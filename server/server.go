@@ -128,7 +128,7 @@ func (s *Server) wire(ring *keyring.Ring) error {
 	if err != nil {
 		return fmt.Errorf("derive keys: %w", err)
 	}
-	s.revocations = revocation.New(revocation.Config{Now: env.Now, Log: env.Log})
+	s.revocations = revocation.New(revocation.Config{Now: env.Now, Log: env.Log, Refresh: c.Revocation.Refresh, Wait: c.Revocation.Wait})
 	verifier.Revocations = s.revocations
 	settings := c.Assign.settings()
 	s.registrar = registration.New(registration.Deps{
