@@ -43,8 +43,8 @@ type Search struct {
 	Prefix  string // the beginning of the ID
 	Enabled *bool
 	Kind    attestation.Kind
-	// BoundToCA leaves those of an X.509 kind that are bound to a CA, rather than to device
-	// certificates.
+	// BoundToCA finds X.509 entries alone, and of these those that are bound to a CA rather
+	// than to device certificates.
 	BoundToCA        bool
 	Lot, Uploader    string
 	Hub              string // host name that the entry names
