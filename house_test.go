@@ -66,7 +66,7 @@ func mayImport() map[string][]string {
 		"ca":                        {},
 		"client":                    {"openapi", "openapi/admin", "openapi/service", "attestation"},
 		"client/device":             {"attestation"},
-		"declare":                   {"client", "openapi/admin", "openapi/service", "attestation"},
+		"declare":                   {"client", "openapi/admin", "openapi/service", "attestation", "scope"},
 		"declare/arm":               {},
 		"declare/relocate":          {"client", "openapi/admin", "openapi/service"},
 		"server":                    nil, // wires everything below
