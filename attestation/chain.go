@@ -49,11 +49,11 @@ func (v *Verifier) chains(chain []*x509.Certificate, t *Trust, s Signing) ([][]*
 	return out, nil
 }
 
-// checkLeaf holds the rules for a device certificate under a CA: within its validity,
+// checkLeaf holds the rules for a device certificate under a CA: not before its validity,
 // a strong key, no critical extension unknown to us, and a key usage, if stated, that
 // allows client authentication (RFC 8446, 4.4.2.2).
 func checkLeaf(leaf *x509.Certificate, now time.Time) error {
-	if err := CheckValidity(leaf, now); err != nil {
+	if err := begun(leaf, now); err != nil {
 		return err
 	}
 	if err := CheckKeyStrength(leaf); err != nil {
@@ -70,11 +70,22 @@ func checkLeaf(leaf *x509.Certificate, now time.Time) error {
 
 // CheckValidity reports whether now lies within the certificate's validity.
 func CheckValidity(cert *x509.Certificate, now time.Time) error {
-	if now.Before(cert.NotBefore) {
-		return fmt.Errorf("certificate is not valid before %s", cert.NotBefore.UTC().Format(time.RFC3339))
+	if err := begun(cert, now); err != nil {
+		return err
 	}
+	return expired(cert, now)
+}
+
+func begun(cert *x509.Certificate, now time.Time) error {
+	if now.Before(cert.NotBefore) {
+		return fmt.Errorf("certificate %s is not valid before %s", called(cert), cert.NotBefore.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+func expired(cert *x509.Certificate, now time.Time) error {
 	if now.After(cert.NotAfter) {
-		return fmt.Errorf("certificate expired at %s", cert.NotAfter.UTC().Format(time.RFC3339))
+		return fmt.Errorf("certificate %s expired at %s", called(cert), cert.NotAfter.UTC().Format(time.RFC3339))
 	}
 	return nil
 }

@@ -82,6 +82,7 @@ func verifyWhole(leaf *x509.Certificate, path []*x509.Certificate, now time.Time
 	for _, ca := range path[:len(path)-1] {
 		between.AddCert(ca)
 	}
+	now = earlier(now, leaf.NotAfter) // who accepts an expired leaf decides later; the rest holds now
 	_, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: now, KeyUsages: anyUsage()})
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
 		return fmt.Errorf("certificate %s breaks the name constraints of a CA certificate above it: %s", called(leaf), invalid.Detail)

@@ -1,6 +1,7 @@
 package attestation
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/x509"
@@ -29,6 +30,8 @@ type Verifier struct {
 	Now func() time.Time
 	// Challenger makes the keys of TPM devices; nil: all of them are refused.
 	Challenger *Challenger
+	// Revocations looks certificates up where their CA is configured so; nil: none is.
+	Revocations Revocations
 	// Count counts what is computed, for tests; nil: nothing does.
 	Count *Count
 	paths *lru.Cache[string, upward]
@@ -54,8 +57,18 @@ func Refuse(reason error) error {
 }
 
 // VerifyLeaf checks an X.509 device against the certificates pinned by its
-// individual enrollment.
-func (v *Verifier) VerifyLeaf(m X509Leaf, e X509Evidence, s Subject) (Proof, error) {
+// individual enrollment. revoked says why a good proof must not count any more; empty:
+// it counts. Errors: [dps.Unauthorized], [dps.Unavailable] (the CA of the certificate
+// can't be asked).
+func (v *Verifier) VerifyLeaf(ctx context.Context, m X509Leaf, e X509Evidence, t *Trust, s Subject) (proof Proof, revoked string, err error) {
+	if proof, err = v.pinned(m, e, t, s); err != nil {
+		return Proof{}, "", err
+	}
+	revoked, err = v.leafStanding(ctx, e.Chain, t)
+	return proof, revoked, err
+}
+
+func (v *Verifier) pinned(m X509Leaf, e X509Evidence, t *Trust, s Subject) (Proof, error) {
 	leaf := e.Chain[0]
 	info := Describe(leaf)
 	proof := Proof{Kind: KindX509, Leaf: &info}
@@ -75,28 +88,46 @@ func (v *Verifier) VerifyLeaf(m X509Leaf, e X509Evidence, s Subject) (Proof, err
 	if err := checkName(leaf, s.ID); err != nil {
 		return Proof{}, Refuse(err)
 	}
+	if err := t.policy.Rules.check(leaf, nil); err != nil {
+		return Proof{}, Refuse(err)
+	}
 	return proof, nil
 }
 
 // Path is a verified chain above a device certificate, nearest signer first.
 type Path []*x509.Certificate
 
+// Chains are what VerifyChain found.
+type Chains struct {
+	Paths []Path
+	// Expired tells that the device's own certificate is over; an entry must accept that.
+	Expired error
+	// Revoked says why no path may count any more; empty: all of Paths count.
+	Revoked string
+}
+
 // VerifyChain checks an X.509 device's chain against the scope's CA certificates and
 // returns every verified path above the leaf; which of them an enrollment is bound to
-// is the caller's question (see [Signer]).
-func (v *Verifier) VerifyChain(e X509Evidence, t *Trust, signing Signing, s Subject) ([]Path, error) {
-	if err := checkName(e.Chain[0], s.ID); err != nil {
-		return nil, Refuse(err)
+// is the caller's question (see [X509CA.Binds]). Errors: [dps.Unauthorized],
+// [dps.Unavailable] (a CA on the way can't be asked).
+func (v *Verifier) VerifyChain(ctx context.Context, e X509Evidence, t *Trust, signing Signing, s Subject) (Chains, error) {
+	leaf := e.Chain[0]
+	if err := checkName(leaf, s.ID); err != nil {
+		return Chains{}, Refuse(err)
 	}
 	found, err := v.chains(e.Chain, t, signing)
 	if err != nil {
-		return nil, Refuse(err)
+		return Chains{}, Refuse(err)
 	}
-	paths := make([]Path, len(found))
-	for i, p := range found {
-		paths[i] = p
+	paths, err := t.policy.Rules.hold(leaf, found)
+	if err != nil {
+		return Chains{}, Refuse(err)
 	}
-	return paths, nil
+	good, revoked, err := v.inStanding(ctx, leaf, paths, t)
+	if len(good) > 0 {
+		paths, revoked = good, ""
+	}
+	return Chains{Paths: paths, Expired: expired(leaf, v.Now()), Revoked: revoked}, err
 }
 
 // ChainProof is the proof of a device whose signer an enrollment is bound to.

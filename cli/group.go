@@ -29,6 +29,10 @@ func groupColumns() []column[admin.EnrollmentGroup] {
 	}
 }
 
+type expiredFlag struct {
+	AcceptExpired *bool `name:"accept-expired" negatable:"" help:"Admit devices of an X.509 group whose own certificate has expired."`
+}
+
 type groupListCmd struct {
 	entryFlags
 	scopeFlags
@@ -75,6 +79,7 @@ func (c groupShowCmd) Run(ctx context.Context, env *Env) error {
 type groupCreateCmd struct {
 	ID             string  `arg:"" name:"group" help:"Enrollment group ID."`
 	RegistrationID *string `name:"registration-id-prefix" placeholder:"TEXT" help:"Beginning of the IDs of a symmetric-key group's devices."`
+	expiredFlag
 	credentialFlags
 	settingFlags
 	scopeFlags
@@ -95,7 +100,7 @@ func (c groupCreateCmd) Run(ctx context.Context, env *Env) error {
 	if g.Attestation, err = c.group(env); err != nil {
 		return err
 	}
-	g.RegistrationIDPrefix = c.RegistrationID
+	g.RegistrationIDPrefix, g.AcceptExpiredCertificates = c.RegistrationID, c.AcceptExpired
 	if err := c.apply(settingsOfGroup(&g.EnrollmentGroup)); err != nil {
 		return err
 	}
@@ -111,6 +116,7 @@ func (c groupCreateCmd) Run(ctx context.Context, env *Env) error {
 
 type groupUpdateCmd struct {
 	ID string `arg:"" name:"group" help:"Enrollment group ID."`
+	expiredFlag
 	settingFlags
 	IfMatch string `placeholder:"ETAG" help:"Fail unless the group still has this etag."`
 	scopeFlags
@@ -128,6 +134,9 @@ func (c groupUpdateCmd) Run(ctx context.Context, env *Env) error {
 	}
 	if err := c.apply(settingsOfGroup(&g.EnrollmentGroup)); err != nil {
 		return err
+	}
+	if c.AcceptExpired != nil {
+		g.AcceptExpiredCertificates = c.AcceptExpired
 	}
 	g, err = a.PutEnrollmentGroup(ctx, scope, c.ID, g, client.IfMatch(first(c.IfMatch, show(g.Etag))))
 	if err != nil {

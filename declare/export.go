@@ -93,6 +93,7 @@ func fromHub(m admin.LinkedHub) Hub {
 func FromGroup(m admin.EnrollmentGroup) Group {
 	return Group{
 		EnrollmentGroupID: value(m.EnrollmentGroupID), RegistrationIDPrefix: value(m.RegistrationIDPrefix),
+		AcceptExpiredCertificates: m.AcceptExpiredCertificates,
 		Settings: fromSettings(m.Attestation, entry{
 			m.ProvisioningStatus, m.AllocationPolicy, m.IotHubHostName, m.CredentialPolicyName,
 			m.IotHubs, m.Capabilities, m.InitialTwin, m.ReprovisionPolicy, m.CustomAllocationDefinition,

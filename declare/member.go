@@ -23,6 +23,7 @@ type facet struct {
 	// absent is what the server makes of a wanted nil when it writes; what was nil
 	// before stays so.
 	absent any
+	unsaid any // what the server means by leaving the member out
 }
 
 // The functions of this file read facets off models, those that a file stands for and
@@ -117,7 +118,11 @@ func mask(text string) string {
 }
 
 func groupFacets(m admin.EnrollmentGroup) []facet {
-	return slices.Concat([]facet{{member: "registrationIdPrefix", value: plain(m.RegistrationIDPrefix), stays: true}},
+	own := []facet{
+		{member: "registrationIdPrefix", value: plain(m.RegistrationIDPrefix), stays: true},
+		{member: "acceptExpiredCertificates", value: plain(m.AcceptExpiredCertificates), stays: true, unsaid: false},
+	}
+	return slices.Concat(own,
 		mechanismFacets(m.Attestation), settingsFacets(entry{
 			m.ProvisioningStatus, m.AllocationPolicy, m.IotHubHostName, m.CredentialPolicyName,
 			m.IotHubs, m.Capabilities, m.InitialTwin, m.ReprovisionPolicy, m.CustomAllocationDefinition,

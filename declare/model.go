@@ -62,7 +62,8 @@ func rulesModel(rules []IPRule) admin.IPFilter {
 func (g *Group) model() admin.EnrollmentGroup {
 	return admin.EnrollmentGroup{EnrollmentGroup: service.EnrollmentGroup{
 		EnrollmentGroupID: &g.EnrollmentGroupID, RegistrationIDPrefix: optional(g.RegistrationIDPrefix),
-		Attestation: g.Attestation.model(), Capabilities: g.Capabilities.model(), IotHubHostName: optional(g.IotHubHostName),
+		AcceptExpiredCertificates: g.AcceptExpiredCertificates,
+		Attestation:               g.Attestation.model(), Capabilities: g.Capabilities.model(), IotHubHostName: optional(g.IotHubHostName),
 		InitialTwin: g.InitialTwin.model(), ProvisioningStatus: optional(g.ProvisioningStatus),
 		ReprovisionPolicy: g.ReprovisionPolicy.model(), AllocationPolicy: optional(g.AllocationPolicy), IotHubs: hubs(g.IotHubs),
 		CustomAllocationDefinition: g.CustomAllocationDefinition.model(), CredentialPolicyName: optional(g.CredentialPolicyName),

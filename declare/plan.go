@@ -275,6 +275,9 @@ func differences(wanted, current []facet, isNew bool) []Change {
 	var out []Change
 	for i, w := range wanted {
 		c := current[i]
+		if c.value == nil {
+			c.value = c.unsaid
+		}
 		switch {
 		case w.value == nil && w.stays:
 			continue

@@ -117,7 +117,9 @@ type Group struct {
 
 	EnrollmentGroupID    string `yaml:"enrollmentGroupId,omitempty"`
 	RegistrationIDPrefix string `yaml:"registrationIdPrefix,omitempty"` // left out, it stays
-	Settings             `yaml:",inline"`
+	// AcceptExpiredCertificates stays, too.
+	AcceptExpiredCertificates *bool `yaml:"acceptExpiredCertificates,omitempty"`
+	Settings                  `yaml:",inline"`
 }
 
 // Enrollment is an individual enrollment.

@@ -26,7 +26,7 @@ const (
 	OpRegister = "register"
 	OpStatus   = "operation"
 	OpLookup   = "lookup"
-	OpConnect  = "connect" // refused before it could ask for anything
+	OpConnect  = "connect" // proven or refused before it could ask for anything
 	OpNone     = "none"    // what is none of the above
 )
 
@@ -142,6 +142,8 @@ func (c *Conversation) report(operation string, e *Exchange, a Answer, took time
 	}
 	if _, ok := errors.AsType[*attestation.ChallengeError](a.Err); ok {
 		outcome = outcomeChallenged
+	} else if a.Err == nil && operation == OpConnect {
+		outcome = outcomeProven
 	}
 	if e.request.Evidence != nil {
 		mechanism = string(e.request.Evidence.Kind())

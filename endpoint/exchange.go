@@ -123,6 +123,13 @@ func (e *Exchange) Lookup(ctx context.Context) error {
 	return nil
 }
 
+// Attest holds the device to its proof, and has nothing to answer. Errors: those of
+// [Registrar].
+func (e *Exchange) Attest(ctx context.Context) error {
+	e.status = statusOK
+	return e.registrar.Attest(ctx, e.request)
+}
+
 // answerOperation settles the answer. It is no part of its callers, on whose stacks
 // thousands of devices wait.
 func (e *Exchange) answerOperation(status int) {

@@ -1,6 +1,8 @@
 package enrollment
 
 import (
+	"context"
+
 	"github.com/zerotouch-dps/dps/attestation"
 )
 
@@ -8,18 +10,18 @@ import (
 // individual enrollment and for groups alike.
 type search struct {
 	done  bool
-	paths []attestation.Path
+	found attestation.Chains
 	err   error
 }
 
 // chains verifies the presented chain with the signing certificates of all candidates.
 // Which of them an entry is bound to is its own question.
-func (r *Resolver) chains(e attestation.X509Evidence, q Question) ([]attestation.Path, error) {
+func (r *Resolver) chains(ctx context.Context, e attestation.X509Evidence, q Question) (attestation.Chains, error) {
 	if s := q.search; !s.done {
-		s.paths, s.err = r.verifier.VerifyChain(e, q.Trust, q.signing(), q.Subject)
+		s.found, s.err = r.verifier.VerifyChain(ctx, e, q.Trust, q.signing(), q.Subject)
 		s.done = true
 	}
-	return q.search.paths, q.search.err
+	return q.search.found, q.search.err
 }
 
 func (q Question) signing() attestation.Signing {

@@ -51,7 +51,7 @@ func refusalCost(t *testing.T, r *enrollment.Resolver, q enrollment.Question) co
 	t.Helper()
 	c := &attestation.Count{}
 	r.Verifier().Count = c
-	if m, _, err := r.Resolve(q); dps.CodeOf(err) != dps.Unauthorized {
+	if m, _, err := r.Resolve(t.Context(), q); dps.CodeOf(err) != dps.Unauthorized {
 		t.Fatalf("resolved to %+v, %v; want a refusal", m.Ref, err)
 	}
 	return cost{c.MACs.Load(), c.Signatures.Load(), c.Searches.Load()}
@@ -127,7 +127,7 @@ func refusedQuestions(t *testing.T) map[string]enrollment.Question {
 	ok := need(t)
 	root, other := ok(testpki.Root("root", now)), ok(testpki.Root("root", now))
 	between := ok(root.CA("between", now))
-	trust := attestation.NewTrust("v1", []attestation.Authority{{Name: "root", DER: root.Cert.Raw, Verified: true}})
+	trust := attestation.NewTrust("v1", []attestation.Authority{{Name: "root", DER: root.Cert.Raw, Verified: true}}, attestation.Policy{})
 	subject := attestation.Subject{Scope: "0ne1", ID: "Dev-1"}
 	out := map[string]enrollment.Question{}
 	show := func(name string, e attestation.Evidence, groups ...enrollment.Group) {

@@ -64,6 +64,9 @@ func (g *Group) Check(s Surroundings) error {
 	if err := g.checkPrefix(); err != nil {
 		return err
 	}
+	if _, x509 := g.Mechanism.(attestation.X509CA); g.AcceptExpired && !x509 {
+		return dps.Invalid("acceptExpiredCertificates", "mechanism", "is for X.509 groups only")
+	}
 	return g.check(s)
 }
 

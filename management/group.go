@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/attestation"
 	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/scope"
 )
@@ -51,7 +52,7 @@ func (s *Service) PutGroup(ctx context.Context, c Caller, id dps.IDScope, g enro
 
 func (s *Service) writeGroup(ctx context.Context, id dps.IDScope, g enrollment.Group, w Write, around enrollment.Surroundings) (enrollment.Group, error) {
 	return s.groups(id, g.ID).write(ctx, w, func(stored *enrollment.Group) (enrollment.Group, error) {
-		return s.mergeGroup(g, stored, w.Version, around)
+		return s.mergeGroup(g, stored, w, around)
 	})
 }
 
@@ -111,7 +112,7 @@ func (s *Service) groups(id dps.IDScope, group string) table[enrollment.Group] {
 	}
 }
 
-func (s *Service) mergeGroup(g enrollment.Group, stored *enrollment.Group, v APIVersion, around enrollment.Surroundings) (enrollment.Group, error) {
+func (s *Service) mergeGroup(g enrollment.Group, stored *enrollment.Group, w Write, around enrollment.Surroundings) (enrollment.Group, error) {
 	old := enrollment.Group{}
 	if stored != nil {
 		old = *stored
@@ -119,12 +120,15 @@ func (s *Service) mergeGroup(g enrollment.Group, stored *enrollment.Group, v API
 		if g.IDPrefix == "" { // the SDKs don't know the member and write back what they read
 			g.IDPrefix = old.IDPrefix
 		}
+		if _, x509 := g.Mechanism.(attestation.X509CA); x509 && w.KeepExpired {
+			g.AcceptExpired = old.AcceptExpired
+		}
 	}
 	var err error
 	if g.Mechanism, err = s.complete(g.Mechanism, old.Mechanism, wholeCertificates); err != nil {
 		return g, err
 	}
-	completeSettings(&g.Settings, v)
+	completeSettings(&g.Settings, w.Version)
 	g.Updated = s.d.Now()
 	return g, g.Check(around)
 }

@@ -13,6 +13,9 @@ type Write struct {
 	Version APIVersion
 	// Either creates or replaces when IfMatch is empty.
 	Either bool
+	// KeepExpired has a group go on taking expired certificates, or not, as it is stored:
+	// the caller does not speak of it.
+	KeepExpired bool
 
 	update bool // a missing entry is not found, rather than not matching
 }

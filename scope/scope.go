@@ -141,14 +141,32 @@ type Store interface {
 
 	// Authorities returns the CA certificates by name.
 	Authorities(ctx context.Context, id dps.IDScope) ([]Authority, error)
-	// PutAuthority creates or replaces. Errors: [dps.NotFound] (scope),
-	// [dps.AlreadyExists], [dps.PreconditionFailed].
+	// PutAuthority creates or replaces; what is not described as uploaded any more is
+	// deleted. Errors: [dps.NotFound] (scope), [dps.AlreadyExists],
+	// [dps.PreconditionFailed].
 	PutAuthority(ctx context.Context, id dps.IDScope, a Authority, p enrollment.Precondition) (Authority, error)
 	// AuthorityGroups returns up to 100 groups that refer to a CA certificate by its name.
 	AuthorityGroups(ctx context.Context, id dps.IDScope, name string) ([]string, error)
-	// DeleteAuthority deletes, also when groups refer to it (breach procedure); it
+	// DeleteAuthority deletes with its uploaded list, also when groups refer to it (breach procedure); it
 	// returns up to 100 groups that did. Errors: [dps.NotFound], [dps.PreconditionFailed].
 	DeleteAuthority(ctx context.Context, id dps.IDScope, name string, p enrollment.Precondition) ([]string, error)
+
+	// Denials returns the deny list by kind, value and issuer.
+	Denials(ctx context.Context, id dps.IDScope) ([]Denial, error)
+	// PutDenials adds normalized entries, or replaces their notes. Errors: [dps.NotFound]
+	// (scope), [dps.QuotaReached] (there would be more than [MaxDenials]).
+	PutDenials(ctx context.Context, id dps.IDScope, list []Denial) error
+	// DeleteDenial takes a normalized entry off. Errors: [dps.NotFound].
+	DeleteDenial(ctx context.Context, id dps.IDScope, d Denial) error
+
+	// CRL returns the DER of the list that was uploaded for a CA certificate. Errors:
+	// [dps.NotFound].
+	CRL(ctx context.Context, id dps.IDScope, name string) ([]byte, error)
+	// PutCRL stores a list for a CA certificate and what describes it, in one commit.
+	// Errors: [dps.NotFound], [dps.PreconditionFailed].
+	PutCRL(ctx context.Context, id dps.IDScope, name string, u UploadedCRL, der []byte, p enrollment.Precondition) (Authority, error)
+	// DeleteCRL deletes it. Errors: [dps.NotFound], [dps.PreconditionFailed].
+	DeleteCRL(ctx context.Context, id dps.IDScope, name string, p enrollment.Precondition) (Authority, error)
 
 	// Hubs returns the linked hubs by host name.
 	Hubs(ctx context.Context, id dps.IDScope) ([]hub.Linked, error)

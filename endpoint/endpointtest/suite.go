@@ -23,7 +23,8 @@ type Transport struct {
 	// Dial opens a device's connection.
 	Dial func(t *testing.T, address string, d Device) Line
 	// Challenge has a TPM device send its keys, and returns the challenge, if there is one,
-	// and a function that signs in with a token. Nil: the transport has no TPM devices.
+	// and a function that signs in with a token; that returns nil when the transport refuses
+	// the token without an answer. Nil: the transport has no TPM devices.
 	Challenge func(t *testing.T, address string, d Device) (blob []byte, signIn func(token string) Line)
 }
 

@@ -39,6 +39,9 @@ func (s suite) signIn(t *testing.T, address string, d Device) Line {
 		t.Fatalf("the TPM can't take the challenge in: %v", err)
 	}
 	line := in(Token(t, dps.IDScope(d.Scope), d.ID, secret(key), time.Hour))
+	if line == nil {
+		t.Fatal("an honest device can't sign in")
+	}
 	t.Cleanup(line.Close)
 	return line
 }
@@ -119,6 +122,9 @@ func (s suite) tpmRefused(t *testing.T) {
 			tt.key = secret(key)
 		}
 		line := in(Token(t, dps.IDScope(tt.device.Scope), tt.device.ID, tt.key, time.Hour))
+		if line == nil {
+			continue
+		}
 		same.refusal(t, name, line.Ask("", "{}"))
 		line.Close()
 	}

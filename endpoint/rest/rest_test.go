@@ -58,6 +58,11 @@ func (r *registrar) Lookup(_ context.Context, q registration.Request) (registrat
 	return r.result, r.err
 }
 
+func (r *registrar) Attest(_ context.Context, q registration.Request) error {
+	r.asked = q
+	return r.err
+}
+
 type silent struct{}
 
 func (silent) DeviceRequest(_, _, _, _ string, _ time.Duration) {}

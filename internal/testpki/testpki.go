@@ -44,6 +44,11 @@ func ExtKeyUsage(u ...x509.ExtKeyUsage) Option {
 // DNSNames adds alternative names.
 func DNSNames(names ...string) Option { return func(c *x509.Certificate) { c.DNSNames = names } }
 
+// CRLDistributionPoints says where the issuer's revocation list is.
+func CRLDistributionPoints(urls ...string) Option {
+	return func(c *x509.Certificate) { c.CRLDistributionPoints = urls }
+}
+
 // PathLen limits the certificates below a CA.
 func PathLen(n int) Option {
 	return func(c *x509.Certificate) { c.MaxPathLen, c.MaxPathLenZero = n, n == 0 }

@@ -107,6 +107,7 @@ func (a *api) PutEnrollmentGroup(ctx context.Context, r admin.PutEnrollmentGroup
 	if err != nil {
 		return nil, err
 	}
+	how.KeepExpired = r.Body.AcceptExpiredCertificates == nil
 	written, err := a.c.Management.PutGroup(ctx, callerOf(ctx), dps.IDScope(r.IDScope), g, how)
 	if err != nil {
 		return nil, err

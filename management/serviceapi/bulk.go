@@ -44,6 +44,7 @@ func (a *api) RunBulkEnrollmentGroups(ctx context.Context, r service.RunBulkEnro
 		id := text(m.EnrollmentGroupID)
 		b.Items = append(b.Items, management.Item[enrollment.Group]{
 			ID: id, ETag: text(m.Etag), Read: func() (enrollment.Group, error) { return wire.Group(id, m) },
+			KeepExpired: m.AcceptExpiredCertificates == nil,
 		})
 	}
 	caller := callerOf(ctx)

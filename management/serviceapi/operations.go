@@ -74,8 +74,9 @@ func (a *api) CreateOrUpdateEnrollmentGroup(ctx context.Context, r service.Creat
 	if err != nil {
 		return nil, err
 	}
-	caller := callerOf(ctx)
-	written, err := a.c.Management.PutGroup(ctx, caller, caller.Scope, g, write(r.Params.IfMatch, r.Params.APIVersion))
+	caller, how := callerOf(ctx), write(r.Params.IfMatch, r.Params.APIVersion)
+	how.KeepExpired = r.Body.AcceptExpiredCertificates == nil
+	written, err := a.c.Management.PutGroup(ctx, caller, caller.Scope, g, how)
 	if err != nil {
 		return nil, err
 	}

@@ -43,7 +43,8 @@ func Group(id string, m service.EnrollmentGroup) (enrollment.Group, error) {
 		return enrollment.Group{}, err
 	}
 	return enrollment.Group{
-		ID: spelling(id, m.EnrollmentGroupID), Mechanism: mechanism, IDPrefix: text(m.RegistrationIDPrefix), Settings: settings,
+		ID: spelling(id, m.EnrollmentGroupID), Mechanism: mechanism, IDPrefix: text(m.RegistrationIDPrefix),
+		AcceptExpired: m.AcceptExpiredCertificates != nil && *m.AcceptExpiredCertificates, Settings: settings,
 	}, nil
 }
 

@@ -40,7 +40,7 @@ func FromIndividual(e enrollment.Individual, r registration.Registration, k Keys
 func FromGroup(g enrollment.Group, k Keys) service.EnrollmentGroup {
 	s := &g.Settings
 	return service.EnrollmentGroup{
-		EnrollmentGroupID: new(g.ID), RegistrationIDPrefix: optional(g.IDPrefix),
+		EnrollmentGroupID: new(g.ID), RegistrationIDPrefix: optional(g.IDPrefix), AcceptExpiredCertificates: onlyTrue(g.AcceptExpired),
 		Attestation: new(FromMechanism(g.Mechanism, k)), Capabilities: capabilities(s),
 		IotHubHostName: optional(s.LegacyHub), InitialTwin: fromTwin(s.InitialTwin),
 		Etag: new(s.ETag.Quoted()), ProvisioningStatus: status(s), ReprovisionPolicy: fromReprovision(s.Reprovision),
@@ -174,6 +174,14 @@ func Time(t time.Time) *string {
 		return nil
 	}
 	return new(t.UTC().Format(apierror.TimeFormat))
+}
+
+// onlyTrue leaves false out, of members that the original does not have.
+func onlyTrue(b bool) *bool {
+	if !b {
+		return nil
+	}
+	return &b
 }
 
 func optional(s string) *string {

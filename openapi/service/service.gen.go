@@ -126,6 +126,9 @@ type DeviceRegistrationState struct {
 
 // EnrollmentGroup defines model for EnrollmentGroup.
 type EnrollmentGroup struct {
+	// AcceptExpiredCertificates Admits devices of an X.509 group whose own certificate has expired; those above it must be valid all the same. An extension, left out of answers when false. Absent on an update, the stored value stays.
+	AcceptExpiredCertificates *bool `json:"acceptExpiredCertificates,omitempty"`
+
 	// AllocationPolicy hashed, geoLatency, static or custom. Absent, the scope's default at the time of registration.
 	AllocationPolicy *AllocationPolicy     `json:"allocationPolicy,omitempty"`
 	Attestation      *AttestationMechanism `json:"attestation,omitempty"`

@@ -26,9 +26,9 @@ import (
 const (
 	archiveFormat  = "dps-backup"
 	archiveVersion = 1
-	// maxArchiveLine bounds a line that is read back, in bytes: rows hold bodies of at
-	// most 256 KB, several times escaped.
-	maxArchiveLine = 16 << 20
+	// maxArchiveLine bounds a line that is read back, in bytes: a revocation list of up to
+	// 64 MB is a row, in base64.
+	maxArchiveLine = 96 << 20
 )
 
 // Kind is what a column holds.

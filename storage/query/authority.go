@@ -8,29 +8,29 @@ import (
 	"github.com/zerotouch-dps/dps/scope"
 )
 
-const authorityColumns = `name, certificate, verified, etag, created, updated, verification`
+const authorityColumns = `name, certificate, verified, etag, created, updated, verification, revocation`
 
 const (
 	selectAuthorities = `select ` + authorityColumns + ` from authority where scope_key = $1 order by name_key`
 	selectAuthority   = `select ` + authorityColumns + ` from authority where scope_key = $1 and name_key = $2`
-	upsertAuthority   = `insert into authority (scope_key, name_key, ` + authorityColumns + `) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+	upsertAuthority   = `insert into authority (scope_key, name_key, ` + authorityColumns + `) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 		on conflict (scope_key, name_key) do update set name = excluded.name, certificate = excluded.certificate,
 		verified = excluded.verified, etag = excluded.etag, created = excluded.created, updated = excluded.updated,
-		verification = excluded.verification`
+		verification = excluded.verification, revocation = excluded.revocation`
 	deleteAuthority   = `delete from authority where scope_key = $1 and name_key = $2`
 	selectAnchorUsers = `select g.id from group_anchor a join enrollment_group g on g.scope_key = a.scope_key and g.group_key = a.group_key
 		where a.scope_key = $1 and a.anchor = $2 order by g.group_key limit 100`
 )
 
 type authorityRow struct {
-	name, certificate, etag string
-	verification            string
-	verified                bool
-	created, updated        int64
+	name, certificate, etag  string
+	verification, revocation string
+	verified                 bool
+	created, updated         int64
 }
 
 func (r *authorityRow) dest() []any {
-	return []any{&r.name, &r.certificate, &r.verified, &r.etag, &r.created, &r.updated, &r.verification}
+	return []any{&r.name, &r.certificate, &r.verified, &r.etag, &r.created, &r.updated, &r.verification, &r.revocation}
 }
 
 func (r *authorityRow) authority() (scope.Authority, error) {
@@ -38,8 +38,12 @@ func (r *authorityRow) authority() (scope.Authority, error) {
 	if err := decode("CA certificate", r.certificate, &cert); err != nil {
 		return scope.Authority{}, err
 	}
+	revocation, err := revocationFrom(r.revocation)
+	if err != nil {
+		return scope.Authority{}, err
+	}
 	a := scope.Authority{
-		Name: r.name, Certificate: *cert.certificate(), Verified: r.verified,
+		Name: r.name, Certificate: *cert.certificate(), Verified: r.verified, Revocation: revocation,
 		ETag: dps.ETag(r.etag), Created: Time(r.created), Updated: Time(r.updated),
 	}
 	if r.verification == "" {
@@ -112,14 +116,23 @@ func (s *Scopes) PutAuthority(ctx context.Context, id dps.IDScope, a scope.Autho
 			return err
 		}
 		a.ETag, a.Created, a.Updated = st.etag, st.created, st.updated
-		_, err = tx.Exec(ctx, upsertAuthority, id.Fold(), dps.FoldASCII(a.Name), a.Name, encode(certificateToRow(&a.Certificate)),
-			a.Verified, string(a.ETag), Micros(a.Created), Micros(a.Updated), verificationText(a.Verification))
-		return err
+		if a.Revocation.Uploaded == nil {
+			if _, err := tx.Exec(ctx, deleteCRL, id.Fold(), dps.FoldASCII(a.Name)); err != nil {
+				return err
+			}
+		}
+		return writeAuthority(ctx, tx, id, &a)
 	})
 	if err != nil {
 		return scope.Authority{}, during("write CA certificate", err)
 	}
 	return a, nil
+}
+
+func writeAuthority(ctx context.Context, tx Tx, id dps.IDScope, a *scope.Authority) error {
+	_, err := tx.Exec(ctx, upsertAuthority, id.Fold(), dps.FoldASCII(a.Name), a.Name, encode(certificateToRow(&a.Certificate)), a.Verified,
+		string(a.ETag), Micros(a.Created), Micros(a.Updated), verificationText(a.Verification), revocationText(a.Revocation))
+	return err
 }
 
 // AuthorityGroups implements [scope.Store].
@@ -144,13 +157,15 @@ func (s *Scopes) DeleteAuthority(ctx context.Context, id dps.IDScope, name strin
 			return err
 		}
 		if !exists {
-			return dps.Errorf(dps.NotFound, "CA certificate %q does not exist", name)
+			return authorityNotFound(name)
 		}
 		if err := expect(enrollment.Precondition{IfMatch: p.IfMatch}, true, dps.ETag(old.etag), nil); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, deleteAuthority, id.Fold(), dps.FoldASCII(name)); err != nil {
-			return err
+		for _, text := range []string{deleteAuthority, deleteCRL} {
+			if _, err := tx.Exec(ctx, text, id.Fold(), dps.FoldASCII(name)); err != nil {
+				return err
+			}
 		}
 		users, err = all(ctx, tx, selectAnchorUsers, []any{id.Fold(), string(enrollment.AuthorityAnchor(name))}, scanText)
 		return err
@@ -159,6 +174,10 @@ func (s *Scopes) DeleteAuthority(ctx context.Context, id dps.IDScope, name strin
 		return nil, during("delete CA certificate", err)
 	}
 	return users, nil
+}
+
+func authorityNotFound(name string) error {
+	return dps.Errorf(dps.NotFound, "CA certificate %q does not exist", name)
 }
 
 func scanText(scan ScanFunc) (text string, err error) {

@@ -63,7 +63,7 @@ func groupPlace(scope dps.IDScope, id string) keyring.Place {
 }
 
 func (c Codec) group(scope dps.IDScope, r *groupRow) (enrollment.Group, error) {
-	settings, _, err := r.decode()
+	settings, own, err := r.decode()
 	if err != nil {
 		return enrollment.Group{}, err
 	}
@@ -71,7 +71,7 @@ func (c Codec) group(scope dps.IDScope, r *groupRow) (enrollment.Group, error) {
 	if err != nil {
 		return enrollment.Group{}, err
 	}
-	return enrollment.Group{ID: r.id, Mechanism: mechanism, IDPrefix: r.prefix, Settings: settings}, nil
+	return enrollment.Group{ID: r.id, Mechanism: mechanism, IDPrefix: r.prefix, AcceptExpired: own.AcceptExpired, Settings: settings}, nil
 }
 
 func (c Codec) groupValues(scope dps.IDScope, g *enrollment.Group) ([]any, error) {
@@ -79,7 +79,7 @@ func (c Codec) groupValues(scope dps.IDScope, g *enrollment.Group) ([]any, error
 	if err != nil {
 		return nil, err
 	}
-	s := settingsToColumns(&g.Settings, "")
+	s := settingsToColumns(&g.Settings, ownSettings{AcceptExpired: g.AcceptExpired})
 	if err := checkText("enrollment group", s.tags, s.desired, s.lot, s.uploader, g.IDPrefix, g.ID); err != nil {
 		return nil, err
 	}

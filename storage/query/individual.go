@@ -52,7 +52,7 @@ func individualPlace(scope dps.IDScope, id dps.RegistrationID) keyring.Place {
 // Individual decodes a scanned row of a scope.
 func (c Codec) Individual(scope dps.IDScope, r *IndividualRow) (enrollment.Individual, error) {
 	id := dps.RegistrationID(r.id)
-	settings, deviceID, err := r.decode()
+	settings, own, err := r.decode()
 	if err != nil {
 		return enrollment.Individual{}, err
 	}
@@ -61,7 +61,7 @@ func (c Codec) Individual(scope dps.IDScope, r *IndividualRow) (enrollment.Indiv
 		return enrollment.Individual{}, err
 	}
 	return enrollment.Individual{
-		ID: id, DeviceID: deviceID, DeviceInfo: raw(r.deviceInfo), Mechanism: mechanism, Settings: settings,
+		ID: id, DeviceID: own.DeviceID, DeviceInfo: raw(r.deviceInfo), Mechanism: mechanism, Settings: settings,
 	}, nil
 }
 
@@ -71,7 +71,7 @@ func (c Codec) IndividualValues(scope dps.IDScope, e *enrollment.Individual) ([]
 	if err != nil {
 		return nil, err
 	}
-	s := settingsToColumns(&e.Settings, e.DeviceID)
+	s := settingsToColumns(&e.Settings, ownSettings{DeviceID: e.DeviceID})
 	if err := checkText("enrollment", s.tags, s.desired, s.lot, s.uploader, string(e.DeviceInfo), string(e.ID)); err != nil {
 		return nil, err
 	}

@@ -9,12 +9,21 @@ import (
 // scopeSettings is the stored form of what a scope says about who may connect and how
 // much it may hold. Without it everything is at its default.
 type scopeSettings struct {
-	DisableLocalAuth bool           `json:"disableLocalAuth,omitempty"`
-	FilterQueries    bool           `json:"filterQueries,omitempty"`
-	MinTLSVersion    string         `json:"minTls,omitempty"`
-	IPFilter         []ipRuleRow    `json:"ipFilter,omitempty"`
-	Profile          scope.Profile  `json:"profile,omitempty"`
-	Limits           map[string]int `json:"limits,omitempty"`
+	DisableLocalAuth bool                 `json:"disableLocalAuth,omitempty"`
+	FilterQueries    bool                 `json:"filterQueries,omitempty"`
+	MinTLSVersion    string               `json:"minTls,omitempty"`
+	IPFilter         []ipRuleRow          `json:"ipFilter,omitempty"`
+	Profile          scope.Profile        `json:"profile,omitempty"`
+	Limits           map[string]int       `json:"limits,omitempty"`
+	WhenRevoked      scope.WhenRevoked    `json:"whenRevoked,omitempty"`
+	Certificates     *certificateRulesRow `json:"certificates,omitempty"`
+}
+
+type certificateRulesRow struct {
+	MaxChainLength    int                  `json:"maxChain,omitempty"`
+	MinRSABits        int                  `json:"minRsa,omitempty"`
+	Algorithms        []scope.KeyAlgorithm `json:"algorithms,omitempty"`
+	RequireClientAuth bool                 `json:"clientAuth,omitempty"`
 }
 
 type ipRuleRow struct {
@@ -32,7 +41,13 @@ func limitSlots(l *scope.Limits) map[string]**int {
 }
 
 func encodeScopeSettings(s *scope.Scope) string {
-	row := scopeSettings{DisableLocalAuth: s.DisableLocalAuth, FilterQueries: s.FilterQueries, MinTLSVersion: s.MinTLSVersion, Profile: s.Limits.Profile, Limits: map[string]int{}}
+	row := scopeSettings{
+		DisableLocalAuth: s.DisableLocalAuth, FilterQueries: s.FilterQueries, MinTLSVersion: s.MinTLSVersion,
+		Profile: s.Limits.Profile, Limits: map[string]int{}, WhenRevoked: s.WhenRevoked,
+	}
+	if r := s.CertificateRules; r.MaxChainLength != 0 || r.MinRSABits != 0 || len(r.Algorithms) > 0 || r.RequireClientAuth {
+		row.Certificates = new(certificateRulesRow(r))
+	}
 	for _, r := range s.IPFilter {
 		row.IPFilter = append(row.IPFilter, ipRuleRow(r))
 	}
@@ -52,6 +67,10 @@ func decodeScopeSettings(text string, s *scope.Scope) error {
 		}
 	}
 	s.DisableLocalAuth, s.FilterQueries, s.MinTLSVersion, s.Limits.Profile = row.DisableLocalAuth, row.FilterQueries, row.MinTLSVersion, row.Profile
+	s.WhenRevoked = row.WhenRevoked
+	if row.Certificates != nil {
+		s.CertificateRules = scope.CertificateRules(*row.Certificates)
+	}
 	for _, r := range row.IPFilter {
 		s.IPFilter = append(s.IPFilter, scope.IPRule(r))
 	}

@@ -8,9 +8,10 @@ import (
 )
 
 // settingsRow is the stored form of enrollment.Settings, without what has columns of
-// its own, and of the wanted device ID.
+// its own, and of the members that only individual enrollments or only groups have.
 type settingsRow struct {
-	DeviceID         string                        `json:"deviceId,omitempty"`
+	ownSettings
+
 	AllocationPolicy enrollment.AllocationPolicy   `json:"allocation,omitempty"`
 	Hubs             []string                      `json:"hubs,omitempty"`
 	LegacyHub        string                        `json:"legacyHub,omitempty"`
@@ -19,6 +20,12 @@ type settingsRow struct {
 	Twin             bool                          `json:"twin,omitempty"` // tells {} from none
 	IoTEdge          bool                          `json:"edge,omitempty"`
 	CredentialPolicy string                        `json:"credentialPolicy,omitempty"`
+}
+
+// ownSettings are what individuals and groups don't have in common.
+type ownSettings struct {
+	DeviceID      string `json:"deviceId,omitempty"`
+	AcceptExpired bool   `json:"acceptExpired,omitempty"`
 }
 
 // settingsColumns are the columns that individuals and groups share.
@@ -31,9 +38,9 @@ type settingsColumns struct {
 	created, updated int64
 }
 
-func settingsToColumns(s *enrollment.Settings, deviceID string) settingsColumns {
+func settingsToColumns(s *enrollment.Settings, own ownSettings) settingsColumns {
 	row := settingsRow{
-		DeviceID: deviceID, AllocationPolicy: s.AllocationPolicy, Hubs: s.Hubs, LegacyHub: s.LegacyHub,
+		ownSettings: own, AllocationPolicy: s.AllocationPolicy, Hubs: s.Hubs, LegacyHub: s.LegacyHub,
 		Custom: s.Custom, Reprovision: s.Reprovision, Twin: s.InitialTwin != nil,
 		IoTEdge: s.IoTEdge, CredentialPolicy: s.CredentialPolicy,
 	}
@@ -47,10 +54,10 @@ func settingsToColumns(s *enrollment.Settings, deviceID string) settingsColumns 
 	return c
 }
 
-func (c *settingsColumns) decode() (s enrollment.Settings, deviceID string, err error) {
+func (c *settingsColumns) decode() (s enrollment.Settings, own ownSettings, err error) {
 	var row settingsRow
 	if err := decode("enrollment settings", c.settings, &row); err != nil {
-		return s, "", err
+		return s, own, err
 	}
 	s = enrollment.Settings{
 		Enabled: c.enabled, AllocationPolicy: row.AllocationPolicy, Hubs: row.Hubs, LegacyHub: row.LegacyHub,
@@ -61,7 +68,7 @@ func (c *settingsColumns) decode() (s enrollment.Settings, deviceID string, err 
 	if row.Twin {
 		s.InitialTwin = &enrollment.InitialTwin{Tags: raw(c.tags), Desired: raw(c.desired)}
 	}
-	return s, row.DeviceID, nil
+	return s, row.ownSettings, nil
 }
 
 // stamp is what every write gives a record: a fresh etag, the time of the write, and

@@ -27,6 +27,7 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 	}{
 		{"scope", scopeCases()},
 		{"configuration", configurationCases()},
+		{"revocation", revocationCases()},
 		{"individual", individualCases()},
 		{"bulk", bulkCases()},
 		{"group", groupCases()},
