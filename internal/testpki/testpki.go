@@ -74,6 +74,11 @@ func (e *Entity) CA(name string, now time.Time, options ...Option) (*Entity, err
 	return make509(name, e, nil, ca(name, now), options)
 }
 
+// CAWithKey makes an intermediate below e for a given key.
+func (e *Entity) CAWithKey(name string, now time.Time, key crypto.Signer, options ...Option) (*Entity, error) {
+	return make509(name, e, key, ca(name, now), options)
+}
+
 // Leaf makes a device certificate below e whose common name is the registration ID.
 func (e *Entity) Leaf(name string, now time.Time, options ...Option) (*Entity, error) {
 	return make509(name, e, nil, leaf(name, now), options)
