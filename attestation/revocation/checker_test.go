@@ -10,6 +10,7 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -313,17 +314,18 @@ func TestListIsRefreshed(t *testing.T) {
 	at.set(day(3).Add(time.Hour))
 	eventually(t, "revoked 2026-05-01 keyCompromise by CRL URL", ask)
 
-	p.becomes(says(list(t, ca))) // the old one again, of a mirror that is behind
-	at.set(day(3).Add(2 * time.Hour))
-	eventually(t, "older", func() string {
-		_ = ask()
-		if strings.Contains(c.State()[0].Err, "is older than the one held") {
-			return "older"
+	for i, older := range [][]byte{
+		list(t, ca, numbered(3, day(2))), list(t, ca, numbered(2, day(3).Add(time.Hour))), list(t, ca, numbered(4, day(2))),
+	} { // a mirror is behind
+		p.becomes(says(older))
+		at.set(day(3).Add(time.Duration(i+2) * time.Hour))
+		eventually(t, "true", func() string {
+			_ = ask()
+			return strconv.FormatBool(p.calls.Load() == int64(i+3) && strings.Contains(c.State()[0].Err, "is older than the one held"))
+		})
+		if got := ask(); got != "revoked 2026-05-01 keyCompromise by CRL URL" {
+			t.Errorf("older list %d took the place of a newer: %q", i, got)
 		}
-		return c.State()[0].Err
-	})
-	if got := ask(); got != "revoked 2026-05-01 keyCompromise by CRL URL" {
-		t.Errorf("an older list took the place of a newer: %q", got)
 	}
 }
 

@@ -147,7 +147,7 @@ func (l *List) SignedBy(issuer *x509.Certificate) error {
 		return refused("issuer", fmt.Errorf("the CA certificate's key usage does not allow it to sign revocation lists"))
 	}
 	if err := issuer.CheckSignature(l.head.SignatureAlgorithm, l.tbs, l.head.Signature); err != nil {
-		return refused("signature", fmt.Errorf("its signature is not by the CA certificate's key"))
+		return refused("signature", fmt.Errorf("its signature is not by the CA certificate's key: %w", err))
 	}
 	return nil
 }
