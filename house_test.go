@@ -25,7 +25,7 @@ func mayImport() map[string][]string {
 	domain := []string{"attestation", "enrollment", "scope", "hub", "allocation", "registration"}
 	return map[string][]string{
 		"":                          {},
-		"attestation":               {},
+		"attestation":               {"attestation/revocation"},
 		"attestation/revocation":    {},
 		"hub":                       {},
 		"hub/azureiot":              {"hub", "attestation"},
@@ -34,7 +34,7 @@ func mayImport() map[string][]string {
 		"enrollment":                {"attestation"},
 		"scope":                     {"attestation", "enrollment", "hub"},
 		"allocation":                {"enrollment", "attestation", "hub"},
-		"registration":              {"allocation", "enrollment", "attestation", "hub", "scope"},
+		"registration":              {"allocation", "enrollment", "attestation", "attestation/revocation", "hub", "scope"},
 		"endpoint":                  {"registration", "attestation"},
 		"endpoint/acceptor":         {"endpoint"},
 		"endpoint/amqp":             {"endpoint", "endpoint/amqp/wire", "registration", "attestation"},

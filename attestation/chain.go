@@ -2,8 +2,6 @@ package attestation
 
 import (
 	"crypto/x509"
-	"encoding/asn1"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -25,9 +23,6 @@ type upward struct {
 	from, till time.Time
 }
 
-// errNoChain says that nothing trusted signed the leaf.
-var errNoChain = errors.New("no chain from the certificate to a verified CA certificate")
-
 // chains returns every verified path above the leaf (the leaf not included), nearest
 // signer first. The expensive part, signatures among CA certificates, is remembered;
 // the leaf's own signature and validity are checked each time (RFC 5280, 6.1).
@@ -42,50 +37,55 @@ func (v *Verifier) chains(chain []*x509.Certificate, t *Trust, s Signing) ([][]*
 		issuers = issuers[:maxIssuers]
 	}
 	var out [][]*x509.Certificate
-	why := errNoChain
 	for _, issuer := range issuers {
 		paths := v.upward(issuer, pool, now)
-		if len(paths) == 0 {
-			continue
+		if len(paths) > 0 && v.checkSignature(leaf, issuer) == nil {
+			out = append(out, admitted(leaf, paths, now)...)
 		}
-		if err := leaf.CheckSignatureFrom(issuer); err != nil {
-			why = fmt.Errorf("signature of %q: %w", CommonName(issuer), err)
-			continue
-		}
-		out = append(out, admitted(leaf, paths, now)...)
 	}
 	if len(out) == 0 {
-		return nil, why
+		return nil, v.diagnose(leaf, pool, now)
 	}
 	return out, nil
 }
 
-// checkLeaf holds the rules for a device certificate under a CA: within its validity,
+// checkLeaf holds the rules for a device certificate under a CA: not before its validity,
 // a strong key, no critical extension unknown to us, and a key usage, if stated, that
 // allows client authentication (RFC 8446, 4.4.2.2).
 func checkLeaf(leaf *x509.Certificate, now time.Time) error {
-	if err := CheckValidity(leaf, now); err != nil {
+	if err := begun(leaf, now); err != nil {
 		return err
 	}
 	if err := CheckKeyStrength(leaf); err != nil {
-		return err
+		return fmt.Errorf("certificate %s %w", called(leaf), err)
 	}
 	if len(leaf.UnhandledCriticalExtensions) > 0 {
-		return fmt.Errorf("certificate has an unknown critical extension %v", leaf.UnhandledCriticalExtensions[0])
+		return fmt.Errorf("certificate %s has an unknown critical extension %v", called(leaf), leaf.UnhandledCriticalExtensions[0])
 	}
 	if leaf.KeyUsage != 0 && leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
-		return errors.New("certificate's key usage does not allow digital signatures, as TLS client authentication needs")
+		return fmt.Errorf("certificate %s: its key usage does not allow digital signatures, as TLS client authentication needs", called(leaf))
 	}
 	return nil
 }
 
 // CheckValidity reports whether now lies within the certificate's validity.
 func CheckValidity(cert *x509.Certificate, now time.Time) error {
-	if now.Before(cert.NotBefore) {
-		return fmt.Errorf("certificate is not valid before %s", cert.NotBefore.UTC().Format(time.RFC3339))
+	if err := begun(cert, now); err != nil {
+		return err
 	}
+	return expired(cert, now)
+}
+
+func begun(cert *x509.Certificate, now time.Time) error {
+	if now.Before(cert.NotBefore) {
+		return fmt.Errorf("certificate %s is not valid before %s", called(cert), cert.NotBefore.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+func expired(cert *x509.Certificate, now time.Time) error {
 	if now.After(cert.NotAfter) {
-		return fmt.Errorf("certificate expired at %s", cert.NotAfter.UTC().Format(time.RFC3339))
+		return fmt.Errorf("certificate %s expired at %s", called(cert), cert.NotAfter.UTC().Format(time.RFC3339))
 	}
 	return nil
 }
@@ -96,47 +96,11 @@ func CheckValidity(cert *x509.Certificate, now time.Time) error {
 func admitted(leaf *x509.Certificate, paths [][]*x509.Certificate, now time.Time) [][]*x509.Certificate {
 	var out [][]*x509.Certificate
 	for _, path := range paths {
-		if pathLengthHolds(path) && (!constrained(path) || verifiedWhole(leaf, path, now)) {
+		if checkPathLength(path) == nil && checkConstraints(leaf, path, now) == nil {
 			out = append(out, path)
 		}
 	}
 	return out
-}
-
-func pathLengthHolds(path []*x509.Certificate) bool {
-	below := 0 // CA certificates between this one and the leaf, self-issued not counted
-	for _, ca := range path {
-		limited := ca.MaxPathLen > 0 || ca.MaxPathLen == 0 && ca.MaxPathLenZero
-		if limited && below > ca.MaxPathLen {
-			return false
-		}
-		if string(ca.RawSubject) != string(ca.RawIssuer) {
-			below++
-		}
-	}
-	return true
-}
-
-func constrained(path []*x509.Certificate) bool {
-	nameConstraints := asn1.ObjectIdentifier{2, 5, 29, 30}
-	for _, ca := range path {
-		for _, ext := range ca.Extensions {
-			if ext.Id.Equal(nameConstraints) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func verifiedWhole(leaf *x509.Certificate, path []*x509.Certificate, now time.Time) bool {
-	roots, between := x509.NewCertPool(), x509.NewCertPool()
-	roots.AddCert(path[len(path)-1])
-	for _, ca := range path[:len(path)-1] {
-		between.AddCert(ca)
-	}
-	_, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: now, KeyUsages: anyUsage()})
-	return err == nil
 }
 
 // anyUsage: real-life device certificates often lack the client authentication usage.
@@ -149,29 +113,36 @@ type pool struct {
 	signing   Signing
 }
 
-func (p *pool) key(issuer *x509.Certificate) string {
-	parts := [][]byte{[]byte(p.trust.id), issuer.Raw}
-	for _, certs := range [][]*x509.Certificate{p.presented, p.signing.Certificates} {
-		for _, c := range certs {
-			parts = append(parts, c.Raw)
-		}
-		parts = append(parts, nil)
+// key names what the paths above an issuer depend on: of the certificates that anybody
+// can send along, only those that can stand there.
+func (p *pool) key(issuer *x509.Certificate, above []*x509.Certificate) string {
+	parts := [][]byte{[]byte(p.trust.id), p.mark(issuer)}
+	for _, c := range above {
+		parts = append(parts, c.Raw, p.mark(c))
 	}
-	if p.signing.Trusted {
-		parts = append(parts, []byte("trusted"))
+	return fingerprint(append(parts, issuer.Raw)...)
+}
+
+func (p *pool) mark(c *x509.Certificate) []byte {
+	if p.anchored(c) {
+		return []byte("anchor")
 	}
-	return fingerprint(parts...)
+	return nil
 }
 
 func (p *pool) anchored(cert *x509.Certificate) bool {
 	return p.trust.verified[string(cert.Raw)] || p.signing.Trusted && contains(p.signing.Certificates, cert)
 }
 
-// above returns the trust anchors and the other certificates that can stand above a
-// certificate, itself left out.
-func (p *pool) above(issuer *x509.Certificate) (anchors, between *x509.CertPool) {
+// above returns the certificates that can stand above one, by names alone.
+func (p *pool) above(issuer *x509.Certificate) []*x509.Certificate {
+	return p.trust.walkFrom(issuer, p.presented, p.signing.Certificates).found
+}
+
+// split returns the trust anchors and the other certificates above one, itself left out.
+func (p *pool) split(issuer *x509.Certificate, above []*x509.Certificate) (anchors, between *x509.CertPool) {
 	anchors, between = x509.NewCertPool(), x509.NewCertPool()
-	for _, c := range p.trust.walkFrom(issuer, p.presented, p.signing.Certificates).found {
+	for _, c := range above {
 		if c.Equal(issuer) {
 			continue
 		}
@@ -186,11 +157,13 @@ func (p *pool) above(issuer *x509.Certificate) (anchors, between *x509.CertPool)
 // upward returns the verified paths from a CA certificate to anchors. Only good
 // results are kept, so that strangers can't fill the cache.
 func (v *Verifier) upward(issuer *x509.Certificate, p *pool, now time.Time) [][]*x509.Certificate {
-	key := p.key(issuer)
+	above := p.above(issuer)
+	key := p.key(issuer, above)
 	if hit, ok := v.paths.Get(key); ok && !now.Before(hit.from) && !now.After(hit.till) {
 		return hit.paths
 	}
-	found := upward{paths: findPaths(issuer, p, now)}
+	v.Count.search()
+	found := upward{paths: findPaths(issuer, p, above, now)}
 	if len(found.paths) == 0 {
 		return nil
 	}
@@ -204,7 +177,7 @@ func (v *Verifier) upward(issuer *x509.Certificate, p *pool, now time.Time) [][]
 	return found.paths
 }
 
-func findPaths(issuer *x509.Certificate, p *pool, now time.Time) [][]*x509.Certificate {
+func findPaths(issuer *x509.Certificate, p *pool, above []*x509.Certificate, now time.Time) [][]*x509.Certificate {
 	var out [][]*x509.Certificate
 	if CheckValidity(issuer, now) != nil || !mayIssue(issuer) {
 		return nil
@@ -212,7 +185,7 @@ func findPaths(issuer *x509.Certificate, p *pool, now time.Time) [][]*x509.Certi
 	if p.anchored(issuer) {
 		out = append(out, []*x509.Certificate{issuer})
 	}
-	anchors, between := p.above(issuer)
+	anchors, between := p.split(issuer, above)
 	further, err := issuer.Verify(x509.VerifyOptions{Roots: anchors, Intermediates: between, CurrentTime: now, KeyUsages: anyUsage()})
 	if err != nil {
 		return out

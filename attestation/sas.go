@@ -31,7 +31,7 @@ type SASToken struct {
 }
 
 // ParseSASToken reads "SharedAccessSignature sr=…&sig=…&se=…[&skn=…]" with its
-// fields in any order; unknown fields are ignored. Errors: [dps.Unauthorized].
+// fields in any order, each once; unknown fields are ignored. Errors: [dps.Unauthorized].
 func ParseSASToken(text string) (SASToken, error) {
 	if len(text) > MaxTokenLength {
 		return SASToken{}, malformed("token is too long")
@@ -54,17 +54,22 @@ func ParseSASToken(text string) (SASToken, error) {
 }
 
 func (t *SASToken) set(name, value string) (err error) {
+	twice := false // which one counts, readers differ in
 	switch name {
 	case "sr":
-		t.Resource = value
+		twice, t.Resource = t.Resource != "", value
 	case "se":
-		t.Expiry = value
+		twice, t.Expiry = t.Expiry != "", value
 	case "sig":
+		twice = t.Signature != nil
 		t.Signature, err = decodeSignature(value)
 	case "skn":
 		if t.KeyName, err = url.PathUnescape(value); err != nil {
 			err = malformed("skn is not percent-encoded text")
 		}
+	}
+	if twice {
+		return malformed("token has a field twice")
 	}
 	return err
 }

@@ -95,6 +95,9 @@ func TestParseSASTokenRefuses(t *testing.T) {
 		"no resource":            "SharedAccessSignature sig=YQ%3D%3D&se=1",
 		"signature not base64":   "SharedAccessSignature sr=a&sig=!!&se=1",
 		"broken escape":          "SharedAccessSignature sr=a&sig=%zz&se=1",
+		"two resources":          "SharedAccessSignature sr=a&sr=b&sig=YQ%3D%3D&se=1",
+		"two signatures":         "SharedAccessSignature sr=a&sig=YQ%3D%3D&sig=Yg%3D%3D&se=1",
+		"two expiries":           "SharedAccessSignature sr=a&sig=YQ%3D%3D&se=1&se=2",
 		"longer than any token":  "SharedAccessSignature sr=" + strings.Repeat("a", attestation.MaxTokenLength) + "&sig=YQ%3D%3D&se=1",
 		"broken escape in a key": "SharedAccessSignature sr=a&sig=YQ%3D%3D&se=1&skn=%",
 	} {

@@ -3,6 +3,8 @@ package attestation
 import (
 	"crypto/sha256"
 	"crypto/x509"
+
+	"github.com/zerotouch-dps/dps/attestation/revocation"
 )
 
 // Authority is a CA certificate that the operator uploaded.
@@ -10,6 +12,14 @@ type Authority struct {
 	Name     string
 	DER      []byte
 	Verified bool // proven or attested to be the operator's own
+	// Source is where what it issued is looked up; nil: nowhere.
+	Source *revocation.Source
+}
+
+// Policy is what a scope demands of certificates beside a chain.
+type Policy struct {
+	Denied DenyList
+	Rules  Rules
 }
 
 // Trust is the CA certificates of a scope at one configuration version, indexed for
@@ -17,15 +27,20 @@ type Authority struct {
 type Trust struct {
 	id        string // names the content in cache keys
 	bySubject map[string][]*x509.Certificate
-	verified  map[string]bool     // by raw DER
-	names     map[string][]string // by raw DER
+	verified  map[string]bool               // by raw DER
+	names     map[string][]string           // by raw DER
+	sources   map[string]*revocation.Source // by raw DER of the issuer
+	policy    Policy
 }
 
 // NewTrust indexes authorities; id must differ whenever they do. A certificate that
 // can't be parsed (uploads are checked, so only a newer Go could refuse one) admits
 // nobody, and the rest stays usable.
-func NewTrust(id string, authorities []Authority) *Trust {
-	t := &Trust{id: id, bySubject: map[string][]*x509.Certificate{}, verified: map[string]bool{}, names: map[string][]string{}}
+func NewTrust(id string, authorities []Authority, p Policy) *Trust {
+	t := &Trust{
+		id: id, bySubject: map[string][]*x509.Certificate{}, verified: map[string]bool{}, names: map[string][]string{},
+		sources: map[string]*revocation.Source{}, policy: p,
+	}
 	for _, a := range authorities {
 		if cert, err := x509.ParseCertificate(a.DER); err == nil {
 			t.add(cert, a)
@@ -41,6 +56,9 @@ func (t *Trust) add(cert *x509.Certificate, a Authority) {
 	}
 	t.names[raw] = append(t.names[raw], a.Name)
 	t.verified[raw] = t.verified[raw] || a.Verified
+	if a.Source != nil {
+		t.sources[raw] = a.Source
+	}
 }
 
 // Reach is what can stand above a presented leaf, by names alone: where an X.509

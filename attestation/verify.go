@@ -1,6 +1,7 @@
 package attestation
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/x509"
@@ -29,8 +30,12 @@ type Verifier struct {
 	Now func() time.Time
 	// Challenger makes the keys of TPM devices; nil: all of them are refused.
 	Challenger *Challenger
-	paths      *lru.Cache[string, upward]
-	keys       *lru.Cache[[sha256.Size]byte, *TPMKey]
+	// Revocations looks certificates up where their CA is configured so; nil: none is.
+	Revocations Revocations
+	// Count counts what is computed, for tests; nil: nothing does.
+	Count *Count
+	paths *lru.Cache[string, upward]
+	keys  *lru.Cache[[sha256.Size]byte, *TPMKey]
 }
 
 // NewVerifier returns a verifier that reads the time from now.
@@ -52,8 +57,18 @@ func Refuse(reason error) error {
 }
 
 // VerifyLeaf checks an X.509 device against the certificates pinned by its
-// individual enrollment.
-func (v *Verifier) VerifyLeaf(m X509Leaf, e X509Evidence, s Subject) (Proof, error) {
+// individual enrollment. revoked says why a good proof must not count any more; empty:
+// it counts. Errors: [dps.Unauthorized], [dps.Unavailable] (the CA of the certificate
+// can't be asked).
+func (v *Verifier) VerifyLeaf(ctx context.Context, m X509Leaf, e X509Evidence, t *Trust, s Subject) (proof Proof, revoked string, err error) {
+	if proof, err = v.pinned(m, e, t, s); err != nil {
+		return Proof{}, "", err
+	}
+	revoked, err = v.leafStanding(ctx, e.Chain, t)
+	return proof, revoked, err
+}
+
+func (v *Verifier) pinned(m X509Leaf, e X509Evidence, t *Trust, s Subject) (Proof, error) {
 	leaf := e.Chain[0]
 	info := Describe(leaf)
 	proof := Proof{Kind: KindX509, Leaf: &info}
@@ -73,28 +88,46 @@ func (v *Verifier) VerifyLeaf(m X509Leaf, e X509Evidence, s Subject) (Proof, err
 	if err := checkName(leaf, s.ID); err != nil {
 		return Proof{}, Refuse(err)
 	}
+	if err := t.policy.Rules.check(leaf, nil); err != nil {
+		return Proof{}, Refuse(err)
+	}
 	return proof, nil
 }
 
 // Path is a verified chain above a device certificate, nearest signer first.
 type Path []*x509.Certificate
 
+// Chains are what VerifyChain found.
+type Chains struct {
+	Paths []Path
+	// Expired tells that the device's own certificate is over; an entry must accept that.
+	Expired error
+	// Revoked says why no path may count any more; empty: all of Paths count.
+	Revoked string
+}
+
 // VerifyChain checks an X.509 device's chain against the scope's CA certificates and
 // returns every verified path above the leaf; which of them an enrollment is bound to
-// is the caller's question (see [Signer]).
-func (v *Verifier) VerifyChain(e X509Evidence, t *Trust, signing Signing, s Subject) ([]Path, error) {
-	if err := checkName(e.Chain[0], s.ID); err != nil {
-		return nil, Refuse(err)
+// is the caller's question (see [X509CA.Binds]). Errors: [dps.Unauthorized],
+// [dps.Unavailable] (a CA on the way can't be asked).
+func (v *Verifier) VerifyChain(ctx context.Context, e X509Evidence, t *Trust, signing Signing, s Subject) (Chains, error) {
+	leaf := e.Chain[0]
+	if err := checkName(leaf, s.ID); err != nil {
+		return Chains{}, Refuse(err)
 	}
 	found, err := v.chains(e.Chain, t, signing)
 	if err != nil {
-		return nil, Refuse(err)
+		return Chains{}, Refuse(err)
 	}
-	paths := make([]Path, len(found))
-	for i, p := range found {
-		paths[i] = p
+	paths, err := t.policy.Rules.hold(leaf, found)
+	if err != nil {
+		return Chains{}, Refuse(err)
 	}
-	return paths, nil
+	good, revoked, err := v.inStanding(ctx, leaf, paths, t)
+	if len(good) > 0 {
+		paths, revoked = good, ""
+	}
+	return Chains{Paths: paths, Expired: expired(leaf, v.Now()), Revoked: revoked}, err
 }
 
 // ChainProof is the proof of a device whose signer an enrollment is bound to.
@@ -157,11 +190,12 @@ func checkName(leaf *x509.Certificate, id dps.RegistrationID) error {
 	return fmt.Errorf("registration ID is neither the certificate's common name %q nor one of its DNS names", CommonName(leaf))
 }
 
-// VerifyKey checks a token against the keys of an individual enrollment.
+// VerifyKey checks a token against the keys of an individual enrollment. A slot without a
+// key admits nobody and costs as much as one with a key.
 func (v *Verifier) VerifyKey(m SymmetricKey, e TokenEvidence, s Subject) (Proof, error) {
 	for i, key := range []dps.Secret{m.Primary, m.Secondary} {
 		raw, err := decodeKey(key)
-		if err == nil && e.Token.SignedBy(raw) {
+		if signed := v.signed(e.Token, raw); signed && err == nil {
 			return v.tokenProof(e.Token, s, i == 1)
 		}
 	}
@@ -178,7 +212,7 @@ func (v *Verifier) VerifyGroupKey(m GroupKey, e TokenEvidence, s Subject) (Proof
 			continue
 		}
 		for _, spelling := range spellings(s.ID) {
-			if e.Token.SignedBy(derive(raw, spelling)) {
+			if v.signed(e.Token, v.derive(raw, spelling)) {
 				proof, err := v.tokenProof(e.Token, s, i == 1)
 				return proof, spelling, err
 			}
@@ -202,10 +236,10 @@ func (v *Verifier) tokenProof(t SASToken, s Subject, secondary bool) (Proof, err
 	}
 	want := s.Scope.Fold() + "/registrations/" + s.ID.Fold()
 	if got := dps.FoldASCII(strings.Trim(path, "/")); got != want {
-		return Proof{}, Refuse(errors.New("token is for another resource"))
+		return Proof{}, Refuse(fmt.Errorf("token is for another resource, %q", path))
 	}
 	if t.Expired(v.Now()) {
-		return Proof{}, Refuse(errors.New("token expired"))
+		return Proof{}, Refuse(fmt.Errorf("token expired: its se is %q, in seconds since 1970", t.Expiry))
 	}
 	return Proof{Kind: KindSymmetricKey, Secondary: secondary}, nil
 }
@@ -234,6 +268,9 @@ func decodeKey(key dps.Secret) ([]byte, error) {
 	raw, err := base64.StdEncoding.DecodeString(key.Reveal())
 	if err != nil {
 		return nil, errors.New("key is not base64")
+	}
+	if len(raw) == 0 { // line ends alone are good base64, and anybody can sign with nothing
+		return nil, errors.New("key is empty")
 	}
 	return raw, nil
 }

@@ -7,8 +7,12 @@ import (
 	"github.com/zerotouch-dps/dps/attestation"
 )
 
-// outcomeChallenged is how log and metrics name the first round of a TPM device.
-const outcomeChallenged = "challenged"
+// How log and metrics name the first round of a TPM device, and one that is proven before
+// it asks for anything.
+const (
+	outcomeChallenged = "challenged"
+	outcomeProven     = "proven"
+)
 
 // challengeBody is the wire's TpmRegistrationResult of a first round. It must not have a
 // status, by which C tells it from an operation; C needs the key's name.

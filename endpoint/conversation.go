@@ -17,6 +17,7 @@ import (
 	"github.com/zerotouch-dps/dps/attestation"
 	"github.com/zerotouch-dps/dps/internal/apierror"
 	"github.com/zerotouch-dps/dps/internal/logfield"
+	"github.com/zerotouch-dps/dps/internal/peer"
 	"github.com/zerotouch-dps/dps/registration"
 )
 
@@ -25,7 +26,7 @@ const (
 	OpRegister = "register"
 	OpStatus   = "operation"
 	OpLookup   = "lookup"
-	OpConnect  = "connect" // refused before it could ask for anything
+	OpConnect  = "connect" // proven or refused before it could ask for anything
 	OpNone     = "none"    // what is none of the above
 )
 
@@ -74,7 +75,11 @@ func (c *Conversation) Answer(ctx context.Context, from Peer, operation string, 
 	timed, cancel := context.WithTimeout(ctx, RequestTimeout)
 	defer cancel()
 	e := &Exchange{registrar: c.Registrar, from: from}
+	e.request.Transport, e.request.Origin = from.Transport, peer.Of(from.Addr, from.TLS)
 	err := blame(ctx, guard(timed, e, f))
+	if !e.asked && e.request.ID != "" && (dps.Is(err, dps.Unauthorized) || dps.Is(err, dps.Unauthenticated)) {
+		c.Registrar.Refused(e.request, err)
+	}
 	a := c.settle(e, err)
 	c.report(operation, e, a, c.Now().Sub(began))
 	return a
@@ -137,6 +142,8 @@ func (c *Conversation) report(operation string, e *Exchange, a Answer, took time
 	}
 	if _, ok := errors.AsType[*attestation.ChallengeError](a.Err); ok {
 		outcome = outcomeChallenged
+	} else if a.Err == nil && operation == OpConnect {
+		outcome = outcomeProven
 	}
 	if e.request.Evidence != nil {
 		mechanism = string(e.request.Evidence.Kind())

@@ -2,11 +2,10 @@ package endpoint
 
 import (
 	"context"
-	"errors"
+	"fmt"
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/attestation"
-	"github.com/zerotouch-dps/dps/internal/peer"
 	"github.com/zerotouch-dps/dps/registration"
 )
 
@@ -24,6 +23,7 @@ type Exchange struct {
 	from      Peer
 	request   registration.Request
 	result    registration.Result
+	asked     bool // the registrar was, which notes itself whom it refuses
 	status    int
 	answer    any
 }
@@ -68,8 +68,7 @@ func (e *Exchange) ProveTPM(text []byte, keys TPMKeys, token string) error {
 }
 
 func (e *Exchange) prove(body Body, token string) (err error) {
-	e.request.Payload, e.request.Transport = body.Payload, e.from.Transport
-	e.request.Origin = peer.Of(e.from.Addr, e.from.TLS)
+	e.request.Payload = body.Payload
 	e.request.Evidence, err = e.from.evidence(body, token)
 	return err
 }
@@ -86,13 +85,15 @@ func (p Peer) evidence(body Body, token string) (attestation.Evidence, error) {
 		return nil, dps.Errorf(dps.Unauthenticated, "no credential: present a client certificate or a SAS token")
 	}
 	if len(p.TLS.PeerCertificates) > attestation.MaxChainLength {
-		return nil, attestation.Refuse(errors.New("certificate chain is too long"))
+		return attestation.X509Evidence{Chain: p.TLS.PeerCertificates[:1]}, attestation.Refuse(fmt.Errorf(
+			"the device presents %d certificates; at most %d are taken", len(p.TLS.PeerCertificates), attestation.MaxChainLength))
 	}
 	return attestation.X509Evidence{Chain: p.TLS.PeerCertificates}, nil
 }
 
 // Register registers the device. Errors: those of [Registrar].
 func (e *Exchange) Register(ctx context.Context) (err error) {
+	e.asked = true
 	if e.result, err = e.registrar.Register(ctx, e.request); err != nil {
 		return err
 	}
@@ -103,6 +104,7 @@ func (e *Exchange) Register(ctx context.Context) (err error) {
 
 // Status tells the state of an operation. Errors: those of [Registrar].
 func (e *Exchange) Status(ctx context.Context, operation string) (err error) {
+	e.asked = true
 	if e.result, err = e.registrar.Operation(ctx, e.request, dps.OperationID(operation)); err != nil {
 		return err
 	}
@@ -112,12 +114,20 @@ func (e *Exchange) Status(ctx context.Context, operation string) (err error) {
 
 // Lookup tells the state of the registration. Errors: those of [Registrar].
 func (e *Exchange) Lookup(ctx context.Context) error {
+	e.asked = true
 	result, err := e.registrar.Lookup(ctx, e.request)
 	if err != nil {
 		return err
 	}
 	e.status, e.result, e.answer = statusOK, result, NewState(result.Registration)
 	return nil
+}
+
+// Attest holds the device to its proof, and has nothing to answer. Errors: those of
+// [Registrar].
+func (e *Exchange) Attest(ctx context.Context) error {
+	e.status = statusOK
+	return e.registrar.Attest(ctx, e.request)
 }
 
 // answerOperation settles the answer. It is no part of its callers, on whose stacks

@@ -2,6 +2,7 @@ package enrollment
 
 import (
 	"bytes"
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -27,6 +28,9 @@ type Match struct {
 	// Disabled tells that the device must be refused although its proof is good: the
 	// entry is disabled, or a disabled entry pins the device's certificate.
 	Disabled bool
+	// Revoked says why the device must be refused although its proof was good once: what it
+	// shows was revoked or is denied. Empty: it was not.
+	Revoked string
 	// KeySpelling is the text from which a key group's device keys derive.
 	KeySpelling string
 }
@@ -59,6 +63,7 @@ type Question struct {
 	TrustInlineSigning bool
 	// Earlier is what a TPM device proved with when its operation began; nil: nothing.
 	Earlier *attestation.TPMProof
+	search  *search
 }
 
 // Resolve finds the entry that decides and holds the device to it. An individual
@@ -66,24 +71,34 @@ type Question struct {
 // certificate stands nearest to the leaf decides, or the key group whose derived key
 // signed the token (DPS concepts, "X.509 attestation" and "Symmetric key
 // attestation"). Without a proof the error is [dps.Unauthorized], whatever the cause;
-// Disabled is told only after a good proof.
-func (r *Resolver) Resolve(q Question) (Match, attestation.Proof, error) {
+// Disabled is told only after a good proof. What a refusal costs depends on what is shown
+// and on the scope, not on whether or how the device is enrolled. [dps.Unavailable] tells
+// that a CA can't be asked what it revoked.
+func (r *Resolver) Resolve(ctx context.Context, q Question) (Match, attestation.Proof, error) {
 	if e, ok := q.Evidence.(attestation.TPMEvidence); ok {
 		return r.tpm(e, q)
 	}
+	q.search = &search{}
 	if q.Individual == nil {
-		m, p, err := r.group(q)
+		m, p, err := r.group(ctx, q)
 		m.Disabled = m.Disabled || q.Blocked
+		if err != nil {
+			r.decoy(q)
+		}
 		return m, p, err
 	}
-	m, p, err := r.individual(q)
-	if err == nil || q.Individual.Enabled {
-		return m, p, err
+	m, p, err := r.individual(ctx, q)
+	if err == nil {
+		return m, p, nil
 	}
+	r.decoy(q)
 	// The id-only block: a disabled entry without the device's credential still blocks
-	// a device that could have come in through a group, and tells it so.
-	if _, proof, gerr := r.group(q); gerr == nil {
-		return individualMatch(q), proof, nil
+	// a device that could have come in through a group, and tells it so. Of an enabled
+	// entry this changes nothing but what the refusal costs.
+	if g, proof, gerr := r.group(ctx, q); gerr == nil && !q.Individual.Enabled {
+		m := individualMatch(q)
+		m.Revoked = g.Revoked
+		return m, proof, nil
 	}
 	return Match{}, attestation.Proof{}, err
 }
@@ -95,35 +110,39 @@ func individualMatch(q Question) Match {
 	}
 }
 
-func (r *Resolver) individual(q Question) (Match, attestation.Proof, error) {
-	proof, err := r.individualProof(q)
+func (r *Resolver) individual(ctx context.Context, q Question) (Match, attestation.Proof, error) {
+	proof, revoked, err := r.individualProof(ctx, q)
 	if err != nil {
 		return Match{}, attestation.Proof{}, err
 	}
-	return individualMatch(q), proof, nil
+	m := individualMatch(q)
+	m.Revoked = revoked
+	return m, proof, nil
 }
 
-func (r *Resolver) individualProof(q Question) (attestation.Proof, error) {
+func (r *Resolver) individualProof(ctx context.Context, q Question) (proof attestation.Proof, revoked string, err error) {
 	switch m := q.Individual.Mechanism.(type) {
 	case attestation.X509Leaf:
 		if e, ok := q.Evidence.(attestation.X509Evidence); ok {
-			return r.verifier.VerifyLeaf(m, e, q.Subject)
+			return r.verifier.VerifyLeaf(ctx, m, e, q.Trust, q.Subject)
 		}
 	case attestation.X509CA:
 		if e, ok := q.Evidence.(attestation.X509Evidence); ok {
-			return r.individualChain(m, e, q)
+			return r.individualChain(ctx, m, e, q)
 		}
 	case attestation.SymmetricKey:
 		if e, ok := q.Evidence.(attestation.TokenEvidence); ok {
-			return r.verifier.VerifyKey(m, e, q.Subject)
+			proof, err = r.verifier.VerifyKey(m, e, q.Subject)
+			return proof, "", err
 		}
 	case attestation.TPM: // a poll, which bears no keys
 		if e, ok := q.Evidence.(attestation.TokenEvidence); ok {
-			return r.verifier.VerifyTPMToken(m, q.Earlier, e, q.Subject)
+			proof, err = r.verifier.VerifyTPMToken(m, q.Earlier, e, q.Subject)
+			return proof, q.Trust.DeniesTPM(m.EndorsementKey), err
 		}
 	case attestation.GroupKey:
 	}
-	return attestation.Proof{}, attestation.Refuse(fmt.Errorf(
+	return attestation.Proof{}, "", attestation.Refuse(fmt.Errorf(
 		"the individual enrollment attests by %s, the device shows %s", q.Individual.Mechanism.Kind(), q.Evidence.Kind()))
 }
 
@@ -141,29 +160,33 @@ func (r *Resolver) tpm(e attestation.TPMEvidence, q Question) (Match, attestatio
 	if !ok || !bytes.Equal(m.EndorsementKey, e.EndorsementKey) {
 		return Match{}, attestation.Proof{}, attestation.Refuse(errors.New("the individual enrollment is of another TPM, or of none"))
 	}
-	return individualMatch(q), proof, nil
+	match := individualMatch(q)
+	match.Revoked = q.Trust.DeniesTPM(e.EndorsementKey)
+	return match, proof, nil
 }
 
-func (r *Resolver) individualChain(m attestation.X509CA, e attestation.X509Evidence, q Question) (attestation.Proof, error) {
-	signing := attestation.Signing{Certificates: m.Inline(), Trusted: q.TrustInlineSigning}
-	paths, err := r.verifier.VerifyChain(e, q.Trust, signing, q.Subject)
+func (r *Resolver) individualChain(ctx context.Context, m attestation.X509CA, e attestation.X509Evidence, q Question) (proof attestation.Proof, revoked string, err error) {
+	chains, err := r.chains(ctx, e, q)
 	if err != nil {
-		return attestation.Proof{}, err
+		return attestation.Proof{}, "", err
 	}
-	for _, path := range paths {
+	if chains.Expired != nil {
+		return attestation.Proof{}, "", attestation.Refuse(chains.Expired)
+	}
+	for _, path := range chains.Paths {
 		for _, cert := range path {
 			if ok, secondary := m.Binds(cert, q.Trust); ok {
-				return attestation.ChainProof(e.Chain[0], cert, secondary), nil
+				return attestation.ChainProof(e.Chain[0], cert, secondary), chains.Revoked, nil
 			}
 		}
 	}
-	return attestation.Proof{}, attestation.Refuse(errors.New("the chain does not pass through the enrollment's signing certificate"))
+	return attestation.Proof{}, "", attestation.Refuse(errors.New("the chain does not pass through the enrollment's signing certificate"))
 }
 
-func (r *Resolver) group(q Question) (Match, attestation.Proof, error) {
+func (r *Resolver) group(ctx context.Context, q Question) (Match, attestation.Proof, error) {
 	switch e := q.Evidence.(type) {
 	case attestation.X509Evidence:
-		return r.groupByChain(e, q)
+		return r.groupByChain(ctx, e, q)
 	case attestation.TokenEvidence:
 		return r.groupByKey(e, q)
 	case attestation.TPMEvidence: // individuals only
@@ -173,28 +196,32 @@ func (r *Resolver) group(q Question) (Match, attestation.Proof, error) {
 
 // groupByChain walks each verified path from the certificate right above the leaf;
 // the nearest bound group ends the search, enabled or not.
-func (r *Resolver) groupByChain(e attestation.X509Evidence, q Question) (Match, attestation.Proof, error) {
-	signing := attestation.Signing{Trusted: q.TrustInlineSigning}
-	for i := range q.Groups {
-		if m, ok := q.Groups[i].Mechanism.(attestation.X509CA); ok {
-			signing.Certificates = append(signing.Certificates, m.Inline()...)
-		}
-	}
-	paths, err := r.verifier.VerifyChain(e, q.Trust, signing, q.Subject)
+func (r *Resolver) groupByChain(ctx context.Context, e attestation.X509Evidence, q Question) (Match, attestation.Proof, error) {
+	chains, err := r.chains(ctx, e, q)
 	if err != nil {
 		return Match{}, attestation.Proof{}, err
 	}
-	for depth := range longest(paths) {
-		for _, path := range paths {
+	for depth := range longest(chains.Paths) {
+		for _, path := range chains.Paths {
 			if depth >= len(path) {
 				continue
 			}
 			if g, secondary := boundGroup(q, path[depth]); g != nil {
-				return groupMatch(g, ""), attestation.ChainProof(e.Chain[0], path[depth], secondary), nil
+				return groupChain(g, chains, attestation.ChainProof(e.Chain[0], path[depth], secondary))
 			}
 		}
 	}
 	return Match{}, attestation.Proof{}, attestation.Refuse(errors.New("the chain is good, but no enrollment group is bound to any certificate of it"))
+}
+
+// groupChain holds a chain to what its group says of expired certificates.
+func groupChain(g *Group, c attestation.Chains, p attestation.Proof) (Match, attestation.Proof, error) {
+	if c.Expired != nil && !g.AcceptExpired {
+		return Match{}, attestation.Proof{}, attestation.Refuse(c.Expired)
+	}
+	m := groupMatch(g, "")
+	m.Revoked = c.Revoked
+	return m, p, nil
 }
 
 func longest(paths []attestation.Path) int {

@@ -149,6 +149,13 @@ func (g *Gate) Delete(ctx context.Context, deviceID, ifMatch string, ready func(
 	}}).err
 }
 
+// Disable disables an identity; see [Registry.Disable]. ready as for Put.
+func (g *Gate) Disable(ctx context.Context, deviceID, ifMatch string, ready func(context.Context) error) error {
+	return g.submit(&call{ctx: ctx, ready: ready, cost: 2, do: func(ctx context.Context) outcome {
+		return outcome{err: g.registry.Disable(ctx, deviceID, ifMatch)}
+	}}).err
+}
+
 // Metered tells whether the hub counts identity operations.
 func (g *Gate) Metered() bool { return g.bucket != nil }
 

@@ -90,6 +90,8 @@ type Want struct {
 	// OnlyOwn refuses, in modes Create and Move, an identity that exists with another credential
 	// ([dps.DeviceIDTaken]).
 	OnlyOwn bool
+	// Enable enables an identity that exists, too: we disabled it.
+	Enable bool
 }
 
 // Placed is an identity as the hub holds it after a Put.
@@ -148,6 +150,9 @@ type Registry interface {
 	// Delete deletes an identity whose etag is ifMatch. Errors:
 	// [dps.HubDeviceNotFound], [dps.PreconditionFailed].
 	Delete(ctx context.Context, deviceID, ifMatch string) error
+	// Disable keeps an identity whose etag is ifMatch from connecting; it stays as it is
+	// otherwise. Errors as of Delete.
+	Disable(ctx context.Context, deviceID, ifMatch string) error
 	// List returns up to limit identities in the hub's own order, and a token for the
 	// next page, empty at the end. Twins, generation IDs and SAS keys may be absent.
 	List(ctx context.Context, after string, limit int) (devices []Device, next string, err error)

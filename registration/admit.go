@@ -29,10 +29,16 @@ func (r *Registrar) admit(ctx context.Context, req Request) (*admission, error) 
 		return nil, r.resolver.Verifier().Challenge(e, attestation.Subject{Scope: req.Scope, ID: req.ID})
 	}
 	a, err := r.consider(ctx, req)
-	if err != nil {
-		r.refused(req, err)
+	if err == nil && a.match.Revoked != "" {
+		err = r.revoke(ctx, req, a)
 	}
-	return a, err
+	if dps.Is(err, dps.Unauthorized) || errors.Is(err, attestation.ErrUnknownStanding) {
+		r.Refused(req, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return a, nil
 }
 
 // consider reads what decides about the device and holds it to that. Without a proof the
@@ -51,7 +57,7 @@ func (r *Registrar) consider(ctx context.Context, req Request) (*admission, erro
 			if why := cfg.Scope.Refuses(req.Origin, scope.DeviceEndpoint); why != nil {
 				return nil, attestation.Refuse(why)
 			}
-			return r.resolve(req, cfg, snapshot)
+			return r.resolve(ctx, req, cfg, snapshot)
 		}
 		if cfg, err = r.configs.load(ctx, req.Scope); err != nil {
 			return nil, unknownScope(err)
@@ -69,11 +75,11 @@ func admitQuery(req Request, cfg *config) AdmitQuery {
 	return q
 }
 
-func (r *Registrar) resolve(req Request, cfg *config, s Snapshot) (*admission, error) {
+func (r *Registrar) resolve(ctx context.Context, req Request, cfg *config, s Snapshot) (*admission, error) {
 	if req.Evidence == nil {
 		return assume(cfg, s, req.ID)
 	}
-	match, proof, err := r.resolver.Resolve(enrollment.Question{
+	match, proof, err := r.resolver.Resolve(ctx, enrollment.Question{
 		Candidates: s.Candidates, Evidence: req.Evidence, Trust: cfg.trust,
 		Subject:            attestation.Subject{Scope: cfg.Scope.ID, ID: req.ID},
 		TrustInlineSigning: cfg.Scope.TrustInlineSigning, Earlier: earlierTPM(s.Current, r.now()),

@@ -3,7 +3,6 @@ package registration
 import (
 	"context"
 	"fmt"
-	"strconv"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
@@ -16,10 +15,12 @@ import (
 // cachedScopes bounds the scope configurations kept parsed.
 const cachedScopes = 1024
 
-// Scopes gives the configuration of a scope.
+// Scopes gives the configuration of a scope, and what it refers to.
 type Scopes interface {
 	// Snapshot errors: [dps.NotFound].
 	Snapshot(ctx context.Context, id dps.IDScope) (scope.Snapshot, error)
+	// CRL returns the DER of a list that was uploaded for a CA certificate.
+	CRL(ctx context.Context, id dps.IDScope, name string) ([]byte, error)
 }
 
 // config is a scope's configuration at one version, with what is derived from it.
@@ -66,13 +67,7 @@ func (c *configs) load(ctx context.Context, id dps.IDScope) (*config, error) {
 		c.cache.Remove(id.Fold())
 		return nil, fmt.Errorf("read scope configuration: %w", err)
 	}
-	authorities := make([]attestation.Authority, len(snapshot.Authorities))
-	for i, a := range snapshot.Authorities {
-		authorities[i] = attestation.Authority{Name: a.Name, DER: a.Certificate.DER, Verified: a.Verified}
-	}
-	// The etag tells a scope from an earlier one of the same ID.
-	trustID := id.Fold() + "/" + strconv.FormatInt(snapshot.Version, 10) + "/" + string(snapshot.Scope.ETag)
-	loaded := &config{Snapshot: snapshot, trust: attestation.NewTrust(trustID, authorities)}
+	loaded := &config{Snapshot: snapshot, trust: newTrust(&snapshot, c.scopes)}
 	c.cache.Add(id.Fold(), loaded)
 	return loaded, nil
 }

@@ -61,7 +61,7 @@ func (r *Registrar) Explain(ctx context.Context, req Request) (Explanation, erro
 	}
 	e := Explanation{Chain: describe(req.Evidence), Assumed: req.Evidence == nil}
 	a, err := r.consider(ctx, req)
-	if dps.Is(err, dps.Unauthorized) {
+	if dps.Is(err, dps.Unauthorized) || errors.Is(err, attestation.ErrUnknownStanding) {
 		e.Outcome, e.Reason = WouldRefuse, reasonOf(err)
 		e.tell(err)
 		return e, nil
@@ -70,6 +70,11 @@ func (r *Registrar) Explain(ctx context.Context, req Request) (Explanation, erro
 		return Explanation{}, err
 	}
 	e.Proven, e.Entry, e.Signer, e.Current = !e.Assumed, a.match.Ref, a.proof.Signer, a.current
+	if why := a.match.Revoked; why != "" {
+		e.Outcome, e.Reason = WouldRefuse, why
+		e.tell(attestation.Refuse(nil))
+		return e, nil
+	}
 	if inFlight(a.current) && !a.match.Disabled {
 		e.Outcome, e.Reason = InFlight, "an operation of this device is under way"
 		return e, nil

@@ -23,13 +23,7 @@ func (r *Registrar) plan(ctx context.Context, req Request, a *admission) (*Start
 	}
 	if a.match.Disabled {
 		s.end(Disabled)
-		if inFlight(a.current) {
-			s.Registration.doubtCredential(a.current.Operation)
-			s.Removals = leftBehind(*a.current, s.Registration)
-			for i := range s.Removals { // until then it may still be made
-				s.Removals[i].Due = later(s.Removals[i].Due, s.Registration.Operation.Fence)
-			}
-		}
+		s.giveUp(a)
 		return s, why, nil
 	}
 	if err := r.grantTPM(req, a); err != nil {
@@ -154,11 +148,12 @@ func keep(row *Registration, a *admission, link hub.Linked, deviceID string) err
 	if err := want(row, a, link, deviceID, hub.Ensure); err != nil {
 		return err
 	}
+	row.Operation.Want.Enable = was.Withdrawn
 	if was.CredentialDigest == "" { // in doubt: an earlier write may still arrive, and finds this one
 		row.Operation.Want.Mode, row.Operation.Want.OnlyOwn = hub.Create, false
 		return nil
 	}
-	if link.IdentityRate > 0 && was.CredentialDigest == hub.CredentialDigest(row.Operation.Want.Auth) {
+	if link.IdentityRate > 0 && !was.Withdrawn && was.CredentialDigest == hub.CredentialDigest(row.Operation.Want.Auth) {
 		finishAs(row, was, Reprovisioned)
 	}
 	return nil

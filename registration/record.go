@@ -50,6 +50,7 @@ type Assignment struct {
 	DeviceID         string
 	GenerationID     string // as the hub gave it
 	CredentialDigest string // of what the hub holds, see CredentialDigest
+	Withdrawn        bool   // disabled in the hub by us; the next good registration enables it
 	Substatus        Substatus
 	Payload          json.RawMessage // returned to the device; nil: none
 	// AuthenticationKey delivers the hub's key to the TPM that proved itself, and opens
@@ -93,7 +94,7 @@ type Operation struct {
 const MaxDecisionSize = 2 << 10
 
 // Removal is an outbox entry: an identity to remove from a hub that no registration
-// points to any more.
+// points to any more, or to disable there.
 type Removal struct {
 	ID               int64 // given by the store
 	Scope            dps.IDScope
@@ -102,6 +103,7 @@ type Removal struct {
 	DeviceID         string
 	GenerationID     string // when known; only this identity may be removed
 	CredentialDigest string // when the generation is not known: only with this credential
+	Disable          bool   // the identity stays, disabled; its registration points to it
 	Looks            int    // how often the hub was found without it, or it was removed
 	Due              time.Time
 	// Parked: an operation came back to the identity before the removal ran. Due means

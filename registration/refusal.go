@@ -32,9 +32,9 @@ type Refusal struct {
 	Time       time.Time
 	Scope      dps.IDScope        // as the device wrote it
 	ID         dps.RegistrationID // as the device wrote it
-	Kind       attestation.Kind
-	Reason     string // which the device is not told
-	Thumbprint string // SHA-256 of the presented leaf; empty: none
+	Kind       attestation.Kind   // empty: it showed nothing
+	Reason     string             // which the device is not told
+	Thumbprint string             // SHA-256 of the presented leaf; empty: none
 	Transport  string
 	Remote     string // address
 }
@@ -72,14 +72,14 @@ func (l *refusals) take() ([]Refusal, int) {
 	return waiting, dropped
 }
 
-// refused notes a device that was turned away without a proof.
-func (r *Registrar) refused(req Request, err error) {
-	if !dps.Is(err, dps.Unauthorized) {
-		return
-	}
+// Refused notes a device that was turned away without a proof; its evidence may be nil.
+func (r *Registrar) Refused(req Request, err error) {
 	note := Refusal{
-		Time: r.now(), Scope: req.Scope, ID: req.ID, Kind: req.Evidence.Kind(), Reason: reasonOf(err),
+		Time: r.now(), Scope: req.Scope, ID: req.ID, Reason: reasonOf(err),
 		Transport: req.Transport, Remote: req.Origin.Addr.String(),
+	}
+	if req.Evidence != nil {
+		note.Kind = req.Evidence.Kind()
 	}
 	if e, ok := req.Evidence.(attestation.X509Evidence); ok {
 		note.Thumbprint = attestation.Thumbprint(e.Chain[0])

@@ -252,6 +252,13 @@ func (r *Registrar) Lookup(ctx context.Context, req Request) (Result, error) {
 	return r.result(a.current, a), nil
 }
 
+// Attest holds the device to its proof, for a transport that has to tell before the device
+// asks for anything. Errors: as Register.
+func (r *Registrar) Attest(ctx context.Context, req Request) error {
+	_, err := r.admit(ctx, req)
+	return err
+}
+
 // extend moves the deadline of an operation whose device still asks, at most once in
 // half its life. Failing is harmless: the next poll tries again.
 func (r *Registrar) extend(ctx context.Context, reg *Registration) {

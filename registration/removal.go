@@ -38,18 +38,23 @@ func (r *Registrar) remove(ctx context.Context, rm Removal) {
 	}
 }
 
-// obsolete reports whether the device is assigned to the identity again. As long as the
+// obsolete reports whether the device is assigned to the identity again, or must not be
+// disabled any more. As long as the
 // removal is claimed, no operation on the identity gets under way, so the answer stays
 // true.
 func (r *Registrar) obsolete(ctx context.Context, rm Removal) (bool, error) {
 	reg, err := r.store.Registration(ctx, rm.Scope, rm.Registration)
 	if dps.Is(err, dps.RegistrationNotFound) {
-		return false, nil
+		return rm.Disable, nil
 	}
 	if err != nil {
 		return false, fmt.Errorf("read registration: %w", err)
 	}
-	return pointsTo(Registration{Assignment: reg.Assignment}, rm.Hub, rm.DeviceID), nil
+	points := pointsTo(Registration{Assignment: reg.Assignment}, rm.Hub, rm.DeviceID)
+	if rm.Disable {
+		return !points || !reg.Assignment.Withdrawn, nil
+	}
+	return points, nil
 }
 
 // look looks for the identity once, and takes it out of the hub.
@@ -83,7 +88,8 @@ func removalFields(rm Removal) []zap.Field {
 	}
 }
 
-// removeOnce looks once; done means that the hub does not hold an identity of ours.
+// removeOnce looks once; done means that the hub does not hold an identity of ours, or
+// that it is disabled.
 func (r *Registrar) removeOnce(ctx context.Context, rm Removal) (done bool, err error) {
 	cfg, err := r.configs.load(ctx, rm.Scope)
 	if err != nil {
@@ -112,7 +118,14 @@ func (r *Registrar) removeOnce(ctx context.Context, rm Removal) (done bool, err 
 		r.log.Warn("identity in a former hub is not the one that was made there; it stays", removalFields(rm)...)
 		return true, nil
 	}
-	err = gate.Delete(ctx, rm.DeviceID, device.ETag, func(context.Context) error { return r.removalFenced(rm) })
+	if rm.Disable && !device.Enabled {
+		return true, nil
+	}
+	act := gate.Delete
+	if rm.Disable {
+		act = gate.Disable
+	}
+	err = act(ctx, rm.DeviceID, device.ETag, func(context.Context) error { return r.removalFenced(rm) })
 	if err != nil && !dps.Is(err, dps.HubDeviceNotFound) {
 		return false, fmt.Errorf("remove device: %w", err)
 	}

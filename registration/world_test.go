@@ -61,6 +61,7 @@ func newWorld(t *testing.T, o options) *world {
 	w.need(err)
 	w.store, err = sqlite.Open(t.Context(), sqlite.Config{Keyring: ring, Rand: rand.Reader, Migrate: true})
 	w.need(err)
+	t.Cleanup(func() { w.need(w.store.Close()) }) // after the replicas have ended
 	sc := scope.Scope{ID: scopeID, AllocationPolicy: enrollment.Hashed, Updated: w.clock()}
 	if o.scope != nil {
 		o.scope(&sc)
@@ -74,7 +75,6 @@ func newWorld(t *testing.T, o options) *world {
 		w.link(name, o.link)
 	}
 	w.registrar = w.replica(w.settings)
-	t.Cleanup(func() { w.need(w.store.Close()) })
 	return w
 }
 

@@ -42,6 +42,8 @@ type Config struct {
 	Access Access `koanf:"access"`
 	// Assign tunes the registration of devices.
 	Assign Assign `koanf:"assign"`
+	// Revocation tunes how the CAs of devices are asked what they revoked.
+	Revocation Revocation `koanf:"revocation"`
 	// Drain is how long connections may finish after SIGTERM. Default 20s.
 	Drain time.Duration `koanf:"drain"`
 	// Log sets the log's level and form.
@@ -82,6 +84,17 @@ type Assign struct {
 	OperationTTL time.Duration `koanf:"operationTTL"`
 	// Sweep is how often expired operations are looked for. Default 1s.
 	Sweep time.Duration `koanf:"sweep"`
+}
+
+// Revocation tunes how revocation lists and responders are asked; zero values mean the
+// defaults. Which are asked stands with each CA certificate.
+type Revocation struct {
+	// Refresh is how often a list is fetched at least; one that expires is fetched before it
+	// does. Default 1h.
+	Refresh time.Duration `koanf:"refresh"`
+	// Wait is how long a device may be kept waiting for a list that was never seen, or for a
+	// responder. Default 3s.
+	Wait time.Duration `koanf:"wait"`
 }
 
 // Log sets the log's level and form.
@@ -220,6 +233,9 @@ func (c Config) Validate() error {
 	}
 	if err := c.Assign.settings().Validate(); err != nil {
 		fault("assign: %w", err)
+	}
+	if c.Revocation.Refresh < 0 || c.Revocation.Wait < 0 {
+		fault("revocation: durations can't be negative")
 	}
 	if err := c.Access.validate(); err != nil {
 		faults = append(faults, err)

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/zerotouch-dps/dps/attestation"
+	"github.com/zerotouch-dps/dps/attestation/revocation"
 	"github.com/zerotouch-dps/dps/endpoint"
 	"github.com/zerotouch-dps/dps/endpoint/acceptor"
 	"github.com/zerotouch-dps/dps/endpoint/rest"
@@ -44,18 +45,19 @@ type Env struct {
 // Server is a wired server. New opens everything, Run serves, and after Run everything
 // is closed.
 type Server struct {
-	config     Config
-	env        Env
-	store      storage.Store
-	management *management.Service
-	registrar  *registration.Registrar
-	tls        *tlsFiles
-	metrics    *metrics
-	health     *health
-	identify   *identity.Identifier
-	roots      *clientRoots // nil: no client certificates are taken
-	device     net.Listener
-	admin      net.Listener
+	config      Config
+	env         Env
+	store       storage.Store
+	management  *management.Service
+	registrar   *registration.Registrar
+	revocations *revocation.Checker
+	tls         *tlsFiles
+	metrics     *metrics
+	health      *health
+	identify    *identity.Identifier
+	roots       *clientRoots // nil: no client certificates are taken
+	device      net.Listener
+	admin       net.Listener
 	// acceptor holds the connections of all device listeners.
 	acceptor     *acceptor.Acceptor
 	proxies      acceptor.Proxies
@@ -126,6 +128,8 @@ func (s *Server) wire(ring *keyring.Ring) error {
 	if err != nil {
 		return fmt.Errorf("derive keys: %w", err)
 	}
+	s.revocations = revocation.New(revocation.Config{Now: env.Now, Log: env.Log, Refresh: c.Revocation.Refresh, Wait: c.Revocation.Wait})
+	verifier.Revocations = s.revocations
 	settings := c.Assign.settings()
 	s.registrar = registration.New(registration.Deps{
 		Store: s.store.Registrations(), Scopes: s.store.Scopes(), Entries: s.store.Enrollments(),
@@ -233,6 +237,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stop()
 	var workers errgroup.Group
 	workers.Go(func() error { return s.registrar.Run(serving) })
+	workers.Go(func() error { return s.revocations.Run(serving) })
 	workers.Go(func() error { return s.tls.run(serving) })
 	workers.Go(func() error { return s.management.RunRetention(serving, s.env.Log) })
 	if s.roots != nil {

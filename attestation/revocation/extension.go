@@ -66,7 +66,7 @@ func (l *List) readDistributionPoint(value []byte) error {
 	in, point := cryptobyte.String(value), cryptobyte.String(nil)
 	var name cryptobyte.String
 	var named bool
-	if !in.ReadASN1(&point, der.SEQUENCE) || !in.Empty() || !point.ReadOptionalASN1(&name, &named, context(0).Constructed()) {
+	if !in.ReadASN1(&point, der.SEQUENCE) || !in.Empty() || !point.ReadOptionalASN1(&name, &named, tagged(0).Constructed()) {
 		return broken
 	}
 	var flags [6]bool
@@ -76,7 +76,7 @@ func (l *List) readDistributionPoint(value []byte) error {
 		if !point.ReadAnyASN1(&flag, &tag) {
 			return broken
 		}
-		i := int(tag) - int(context(0))
+		i := int(tag) - int(tagged(0))
 		if i < 1 || i > 5 {
 			return broken
 		}
@@ -102,7 +102,7 @@ func (l *List) readDistributionPoint(value []byte) error {
 // readPointName reads the URLs of a DistributionPointName.
 func (l *List) readPointName(name cryptobyte.String) error {
 	var full cryptobyte.String
-	if !name.ReadASN1(&full, context(0).Constructed()) {
+	if !name.ReadASN1(&full, tagged(0).Constructed()) {
 		return fmt.Errorf("its distribution point is named relative to its issuer, which is not understood")
 	}
 	l.names = []string{}
@@ -112,14 +112,14 @@ func (l *List) readPointName(name cryptobyte.String) error {
 		if !full.ReadAnyASN1(&one, &tag) {
 			return fmt.Errorf("the name of its distribution point is broken")
 		}
-		if tag == context(6) { // uniformResourceIdentifier
+		if tag == tagged(6) { // uniformResourceIdentifier
 			l.names = append(l.names, string(one))
 		}
 	}
 	return nil
 }
 
-func context(n uint8) der.Tag { return der.Tag(n).ContextSpecific() }
+func tagged(n uint8) der.Tag { return der.Tag(n).ContextSpecific() }
 
 // covers reports whether the list would name a certificate if it were revoked. A list of
 // one distribution point of several is known for the certificates that point at it, and

@@ -7,6 +7,7 @@ import (
 	"encoding/asn1"
 	"encoding/pem"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -80,8 +81,10 @@ type point struct {
 	Attributes bool           `asn1:"optional,tag:5"`
 }
 
+type rawValue = asn1.RawValue
+
 type name struct {
-	Full []asn1.RawValue `asn1:"optional,tag:0"`
+	Full []rawValue `asn1:"optional,tag:0"`
 }
 
 func TestFind(t *testing.T) {
@@ -99,8 +102,10 @@ func TestFind(t *testing.T) {
 		t.Fatal(err)
 	}
 	found := map[string]revocation.Entry{}
-	for _, serial := range []*big.Int{big.NewInt(0), big.NewInt(1), big.NewInt(3), big.NewInt(4), big.NewInt(0x80), big.NewInt(0x8000),
-		big.NewInt(0x0100), big.NewInt(0x0101), big.NewInt(0x0102), big.NewInt(0x0103), long, new(big.Int).Lsh(long, 500), big.NewInt(-3)} {
+	for _, serial := range []*big.Int{
+		big.NewInt(0), big.NewInt(1), big.NewInt(3), big.NewInt(4), big.NewInt(0x80), big.NewInt(0x8000),
+		big.NewInt(0x0100), big.NewInt(0x0101), big.NewInt(0x0102), big.NewInt(0x0103), long, new(big.Int).Lsh(long, 500), big.NewInt(-3),
+	} {
 		if e, ok := l.Find(serial); ok {
 			found[serial.Text(16)] = e
 		}
@@ -150,7 +155,7 @@ func TestParseListRefuses(t *testing.T) {
 		"a certificate as PEM":      {[]byte(ca.PEM()), dps.InvalidArgument, "not an X509 CRL"},
 		"half a PEM block":          {[]byte("-----BEGIN X509 CRL-----\nMII"), dps.InvalidArgument, "not an X509 CRL"},
 		"half a list":               {good[:len(good)/2], dps.InvalidArgument, "not a DER or PEM"},
-		"bytes behind it":           {append(good[:len(good):len(good)], 0), dps.InvalidArgument, "not a DER or PEM"},
+		"bytes behind it":           {append(slices.Clip(good), 0), dps.InvalidArgument, "not a DER or PEM"},
 		"too large":                 {make([]byte, revocation.MaxListSize+1), dps.TooLarge, "64 MB"},
 		"a delta":                   {list(t, ca, extended(27, true, 1)), dps.InvalidArgument, "delta"},
 		"a delta, not critical":     {list(t, ca, extended(27, false, 1)), dps.InvalidArgument, "delta"},
@@ -181,7 +186,7 @@ func TestParseListAcceptsHarmlessExtensions(t *testing.T) {
 	for name, der := range map[string][]byte{
 		"unknown, not critical":  list(t, ca, extended(99, false, 1)),
 		"of devices only":        list(t, ca, extended(28, true, point{Users: true})),
-		"of a place":             list(t, ca, extended(28, true, point{Name: name{Full: []asn1.RawValue{{Class: 2, Tag: 6, Bytes: []byte("http://ca/1.crl")}}}})),
+		"of a place":             list(t, ca, extended(28, true, placed("http://ca/1.crl"))),
 		"entries of known dates": list(t, ca, revoking(e)),
 		"empty":                  list(t, ca),
 	} {
@@ -266,4 +271,14 @@ func countOf(l *x509.RevocationList, serial *big.Int) (n int) {
 		}
 	}
 	return n
+}
+
+// withoutNextUpdate makes a list that x509 refuses to make.
+func withoutNextUpdate(t *testing.T, ca *testpki.Entity) []byte {
+	t.Helper()
+	der, err := ca.RevocationList(day(2), time.Time{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
 }

@@ -37,6 +37,7 @@ type registrar struct {
 	wait   chan struct{} // nil: answer at once
 	asked  []registration.Request
 	opID   dps.OperationID
+	attest func() error // nil: everybody is proven
 }
 
 func (r *registrar) answer(ctx context.Context, q registration.Request) (registration.Result, error) {
@@ -62,8 +63,17 @@ func (r *registrar) Operation(ctx context.Context, q registration.Request, id dp
 	return r.answer(ctx, q)
 }
 
+func (r *registrar) Refused(registration.Request, error) {}
+
 func (r *registrar) Lookup(ctx context.Context, q registration.Request) (registration.Result, error) {
 	return r.answer(ctx, q)
+}
+
+func (r *registrar) Attest(ctx context.Context, q registration.Request) error {
+	if r.attest != nil {
+		return r.attest()
+	}
+	return nil
 }
 
 type silent struct{}

@@ -31,7 +31,8 @@ const (
 var errNoted = errors.New("refused before")
 
 // tpm speaks the TPM mechanism: its keys for a challenge, which comes in parts, and a
-// token for that. The token is judged with the requests, as that of PLAIN.
+// token for that. Unlike that of PLAIN the token is judged here, for the mechanism ends
+// with its proof (device AMQP API, 5); requests are held to it again.
 func (c *conn) tpm(response []byte) error {
 	hello, ok := parseTPMHello(response)
 	if !ok {
@@ -55,6 +56,24 @@ func (c *conn) tpm(response []byte) error {
 		return attestation.Refuse(errors.New("the last response of SASL TPM has no token"))
 	}
 	c.device.keys, c.device.token = keys, string(answer)
+	return c.attest()
+}
+
+// attest judges the token that answers a challenge. What is no refusal is told with the
+// device's request, which can say what it is.
+func (c *conn) attest() error {
+	answer := c.server.conversation.Answer(c.working, c.from, endpoint.OpConnect, func(ctx context.Context, e *endpoint.Exchange) error {
+		if err := e.Identify(c.device.scope, c.device.id, c.device.version()); err != nil {
+			return err
+		}
+		if err := e.ProveTPM(nil, *c.device.keys, c.device.token); err != nil {
+			return err
+		}
+		return e.Attest(ctx)
+	})
+	if dps.Is(answer.Err, dps.Unauthorized) {
+		return errNoted
+	}
 	return nil
 }
 

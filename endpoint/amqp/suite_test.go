@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"strconv"
@@ -206,6 +207,7 @@ func (l *line) rejected(err error) (a endpointtest.Answer) {
 	l.decode([]byte(told.Description), &a)
 	after, _ := told.Info["retry-after"].(int32)
 	a.Status, a.RetryAfter = a.Body.ErrorCode/1000, int(after)
+	a.Raw = fmt.Sprintf("%s %s %v", told.Condition, told.Description, told.Info)
 	return a
 }
 

@@ -40,7 +40,9 @@ func challenging(dial dialFunc) func(*testing.T, string, endpointtest.Device) ([
 		}
 		return blob, func(token string) endpointtest.Line {
 			s.say(&wire.SASLResponse{Response: []byte("\x00" + token)})
-			if o, ok := s.frame().(*wire.SASLOutcome); !ok || o.Code != wire.SASLOk {
+			if o, ok := s.frame().(*wire.SASLOutcome); ok && o.Code == wire.SASLAuth {
+				return nil
+			} else if !ok || o.Code != wire.SASLOk {
 				t.Fatalf("outcome %+v", o)
 			}
 			d.Token = ""
@@ -102,6 +104,12 @@ func (s saslStream) challenge() []byte {
 // challenged has a registrar that gives out a blob.
 func challenged(size int) *registrar {
 	return &registrar{err: &dps.Error{Code: dps.Unauthenticated, Err: &attestation.ChallengeError{AuthenticationKey: bytes.Repeat([]byte{7}, size)}}}
+}
+
+// refusing has r refuse whoever answers its challenge.
+func refusing(r *registrar) *registrar {
+	r.attest = func() error { return attestation.Refuse(io.ErrUnexpectedEOF) }
+	return r
 }
 
 const tpmHello = "\x000ne1\x00dev-1\x00\x01\x3a\x00\x01"
@@ -170,6 +178,8 @@ func TestTPMRefusals(t *testing.T) {
 		{"a blob too large for the mechanism", challenged(1881), []string{"\x00\x01"}},
 		{"an early token", challenged(766), []string{"\x00\x01", strings.TrimPrefix(goodToken, " ")}},
 		{"no token", challenged(766), []string{"\x00\x01", "\x00", "\x00"}},
+		{"a token that is none", challenged(766), []string{"\x00\x01", "\x00", "\x00nonsense"}},
+		{"a token that proves nothing", refusing(challenged(766)), []string{"\x00\x01", "\x00", "\x00" + goodToken}},
 	} {
 		in(t, tt.name, func(t *testing.T) {
 			p := connect(t, tt.registrar, nil)

@@ -39,6 +39,9 @@ func (s suite) signIn(t *testing.T, address string, d Device) Line {
 		t.Fatalf("the TPM can't take the challenge in: %v", err)
 	}
 	line := in(Token(t, dps.IDScope(d.Scope), d.ID, secret(key), time.Hour))
+	if line == nil {
+		t.Fatal("an honest device can't sign in")
+	}
 	t.Cleanup(line.Close)
 	return line
 }
@@ -94,6 +97,7 @@ func (s suite) tpmRefused(t *testing.T) {
 	mixed := &testtpm.Soft{Endorsement: stolen.Endorsement, StorageRoot: own.StorageRoot}
 	elsewhere, nowhere := w.withTPM("tpm-2", own), w.withTPM("tpm-2", own)
 	elsewhere.Scope, nowhere.Scope = string(OtherScope), "0ne00FFFFFF"
+	var same alike
 	for name, tt := range map[string]struct {
 		device Device
 		key    dps.Secret // zero: that of the challenge
@@ -118,13 +122,11 @@ func (s suite) tpmRefused(t *testing.T) {
 			tt.key = secret(key)
 		}
 		line := in(Token(t, dps.IDScope(tt.device.Scope), tt.device.ID, tt.key, time.Hour))
-		answer := line.Ask("", "{}")
-		line.Close()
-		answer.Body.TrackingID = ""
-		want := Answer{Status: http.StatusUnauthorized, Body: Body{ErrorCode: 401002, Message: "Unauthorized"}}
-		if diff := cmp.Diff(want, answer); diff != "" {
-			t.Errorf("%s: (-want +got):\n%s", name, diff)
+		if line == nil {
+			continue
 		}
+		same.refusal(t, name, line.Ask("", "{}"))
+		line.Close()
 	}
 }
 

@@ -272,6 +272,7 @@ func (p *peer) reply(rid string) (a endpointtest.Answer) {
 	if err := json.Unmarshal(payload, &a.Body); err != nil {
 		p.t.Fatalf("reply %s: %v", payload, err)
 	}
+	a.Raw = topic + " " + string(payload)
 	return a
 }
 

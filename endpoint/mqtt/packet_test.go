@@ -40,6 +40,8 @@ func (r *registrar) Operation(ctx context.Context, q registration.Request, _ dps
 	return r.Register(ctx, q)
 }
 
+func (r *registrar) Refused(registration.Request, error) {}
+
 func (r *registrar) Lookup(ctx context.Context, q registration.Request) (registration.Result, error) {
 	return r.Register(ctx, q)
 }
@@ -49,6 +51,11 @@ func registered(payload json.RawMessage) registration.Result {
 		ID: "dev-1", Operation: registration.Operation{ID: "4.a", Status: registration.Assigned, Proof: attestation.Proof{Kind: attestation.KindSymmetricKey}},
 		Assignment: registration.Assignment{Hub: "h.example", DeviceID: "dev-1", Payload: payload},
 	}}
+}
+
+func (r *registrar) Attest(ctx context.Context, q registration.Request) error {
+	_, err := r.Register(ctx, q)
+	return err
 }
 
 type silent struct{}

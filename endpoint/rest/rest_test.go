@@ -51,9 +51,16 @@ func (r *registrar) Operation(_ context.Context, q registration.Request, id dps.
 	return r.result, r.err
 }
 
+func (r *registrar) Refused(registration.Request, error) {}
+
 func (r *registrar) Lookup(_ context.Context, q registration.Request) (registration.Result, error) {
 	r.asked = q
 	return r.result, r.err
+}
+
+func (r *registrar) Attest(_ context.Context, q registration.Request) error {
+	r.asked = q
+	return r.err
 }
 
 type silent struct{}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net"
 	"net/http"
+	"net/http/httputil"
 	"strconv"
 	"testing"
 
@@ -55,10 +56,14 @@ func (l *line) Ask(operation, body string) (a endpointtest.Answer) {
 	}
 	reply := l.send(method, path, body)
 	defer reply.Body.Close()
+	raw, err := httputil.DumpResponse(reply, true)
+	if err != nil {
+		l.t.Fatal(err)
+	}
 	if err := json.NewDecoder(reply.Body).Decode(&a.Body); err != nil {
 		l.t.Fatal(err)
 	}
-	a.Status = reply.StatusCode
+	a.Status, a.Raw = reply.StatusCode, string(raw)
 	a.RetryAfter, _ = strconv.Atoi(reply.Header.Get("Retry-After"))
 	return a
 }

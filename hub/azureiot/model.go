@@ -98,7 +98,8 @@ func (d device) toHub() hub.Device {
 }
 
 // with returns the identity as the hub sent it, with credential and capabilities
-// replaced: what dps does not own (status, reason, scopes, …) goes back unchanged.
+// replaced: what dps does not own (status, reason, scopes, …) goes back unchanged, unless
+// it is to be enabled.
 func (d device) with(w hub.Want) (map[string]json.RawMessage, error) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(d.raw, &fields); err != nil {
@@ -111,7 +112,15 @@ func (d device) with(w hub.Want) (map[string]json.RawMessage, error) {
 	if fields["capabilities"], err = json.Marshal(capabilities{w.IoTEdge}); err != nil {
 		return nil, fmt.Errorf("encode capabilities: %w", err)
 	}
+	if w.Enable {
+		setStatus(fields, statusEnabled)
+	}
 	return fields, nil
+}
+
+func setStatus(fields map[string]json.RawMessage, status string) {
+	fields["status"] = json.RawMessage(`"` + status + `"`)
+	delete(fields, "statusReason")
 }
 
 // twin is a device twin on the wire.

@@ -2,6 +2,7 @@ package azureiot
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -111,6 +112,20 @@ func (r *Registry) Get(ctx context.Context, deviceID string) (hub.Device, error)
 // Delete deletes a device whose etag is ifMatch.
 func (r *Registry) Delete(ctx context.Context, deviceID, ifMatch string) error {
 	return r.client.call(ctx, request{method: http.MethodDelete, path: devicePath(deviceID), ifMatch: ifMatch}, nil)
+}
+
+// Disable sets a device's status, on the condition that its etag is ifMatch.
+func (r *Registry) Disable(ctx context.Context, deviceID, ifMatch string) error {
+	d, err := r.device(ctx, deviceID)
+	if err != nil {
+		return err
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(d.raw, &fields); err != nil {
+		return dps.Wrap(dps.HubUnavailable, err, "the hub gave an answer that can't be read")
+	}
+	setStatus(fields, statusDisabled)
+	return r.client.call(ctx, request{method: http.MethodPut, path: devicePath(deviceID), ifMatch: ifMatch, body: fields}, nil)
 }
 
 // List pages through the devices by query, since the API's own list stops at 1,000.

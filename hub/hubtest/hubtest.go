@@ -36,6 +36,7 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 		"reset":                             testReset,
 		"move":                              testMove,
 		"disabled stays disabled":           testDisabled,
+		"disable and enable":                testDisable,
 		"get of a missing device":           testGetMissing,
 		"delete":                            testDelete,
 		"made again is another generation":  testGeneration,
@@ -220,6 +221,29 @@ func testDisabled(t *testing.T, s Subject) {
 		if !hub.SameCredential(got.Auth, sas(2)) {
 			t.Errorf("mode %d left the old credential", mode)
 		}
+	}
+}
+
+// testDisable: a disabled identity keeps all else, and is enabled again by a Put that says
+// so, whatever its mode.
+func testDisable(t *testing.T, s Subject) {
+	checkCode(t, s.Disable(t.Context(), "nobody", "*"), dps.HubDeviceNotFound)
+	twin := hub.Twin{Desired: json.RawMessage(`{"a":1}`)}
+	for _, mode := range []hub.Mode{hub.Create, hub.Ensure, hub.Reset, hub.Move} {
+		want := hub.Want{DeviceID: fmt.Sprint("withdrawn-", int(mode)), Auth: sas(1), Mode: mode, Enable: true, Twin: twin}
+		put(t, s, want)
+		before := get(t, s, want.DeviceID)
+		checkCode(t, s.Disable(t.Context(), want.DeviceID, "stale"), dps.PreconditionFailed)
+		if err := s.Disable(t.Context(), want.DeviceID, before.ETag); err != nil {
+			t.Fatalf("Disable: %v", err)
+		}
+		after := get(t, s, want.DeviceID)
+		if after.ETag == before.ETag || after.GenerationID != before.GenerationID {
+			t.Errorf("mode %d: etag %q, generation %q; want another etag than %q, the same generation as %q", mode, after.ETag, after.GenerationID, before.ETag, before.GenerationID)
+		}
+		checkDevice(t, after, hub.Device{DeviceID: want.DeviceID, Auth: sas(1), Twin: twin})
+		put(t, s, want)
+		checkDevice(t, get(t, s, want.DeviceID), hub.Device{DeviceID: want.DeviceID, Enabled: true, Auth: sas(1), Twin: twin})
 	}
 }
 

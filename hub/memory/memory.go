@@ -129,6 +129,24 @@ func (r *Registry) Delete(ctx context.Context, deviceID, ifMatch string) error {
 	return r.faults.take(true)
 }
 
+// Disable disables an identity.
+func (r *Registry) Disable(ctx context.Context, deviceID, ifMatch string) error {
+	if err := r.enter(ctx); err != nil {
+		return err
+	}
+	defer r.mu.Unlock()
+	d, ok := r.devices[deviceID]
+	if !ok {
+		return notFound()
+	}
+	if !dps.ETag(d.ETag).Matches(ifMatch) {
+		return dps.Errorf(dps.PreconditionFailed, "the device has changed in the hub")
+	}
+	d.Enabled, d.ETag = false, r.next()
+	r.devices[deviceID] = d
+	return r.faults.take(true)
+}
+
 // List returns identities by ID; the token is the last one returned.
 func (r *Registry) List(ctx context.Context, after string, limit int) ([]hub.Device, string, error) {
 	if err := r.enter(ctx); err != nil {
@@ -190,7 +208,9 @@ func (r *Registry) put(w hub.Want) (hub.Placed, error) {
 	if w.Mode.WritesTwin() {
 		d.Twin = w.Twin
 	}
-	if !same || w.Mode != hub.Ensure {
+	enable := w.Enable && !d.Enabled
+	d.Enabled = d.Enabled || w.Enable
+	if !same || enable || w.Mode != hub.Ensure {
 		d.ETag = r.next()
 		r.devices[w.DeviceID] = d
 	}

@@ -31,7 +31,12 @@ var ErrOpen = errors.New("sealed value can't be opened with this keyring")
 type Place struct{ Scope, Table, ID, Column string }
 
 // Ring is a keyring. It is safe for concurrent use.
-type Ring struct{ keys []key }
+type Ring struct {
+	// Watch, when set, is called for each value that is opened or missed. It is for tests,
+	// set before use.
+	Watch func(Place)
+	keys  []key
+}
 
 type key struct {
 	id  string
@@ -129,6 +134,7 @@ func (r *Ring) Open(at Place, sealed []byte) ([]byte, error) {
 	if k == nil {
 		return nil, fmt.Errorf("%w: key %q is missing", ErrOpen, kid)
 	}
+	r.watch(at)
 	aead, err := k.at(at)
 	if err != nil {
 		return nil, err
@@ -138,6 +144,25 @@ func (r *Ring) Open(at Place, sealed []byte) ([]byte, error) {
 		return nil, fmt.Errorf("%w: wrong key, place or content", ErrOpen)
 	}
 	return plain, nil
+}
+
+// missSize is about what a sealed pair of keys has, in bytes.
+const missSize = 128
+
+// Miss costs what opening a pair of keys at a place costs, and opens nothing: for a
+// reader whose time must not tell that nothing is there.
+func (r *Ring) Miss(at Place) {
+	r.watch(at)
+	if aead, err := r.keys[0].at(at); err == nil {
+		var nothing [nonceSize + missSize]byte
+		_, _ = aead.Open(nil, nothing[:nonceSize], nothing[nonceSize:], nil) // fails
+	}
+}
+
+func (r *Ring) watch(at Place) {
+	if r.Watch != nil {
+		r.Watch(at)
+	}
 }
 
 // Derive returns size bytes for a label from the first key (HKDF-SHA256, RFC 5869).

@@ -22,4 +22,6 @@ const (
 	Action         = "action"
 	Path           = "path"
 	Method         = "method"
+	Issuer         = "issuer"
+	Source         = "source"
 )

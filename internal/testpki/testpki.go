@@ -44,6 +44,11 @@ func ExtKeyUsage(u ...x509.ExtKeyUsage) Option {
 // DNSNames adds alternative names.
 func DNSNames(names ...string) Option { return func(c *x509.Certificate) { c.DNSNames = names } }
 
+// CRLDistributionPoints says where the issuer's revocation list is.
+func CRLDistributionPoints(urls ...string) Option {
+	return func(c *x509.Certificate) { c.CRLDistributionPoints = urls }
+}
+
 // PathLen limits the certificates below a CA.
 func PathLen(n int) Option {
 	return func(c *x509.Certificate) { c.MaxPathLen, c.MaxPathLenZero = n, n == 0 }
@@ -67,6 +72,11 @@ func Root(name string, now time.Time, options ...Option) (*Entity, error) {
 // CA makes an intermediate below e.
 func (e *Entity) CA(name string, now time.Time, options ...Option) (*Entity, error) {
 	return make509(name, e, nil, ca(name, now), options)
+}
+
+// CAWithKey makes an intermediate below e for a given key.
+func (e *Entity) CAWithKey(name string, now time.Time, key crypto.Signer, options ...Option) (*Entity, error) {
+	return make509(name, e, key, ca(name, now), options)
 }
 
 // Leaf makes a device certificate below e whose common name is the registration ID.

@@ -95,12 +95,9 @@ func scanRead(scan query.ScanFunc, batch []*read) error {
 func (s *registrations) snapshot(ctx context.Context, r *read) (registration.Snapshot, error) {
 	out := registration.Snapshot{ConfigVersion: r.version}
 	out.Blocked = r.blocked
-	if r.individual.Exists() {
-		e, err := s.Codec.Individual(r.query.Scope, &r.individual)
-		if err != nil {
-			return out, fmt.Errorf("read for admission: %w", err)
-		}
-		out.Individual = &e
+	var err error
+	if out.Individual, err = s.Codec.Admitted(r.query.Scope, r.query.ID, &r.individual); err != nil {
+		return out, fmt.Errorf("read for admission: %w", err)
 	}
 	if r.current.ID != "" {
 		current, err := s.Codec.Registration(&r.current)
@@ -109,7 +106,6 @@ func (s *registrations) snapshot(ctx context.Context, r *read) (registration.Sna
 		}
 		out.Current = &current
 	}
-	var err error
 	out.Groups, err = s.groups.Resolve(r.query.Scope, r.candidates, func(keys []string) (fresh []enrollment.Group, err error) {
 		err = s.db.Read(ctx, func(tx query.Tx) error {
 			fresh, err = query.FetchGroups(ctx, tx, s.Codec, r.query.Scope, keys)

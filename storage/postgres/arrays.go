@@ -150,5 +150,6 @@ func removalArrays(entries []entry) []any {
 		column(entries, func(e entry) string { return e.CredentialDigest }),
 		column(entries, func(e entry) int64 { return int64(e.Looks) }),
 		column(entries, func(e entry) int64 { return query.Micros(e.Due) }),
+		column(entries, func(e entry) bool { return e.Disable }),
 	}
 }

@@ -138,13 +138,13 @@ const (
 	// insertRemovals runs after the registrations were written: those whose call won
 	// bear the call's etag.
 	insertRemovals = `insert into removal (scope_key, reg_key, hub_key, scope, id_written, hub, device_id,
-			generation, digest, looks, due, lease_until, attempt)
+			generation, digest, looks, due, lease_until, attempt, disable)
 		select k.scope_key, k.reg_key, k.hub_key, k.scope, k.id_written, k.hub, k.device_id,
-			k.generation, k.digest, k.looks, k.due, 0, 0
+			k.generation, k.digest, k.looks, k.due, 0, 0, k.disable
 		from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-			$9::text[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::bigint[])
+			$9::text[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::bigint[], $15::boolean[])
 		as k(row_scope, row_id, row_etag, scope_key, reg_key, hub_key, scope, id_written,
-			hub, device_id, generation, digest, looks, due)
+			hub, device_id, generation, digest, looks, due, disable)
 		left join registration r on r.scope_key = k.row_scope and r.reg_key = k.row_id
 		where coalesce(r.etag, '') = k.row_etag`
 

@@ -58,6 +58,7 @@ func (r *RegistrationRow) RegKey() string { return dps.FoldASCII(r.ID) }
 type assignmentJSON struct {
 	GenerationID string                 `json:"generation,omitempty"`
 	Digest       string                 `json:"digest,omitempty"`
+	Withdrawn    bool                   `json:"withdrawn,omitempty"`
 	Substatus    registration.Substatus `json:"substatus,omitempty"`
 	Payload      *string                `json:"payload,omitempty"` // a string keeps the JSON as written
 	AuthKey      []byte                 `json:"authKey,omitempty"`
@@ -95,6 +96,7 @@ type wantJSON struct {
 	IoTEdge  bool         `json:"edge,omitempty"`
 	Mode     hub.Mode     `json:"mode,omitempty"`
 	OnlyOwn  bool         `json:"onlyOwn,omitempty"`
+	Enable   bool         `json:"enable,omitempty"`
 }
 
 func wantPlace(scope dps.IDScope, id dps.RegistrationID) keyring.Place {
@@ -177,7 +179,7 @@ func Holds(s registration.Status) bool {
 }
 
 func encodeAssignment(a *registration.Assignment) string {
-	return encode(assignmentJSON{a.GenerationID, a.CredentialDigest, a.Substatus, asWritten(a.Payload), a.AuthenticationKey})
+	return encode(assignmentJSON{a.GenerationID, a.CredentialDigest, a.Withdrawn, a.Substatus, asWritten(a.Payload), a.AuthenticationKey})
 }
 
 func encodeOperation(op *registration.Operation) string {
@@ -197,7 +199,7 @@ func encodeOperation(op *registration.Operation) string {
 func encodeWant(w *hub.Want) wantJSON {
 	return wantJSON{
 		DeviceID: w.DeviceID, Auth: w.Auth.Type, Keys: pairOf(w.Auth.Primary, w.Auth.Secondary),
-		Tags: asWritten(w.Twin.Tags), Desired: asWritten(w.Twin.Desired), IoTEdge: w.IoTEdge, Mode: w.Mode, OnlyOwn: w.OnlyOwn,
+		Tags: asWritten(w.Twin.Tags), Desired: asWritten(w.Twin.Desired), IoTEdge: w.IoTEdge, Mode: w.Mode, OnlyOwn: w.OnlyOwn, Enable: w.Enable,
 	}
 }
 
@@ -205,7 +207,7 @@ func (w *wantJSON) want() hub.Want {
 	primary, secondary := w.Keys.secrets()
 	return hub.Want{
 		DeviceID: w.DeviceID, Auth: hub.Auth{Type: w.Auth, Primary: primary, Secondary: secondary},
-		Twin: hub.Twin{Tags: fromWritten(w.Tags), Desired: fromWritten(w.Desired)}, IoTEdge: w.IoTEdge, Mode: w.Mode, OnlyOwn: w.OnlyOwn,
+		Twin: hub.Twin{Tags: fromWritten(w.Tags), Desired: fromWritten(w.Desired)}, IoTEdge: w.IoTEdge, Mode: w.Mode, OnlyOwn: w.OnlyOwn, Enable: w.Enable,
 	}
 }
 
@@ -220,7 +222,7 @@ func (c Codec) Registration(row *RegistrationRow) (registration.Registration, er
 		Created: Time(row.Created), Updated: Time(row.Updated),
 		Assignment: registration.Assignment{
 			Hub: row.AssignedHub, DeviceID: row.DeviceID, GenerationID: a.GenerationID, CredentialDigest: a.Digest,
-			Substatus: a.Substatus, Payload: fromWritten(a.Payload), AuthenticationKey: a.AuthKey,
+			Withdrawn: a.Withdrawn, Substatus: a.Substatus, Payload: fromWritten(a.Payload), AuthenticationKey: a.AuthKey,
 		},
 	}
 	var err error

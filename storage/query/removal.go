@@ -19,12 +19,12 @@ const (
 // lease is over.
 const ParkRemoval = `due = ` + parked + `, lease_until = 0, attempt = attempt + 1`
 
-const removalColumns = `scope, id_written, hub, device_id, generation, digest, looks, due, lease_until, attempt`
+const removalColumns = `scope, id_written, hub, device_id, generation, digest, looks, due, lease_until, attempt, disable`
 
 const (
 	// InsertRemoval takes the values of [RemovalValues].
 	InsertRemoval = `insert into removal (scope_key, reg_key, hub_key, ` + removalColumns + `)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
 	claimRemovals = `update removal set lease_until = $1, attempt = attempt + 1
 		where (scope_key, reg_key, id) in (select m.scope_key, m.reg_key, m.id from removal m
 			where (m.due <= $2 or m.due = ` + parked + ` and not exists (select 1 from registration r
@@ -47,7 +47,7 @@ const (
 func RemovalValues(m *registration.Removal) []any {
 	return []any{
 		m.Scope.Fold(), m.Registration.Fold(), dps.FoldASCII(m.Hub), string(m.Scope), string(m.Registration), m.Hub, m.DeviceID,
-		m.GenerationID, m.CredentialDigest, int64(m.Looks), dueOf(m), int64(0), int64(0),
+		m.GenerationID, m.CredentialDigest, int64(m.Looks), dueOf(m), int64(0), int64(0), m.Disable,
 	}
 }
 
@@ -73,7 +73,7 @@ func decodeRemoval(scan ScanFunc) (registration.Removal, error) {
 	var m registration.Removal
 	var scope, id string
 	var looks, due, lease int64
-	err := scan(&m.ID, &scope, &id, &m.Hub, &m.DeviceID, &m.GenerationID, &m.CredentialDigest, &looks, &due, &lease, &m.Attempt)
+	err := scan(&m.ID, &scope, &id, &m.Hub, &m.DeviceID, &m.GenerationID, &m.CredentialDigest, &looks, &due, &lease, &m.Attempt, &m.Disable)
 	m.Scope, m.Registration, m.Looks = dps.IDScope(scope), dps.RegistrationID(id), int(looks)
 	m.LeaseUntil, m.Parked = Time(lease), due == parkedDue
 	if !m.Parked {

@@ -73,15 +73,12 @@ func readScope(ctx context.Context, tx query.Tx, q registration.AdmitQuery, out 
 }
 
 func (s *registrations) individual(ctx context.Context, tx query.Tx, q registration.AdmitQuery) (*enrollment.Individual, error) {
-	var out *enrollment.Individual
+	var row query.IndividualRow
 	err := tx.Query(ctx, selectIndividual, []any{q.Scope.Fold(), q.ID.Fold()}, func(scan query.ScanFunc) error {
-		var row query.IndividualRow
-		if err := scan(row.Dest()...); err != nil {
-			return err
-		}
-		e, err := s.Codec.Individual(q.Scope, &row)
-		out = &e
-		return err
+		return scan(row.Dest()...)
 	})
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	return s.Codec.Admitted(q.Scope, q.ID, &row)
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -43,6 +44,10 @@ func RunPersistence(t *testing.T, fresh func(t *testing.T) Database) {
 		t.Parallel()
 		rotatedRing(t, fresh(t))
 	})
+	t.Run("an admission opens as much whoever is enrolled", func(t *testing.T) {
+		t.Parallel()
+		alike(t, fresh(t))
+	})
 	t.Run("secrets are sealed", func(t *testing.T) {
 		t.Parallel()
 		sealed(t, fresh(t))
@@ -79,6 +84,26 @@ func reopened(t *testing.T, d Database) {
 		_, err := w.tryBegin(w.start("dev", "op2", "h"))
 		w.ok(err)
 		w.same(dps.OperationID("op1"), w.current("dev").Operation.ID)
+	})
+}
+
+// alike counts what admissions open: that must not tell whether a device is enrolled.
+func alike(t *testing.T, d Database) {
+	ring := Ring(t)
+	var opened atomic.Int32
+	ring.Watch = func(keyring.Place) { opened.Add(1) }
+	d.with(t, ring, true, func(w *world) {
+		w.putIndividual(keyIndividual(w, "keyed"))
+		pinned := keyIndividual(w, "pinned")
+		pinned.Mechanism = attestation.X509Leaf{Primary: certificate(w, "pinned")}
+		w.putIndividual(pinned)
+		for _, id := range []dps.RegistrationID{"keyed", "pinned", "unknown"} {
+			opened.Store(0)
+			w.admit(id)
+			if got := opened.Load(); got != 1 {
+				w.Errorf("the admission of %s opens %d sealed values, want 1", id, got)
+			}
+		}
 	})
 }
 

@@ -104,6 +104,7 @@ func beginRoundTrip(w *world) {
 	op := &s.Registration.Operation
 	op.Want.Twin = hub.Twin{Tags: json.RawMessage(`{"b": 1,"a":"<"}`), Desired: json.RawMessage(`{}`)}
 	op.Want.IoTEdge, op.Want.Mode, op.Want.OnlyOwn = true, hub.Reset, true
+	op.Want.Enable, op.Fence = true, w.after(45)
 	leaf, signer := certificate(w, "leaf"), certificate(w, "signer")
 	op.Proof = attestation.Proof{Kind: attestation.KindX509, Leaf: &leaf.Info, Signer: &signer.Info, Secondary: true}
 	op.Entry, op.Substatus, op.ErrorCode, op.ErrorMessage = enrollment.Ref{Group: "Lot"}, registration.DataMigrated, 400209, "näh\x00"

@@ -12,6 +12,7 @@ func removalCases() []testCase {
 	return []testCase{
 		{"is returned as it was put, by whoever claims it first", removalRoundTrip},
 		{"due ones, oldest first", removalDue},
+		{"one that disables keeps record and identity", removalDisables},
 		{"is fenced by attempt", removalFenced},
 		{"completing frees the identity", removalFrees},
 		{"completing keeps an identity that is wanted again", removalKeeps},
@@ -95,6 +96,23 @@ func removalDue(w *world) {
 	rest := w.claimRemovals(w.after(20))
 	w.same([]string{"b", "a"}, []string{first[0].DeviceID, rest[0].DeviceID})
 	w.same(1, len(rest))
+}
+
+func removalDisables(w *world) {
+	s := w.again(w.assign("dev", "op1", "h"), "op2", "")
+	op := &s.Registration.Operation
+	op.Status, op.LeaseUntil, op.Deadline = registration.Disabled, time.Time{}, time.Time{}
+	s.Registration.Assignment.Withdrawn = true
+	want := w.removal("dev", "h", "dev")
+	want.Disable = true
+	s.Removals = []registration.Removal{want}
+	w.begin(s)
+	w.same(true, w.current("dev").Assignment.Withdrawn)
+	got := w.claimRemovals(w.now)[0]
+	want.ID, want.LeaseUntil, want.Attempt = got.ID, got.LeaseUntil, 1
+	w.same(want, got)
+	w.same(true, w.complete(got))
+	w.same(true, w.taken("h", "dev"))
 }
 
 func removalFenced(w *world) {

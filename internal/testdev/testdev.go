@@ -1,0 +1,111 @@
+// Package testdev starts whole development deployments inside tests: store, device
+// endpoints of all transports, both APIs and embedded hubs, on addresses of their own.
+package testdev
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/zerotouch-dps/dps/client"
+	"github.com/zerotouch-dps/dps/client/device"
+	"github.com/zerotouch-dps/dps/server"
+	"github.com/zerotouch-dps/dps/server/dev"
+)
+
+// Deployment is one that serves until its test ends.
+type Deployment struct {
+	Ready   dev.Ready
+	Roots   *x509.CertPool
+	Service *client.Service
+	Admin   *client.Admin
+	Now     func() time.Time
+}
+
+var started atomic.Int32 //nolint:gochecknoglobals // addresses are of the process
+
+// freshAddress is a loopback address that no other test uses; a deployment takes it and
+// the next two.
+func freshAddress() string {
+	n := int(started.Add(1))
+	return fmt.Sprintf("127.%d.%d.%d", 144+os.Getpid()>>8&0x3f, os.Getpid()&0xff, 4*n)
+}
+
+// Start starts a deployment in memory that takes the time from now.
+func Start(t *testing.T, now func() time.Time) *Deployment {
+	t.Helper()
+	config := dev.Config{InMemory: true, HTTPSPort: 8443, Listen: freshAddress()}
+	d, err := dev.Open(t.Context(), config, server.Env{Log: zap.NewNop(), Now: now, Rand: rand.Reader})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	ready, ended := make(chan dev.Ready, 1), make(chan error, 1)
+	go func() { ended <- d.Run(ctx, func(r dev.Ready) { ready <- r }) }()
+	select {
+	case r := <-ready:
+		t.Cleanup(func() {
+			stop()
+			if err := <-ended; err != nil {
+				t.Errorf("the deployment ended: %v", err)
+			}
+		})
+		return connect(t, r, now)
+	case err := <-ended:
+		stop()
+		t.Fatalf("the deployment ended before it was ready: %v", err)
+		return nil
+	}
+}
+
+func connect(t *testing.T, r dev.Ready, now func() time.Time) *Deployment {
+	t.Helper()
+	text, err := os.ReadFile(r.CAFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &Deployment{Ready: r, Roots: x509.NewCertPool(), Now: now}
+	d.Roots.AppendCertsFromPEM(text)
+	if d.Service, err = client.NewService(r.ServiceConnectionString, now); err != nil {
+		t.Fatal(err)
+	}
+	transport := &http.Transport{TLSClientConfig: d.TLS()}
+	t.Cleanup(transport.CloseIdleConnections)
+	d.Service.URL, d.Service.HTTP = "https://"+d.Address(), &http.Client{Transport: transport}
+	d.Admin = &client.Admin{URL: r.Admin.URL, Token: r.Admin.Token, HTTP: &http.Client{Transport: transport}}
+	return d
+}
+
+// Address is host:port of devices over HTTPS and of the service API.
+func (d *Deployment) Address() string {
+	return net.JoinHostPort(d.Ready.DeviceHost, strconv.Itoa(d.Ready.Ports.HTTPS))
+}
+
+// TLS is how clients connect.
+func (d *Deployment) TLS() *tls.Config {
+	return &tls.Config{RootCAs: d.Roots, MinVersion: tls.VersionTLS12, Time: d.Now}
+}
+
+// Endpoint is where devices register over a transport.
+func (d *Deployment) Endpoint(transport device.Transport) device.Endpoint {
+	e := device.Endpoint{Host: d.Ready.DeviceHost, Transport: transport, Port: d.Ready.Ports.HTTPS, IDScope: d.Ready.IDScope, Roots: d.Roots, Now: d.Now}
+	switch transport {
+	case device.MQTT:
+		e.Port = d.Ready.Ports.MQTT
+	case device.AMQP:
+		e.Port = d.Ready.Ports.AMQP
+	case device.HTTPS, device.MQTTWebSocket, device.AMQPWebSocket:
+	}
+	return e
+}
