@@ -171,7 +171,7 @@ func TestApplyAddsDenialsTogether(t *testing.T) {
 	}
 }
 
-// Names of issuers are told apart by letter case, as certificates are.
+// Entries are told apart by letter case, as the deny list keeps them.
 func TestDenialsDifferByCase(t *testing.T) {
 	t.Parallel()
 	_, a := serve(t)
