@@ -48,7 +48,7 @@ func mayImport() map[string][]string {
 		"openapi/admin":             {"openapi/service"},
 		"openapi/docs":              {"openapi"},
 		"openapi/service":           {},
-		"management":                append([]string{"storage"}, domain...),
+		"management":                append([]string{"storage", "attestation/revocation"}, domain...),
 		"management/identity":       append([]string{"management"}, domain...),
 		"management/wire":           append([]string{"management", "openapi/service", "openapi"}, domain...),
 		"management/lot":            append([]string{"management", "management/wire", "openapi/service"}, domain...),
@@ -66,7 +66,7 @@ func mayImport() map[string][]string {
 		"ca":                        {},
 		"client":                    {"openapi", "openapi/admin", "openapi/service", "attestation"},
 		"client/device":             {"attestation"},
-		"declare":                   {"client", "openapi/admin", "openapi/service", "attestation"},
+		"declare":                   {"client", "openapi/admin", "openapi/service", "attestation", "scope"},
 		"declare/arm":               {},
 		"declare/relocate":          {"client", "openapi/admin", "openapi/service"},
 		"server":                    nil, // wires everything below

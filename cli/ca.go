@@ -9,13 +9,16 @@ import (
 )
 
 type caCmd struct {
-	List             caListCmd   `cmd:"" help:"List the CA certificates."`
-	Show             caShowCmd   `cmd:"" help:"Show a CA certificate."`
-	Add              caAddCmd    `cmd:"" help:"Upload a CA certificate that signs devices' certificates."`
-	VerificationCode caCodeCmd   `cmd:"" help:"Get a code to prove with that you hold a CA's private key."`
-	Verify           caVerifyCmd `cmd:"" help:"Prove it, by a certificate that the CA signed."`
-	Prove            caProveCmd  `cmd:"" help:"Do both, with the CA's private key in a file."`
-	Delete           caDeleteCmd `cmd:"" help:"Delete a CA certificate; devices under it are refused at once."`
+	List             caListCmd       `cmd:"" help:"List the CA certificates."`
+	Show             caShowCmd       `cmd:"" help:"Show a CA certificate."`
+	Add              caAddCmd        `cmd:"" help:"Upload a CA certificate that signs devices' certificates."`
+	VerificationCode caCodeCmd       `cmd:"" help:"Get a code to prove with that you hold a CA's private key."`
+	Verify           caVerifyCmd     `cmd:"" help:"Prove it, by a certificate that the CA signed."`
+	Prove            caProveCmd      `cmd:"" help:"Do both, with the CA's private key in a file."`
+	Revocation       caRevocationCmd `cmd:"" help:"Say where revoked certificates are looked up."`
+	CRL              caCRLCmd        `cmd:"" name:"crl" help:"Upload a CA's revocation list."`
+	Impact           caImpactCmd     `cmd:"" help:"Tell which groups and devices hang on a CA certificate."`
+	Delete           caDeleteCmd     `cmd:"" help:"Delete a CA certificate; devices under it are refused at once."`
 }
 
 func caColumns() []column[admin.Certificate] {

@@ -32,6 +32,8 @@ func scopeDetails() []column[admin.Scope] {
 		column[admin.Scope]{"LOCAL AUTH DISABLED", func(s admin.Scope) string { return show(s.DisableLocalAuth) }},
 		column[admin.Scope]{"MIN TLS VERSION", func(s admin.Scope) string { return show(s.MinTLSVersion) }},
 		column[admin.Scope]{"LIMITS", func(s admin.Scope) string { return limitsText(s.Limits) }},
+		column[admin.Scope]{"WHEN REVOKED", func(s admin.Scope) string { return show(s.WhenRevoked) }},
+		column[admin.Scope]{"CERTIFICATE RULES", func(s admin.Scope) string { return rulesText(s.CertificateRules) }},
 	)
 }
 
@@ -99,6 +101,8 @@ type scopeSettings struct {
 	DisableLocalAuth   *bool    `negatable:"" help:"Take no shared access signatures on the service API, only tokens of identity providers."`
 	MinTLSVersion      *string  `name:"min-tls-version" placeholder:"VERSION" help:"1.2 or 1.3; below it devices and service clients are refused."`
 	Limits             *string  `placeholder:"PROFILE" help:"unlimited, or azure for the original's limits."`
+	WhenRevoked        *string  `placeholder:"ACTION" help:"keep, disable or remove a device's identity in its hub once the device is refused because it was revoked."`
+	certificateFlags
 }
 
 func (s scopeSettings) model() admin.Scope {
@@ -112,6 +116,8 @@ func (s scopeSettings) model() admin.Scope {
 	if len(s.HostName) > 0 {
 		m.HostNames = &s.HostName
 	}
+	m.WhenRevoked = s.WhenRevoked
+	m.CertificateRules = s.rules(nil)
 	return m
 }
 
@@ -156,7 +162,15 @@ func (c scopeUpdateCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	s, err := a.UpdateScope(ctx, c.ID, c.model(), client.IfMatch(c.IfMatch))
+	m := c.model()
+	if m.CertificateRules != nil { // they are replaced as a whole
+		stored, err := a.Scope(ctx, c.ID)
+		if err != nil {
+			return err
+		}
+		m.CertificateRules, c.IfMatch = c.rules(stored.CertificateRules), first(c.IfMatch, show(stored.Etag))
+	}
+	s, err := a.UpdateScope(ctx, c.ID, m, client.IfMatch(c.IfMatch))
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
+	"math/big"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -100,6 +101,9 @@ func addAuthority(files map[string]string, w *managementtest.World, clients *ide
 	if err != nil {
 		return err
 	}
+	if err := addLists(files, plant, w.Now()); err != nil {
+		return err
+	}
 	roots := x509.NewCertPool()
 	roots.AddCert(plant.Cert)
 	clients.Trust(roots)
@@ -110,6 +114,22 @@ func addAuthority(files map[string]string, w *managementtest.World, clients *ide
 		}
 		files[name+".pem"] = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: e.Cert.Raw}))
 		files[name+".key"] = string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))
+	}
+	return nil
+}
+
+// addLists adds a revocation list of a CA and one that is older.
+func addLists(files map[string]string, ca *testpki.Entity, now time.Time) error {
+	for name, at := range map[string]time.Time{"plant.crl": now, "older.crl": now.Add(-time.Hour)} {
+		list := &x509.RevocationList{
+			Number: big.NewInt(at.Unix()), ThisUpdate: at, NextUpdate: at.AddDate(0, 0, 7),
+			RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: big.NewInt(10), RevocationTime: at}},
+		}
+		der, err := x509.CreateRevocationList(rand.Reader, list, ca.Cert, ca.Key)
+		if err != nil {
+			return err
+		}
+		files[name] = string(der)
 	}
 	return nil
 }

@@ -23,15 +23,33 @@ type Applier struct {
 func (a Applier) Apply(ctx context.Context, p Plan) error {
 	run := applying{Applier: a, etags: map[string]string{}}
 	changes := p.Changes()
-	for n, s := range changes {
-		if err := run.step(ctx, s); err != nil {
-			return &StoppedError{Step: s, Applied: n, Total: len(changes), Err: err}
+	for n := 0; n < len(changes); {
+		batch := changes[n : n+atOnce(changes[n:])]
+		if err := run.steps(ctx, batch); err != nil {
+			return &StoppedError{Step: batch[0], Applied: n, Total: len(changes), Err: err}
 		}
-		if a.Done != nil {
-			a.Done(s)
+		n += len(batch)
+		for _, s := range batch {
+			if a.Done != nil {
+				a.Done(s)
+			}
 		}
 	}
 	return nil
+}
+
+// maxDenials bounds the entries of the deny list that one call adds: with the longest
+// names they fit into a body.
+const maxDenials = 50
+
+// atOnce is how many of the next steps one call makes: entries that are added to one deny
+// list, else one.
+func atOnce(steps []Step) int {
+	n := 0
+	for n < min(len(steps), maxDenials) && steps[n].Kind == KindDenial && steps[n].Action != Delete && steps[n].IDScope == steps[0].IDScope {
+		n++
+	}
+	return max(n, 1)
 }
 
 // StoppedError says where applying a plan ended.
@@ -71,6 +89,20 @@ type applying struct {
 	Applier
 
 	etags map[string]string // of scopes that this plan wrote
+}
+
+// steps makes those that go into one call.
+func (a *applying) steps(ctx context.Context, batch []Step) error {
+	var entries []admin.Denial
+	for _, s := range batch {
+		d, ok := s.body.(admin.Denial)
+		if !ok || s.Action == Delete {
+			return a.step(ctx, s)
+		}
+		entries = append(entries, d)
+	}
+	_, err := a.Admin.AddDenials(ctx, batch[0].IDScope, entries)
+	return err
 }
 
 func (a *applying) step(ctx context.Context, s Step) error {
@@ -141,6 +173,9 @@ func (a *applying) file(ctx context.Context, s Step, f EnrollmentFile) error {
 func (a *applying) delete(ctx context.Context, s Step) error {
 	expect := client.IfMatch(s.etag)
 	switch s.Kind { //nolint:exhaustive // only these are pruned
+	case KindDenial:
+		d, _ := s.body.(admin.Denial)
+		return a.Admin.DeleteDenial(ctx, s.IDScope, d)
 	case KindHub:
 		return a.Admin.UnlinkHub(ctx, s.IDScope, s.Name, false, expect)
 	case KindCertificate:

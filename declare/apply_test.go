@@ -3,6 +3,7 @@ package declare_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -143,5 +144,29 @@ func TestApplyAgain(t *testing.T) {
 	before := w.Audits(t)
 	if n := apply(); n != 0 || len(w.Audits(t)) != len(before) {
 		t.Errorf("a second time: %d changes, %v written", n, w.Audits(t)[len(before):])
+	}
+}
+
+// Entries of a deny list are added many to a call, each of which is one commit.
+func TestApplyAddsDenialsTogether(t *testing.T) {
+	t.Parallel()
+	w, a := serve(t)
+	var file strings.Builder
+	file.WriteString("service: {idScope: 0neWORLD}\ndenials:\n")
+	for i := range 120 {
+		fmt.Fprintf(&file, "  - {kind: serial, value: \"%X\"}\n", i+1)
+	}
+	before := len(w.Audits(t))
+	done := 0
+	applier := declare.Applier{Admin: a, Import: imported, Done: func(declare.Step) { done++ }}
+	if err := applier.Apply(t.Context(), read(t, a, file.String(), false)); err != nil {
+		t.Fatal(err)
+	}
+	list, err := a.Denials(t.Context(), "0neWORLD")
+	if n := len(w.Audits(t)) - before; err != nil || len(list) != 120 || done != 120 || n != 3 {
+		t.Errorf("%d entries, %d steps told, %d calls, %v", len(list), done, n, err)
+	}
+	if again := read(t, a, file.String(), true); len(again.Changes()) > 0 {
+		t.Errorf("left to do: %v", again.Changes())
 	}
 }

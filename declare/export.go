@@ -25,7 +25,7 @@ type Exporter struct {
 // are left out: "enrollments:export" has them. Errors: [*client.Error].
 func (e Exporter) Export(ctx context.Context, id string) (Scope, error) {
 	everything := Scope{
-		Service: &Service{IDScope: id}, LinkedHubs: []Hub{}, Certificates: []Certificate{}, Policies: []Policy{},
+		Service: &Service{IDScope: id}, Denials: []Denial{}, LinkedHubs: []Hub{}, Certificates: []Certificate{}, Policies: []Policy{},
 		IPFilterRules: []IPRule{}, EnrollmentGroups: []Group{}, Enrollments: []Enrollment{},
 	}
 	if _, err := e.Admin.Scope(ctx, id); err != nil {
@@ -47,13 +47,17 @@ func fromState(state State) Scope {
 	for _, r := range state.Rules.Value {
 		s.IPFilterRules = append(s.IPFilterRules, IPRule{FilterName: r.FilterName, Action: r.Action, IPMask: r.IPMask, Target: value(r.Target)})
 	}
-	for _, kind := range []Kind{KindHub, KindCertificate, KindPolicy, KindGroup, KindEnrollment} {
+	for _, kind := range []Kind{KindDenial, KindHub, KindCertificate, KindPolicy, KindGroup, KindEnrollment} {
 		for _, r := range state.extra(kind, nil) {
 			switch m := r.spec.(type) {
+			case admin.Denial:
+				s.Denials = append(s.Denials, Denial{Kind: m.Kind, Value: m.Value, Issuer: value(m.Issuer), Note: m.Note})
 			case admin.LinkedHub:
 				s.LinkedHubs = append(s.LinkedHubs, fromHub(m))
 			case admin.Certificate:
-				s.Certificates = append(s.Certificates, Certificate{Name: value(m.Name), Certificate: value(m.Certificate), IsVerified: m.IsVerified})
+				s.Certificates = append(s.Certificates, Certificate{
+					Name: value(m.Name), Certificate: value(m.Certificate), IsVerified: m.IsVerified, Revocation: fromRevocation(m.Revocation),
+				})
 			case admin.Policy:
 				s.Policies = append(s.Policies, Policy{KeyName: value(m.KeyName), Rights: value(m.Rights)})
 			case admin.EnrollmentGroup:
@@ -70,7 +74,7 @@ func fromScope(m admin.Scope) *Service {
 	s := &Service{
 		IDScope: value(m.IDScope), HostNames: m.HostNames, AllocationPolicy: value(m.AllocationPolicy),
 		TrustInlineSigningCertificates: m.TrustInlineSigningCertificates, DisableLocalAuth: m.DisableLocalAuth,
-		MinTLSVersion: value(m.MinTLSVersion),
+		MinTLSVersion: value(m.MinTLSVersion), WhenRevoked: value(m.WhenRevoked), CertificateRules: fromRules(m.CertificateRules),
 	}
 	if l := m.Limits; l != nil {
 		s.Limits = &Limits{

@@ -12,6 +12,8 @@ func modelOf(spec any) any {
 	switch spec := spec.(type) {
 	case *Hub:
 		return spec.model()
+	case *Denial:
+		return spec.model()
 	case *Certificate:
 		return spec.model()
 	case *Policy:
@@ -27,7 +29,7 @@ func modelOf(spec any) any {
 // blanks are models with nothing set.
 func blanks() map[Kind]any {
 	return map[Kind]any{
-		KindHub: admin.LinkedHub{}, KindCertificate: admin.Certificate{}, KindPolicy: admin.Policy{},
+		KindDenial: admin.Denial{}, KindHub: admin.LinkedHub{}, KindCertificate: admin.Certificate{}, KindPolicy: admin.Policy{},
 		KindGroup:      admin.EnrollmentGroup{EnrollmentGroup: service.EnrollmentGroup{Attestation: &service.AttestationMechanism{}}},
 		KindEnrollment: admin.Enrollment{IndividualEnrollment: service.IndividualEnrollment{Attestation: &service.AttestationMechanism{}}},
 	}
@@ -35,6 +37,8 @@ func blanks() map[Kind]any {
 
 func facetsOf(model any) []facet {
 	switch m := model.(type) {
+	case admin.Denial:
+		return denialFacets(m)
 	case admin.LinkedHub:
 		return hubFacets(m)
 	case admin.Certificate:
@@ -51,6 +55,8 @@ func facetsOf(model any) []facet {
 
 func identity(model any) (Kind, string) {
 	switch m := model.(type) {
+	case admin.Denial:
+		return KindDenial, denialName(m)
 	case admin.LinkedHub:
 		return KindHub, value(m.Name)
 	case admin.Certificate:

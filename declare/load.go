@@ -85,6 +85,9 @@ func (c *completion) scope(s *Scope) {
 	if s.ID() == "" {
 		c.fault(&s.place, "which ID scope? give service.idScope")
 	}
+	for i := range s.Denials {
+		c.denial(&s.Denials[i])
+	}
 	for i := range s.LinkedHubs {
 		c.hub(&s.LinkedHubs[i])
 	}
@@ -262,10 +265,10 @@ func (c *completion) names(s *Scope) {
 				c.fault(r.at, "%s is missing", list.member)
 				continue
 			}
-			if seen[dps.FoldASCII(r.name)] {
+			if seen[keyOf(list.kind, r.name)] {
 				c.fault(r.at, "%s %s is declared twice", list.kind, r.name)
 			}
-			seen[dps.FoldASCII(r.name)] = true
+			seen[keyOf(list.kind, r.name)] = true
 		}
 	}
 }
@@ -282,13 +285,14 @@ type listed struct {
 type named struct {
 	name string
 	at   *place
-	spec any // *Hub, *Certificate, *Policy, *Group, *Enrollment
+	spec any // *Denial, *Hub, *Certificate, *Policy, *Group, *Enrollment
 }
 
 // lists are the kinds whose resources stand for themselves, in the order in which they
 // depend on each other.
 func (s *Scope) lists() []listed {
 	return []listed{
+		list(KindDenial, "value", s.Denials, func(d *Denial) named { return named{denialName(d.model()), &d.place, d} }),
 		list(KindHub, "name, or connectionString,", s.LinkedHubs, func(h *Hub) named { return named{h.Name, &h.place, h} }),
 		list(KindCertificate, "name", s.Certificates, func(m *Certificate) named { return named{m.Name, &m.place, m} }),
 		list(KindPolicy, "keyName", s.Policies, func(p *Policy) named { return named{p.KeyName, &p.place, p} }),

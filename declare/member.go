@@ -37,6 +37,8 @@ func scopeFacets(m admin.Scope) []facet {
 		{member: "disableLocalAuth", value: plain(m.DisableLocalAuth), stays: true},
 		{member: "minTlsVersion", value: plain(m.MinTLSVersion), stays: true},
 		{member: "limits", value: limitsOf(m.Limits), stays: true},
+		{member: "whenRevoked", value: plain(m.WhenRevoked), stays: true},
+		{member: "certificateRules", value: rulesOf(m.CertificateRules), stays: true},
 	}
 }
 
@@ -80,6 +82,7 @@ func certificateFacets(m admin.Certificate) []facet {
 	return []facet{
 		{member: "sha256Thumbprint", value: optionalText(print), stays: true},
 		{member: "isVerified", value: plain(m.IsVerified), stays: true},
+		{member: "revocation", value: revocationOf(m.Revocation), stays: true},
 	}
 }
 

@@ -15,7 +15,7 @@ func (s *Service) model() admin.Scope {
 	m := admin.Scope{
 		IDScope: optional(s.IDScope), HostNames: s.HostNames, AllocationPolicy: optional(s.AllocationPolicy),
 		TrustInlineSigningCertificates: s.TrustInlineSigningCertificates, DisableLocalAuth: s.DisableLocalAuth,
-		MinTLSVersion: optional(s.MinTLSVersion),
+		MinTLSVersion: optional(s.MinTLSVersion), WhenRevoked: optional(s.WhenRevoked), CertificateRules: s.CertificateRules.model(),
 	}
 	if l := s.Limits; l != nil {
 		m.Limits = &admin.Limits{
@@ -36,7 +36,7 @@ func (h *Hub) model() admin.LinkedHub {
 }
 
 func (c *Certificate) model() admin.Certificate {
-	return admin.Certificate{Name: &c.Name, Certificate: optional(c.Certificate), IsVerified: c.IsVerified}
+	return admin.Certificate{Name: &c.Name, Certificate: optional(c.Certificate), IsVerified: c.IsVerified, Revocation: c.Revocation.model()}
 }
 
 func (p *Policy) model() admin.Policy {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"slices"
 
-	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/openapi/admin"
 )
 
@@ -15,6 +14,7 @@ type Kind string
 const (
 	KindScope       Kind = "scope"
 	KindIPFilter    Kind = "ipFilter"
+	KindDenial      Kind = "denial"
 	KindHub         Kind = "linkedHub"
 	KindCertificate Kind = "certificate"
 	KindPolicy      Kind = "policy"
@@ -217,14 +217,14 @@ func (p *planner) prune() error {
 		}
 		wanted := map[string]bool{}
 		for _, r := range l.resources {
-			wanted[dps.FoldASCII(r.name)] = true
+			wanted[keyOf(l.kind, r.name)] = true
 		}
 		extra := p.state.extra(l.kind, wanted)
 		if len(extra) > maxPruned {
 			return p.wanted.faultf("more than %d %ss of ID scope %s are not in the file: delete so many otherwise", maxPruned, l.kind, p.id)
 		}
 		for _, r := range extra {
-			p.add(l.kind, r.name, Delete, Step{etag: etagOf(r.spec)})
+			p.add(l.kind, r.name, Delete, Step{etag: etagOf(r.spec), body: r.spec})
 		}
 	}
 	return nil

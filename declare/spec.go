@@ -6,6 +6,7 @@ type Scope struct {
 	place `yaml:"-"`
 
 	Service          *Service         `yaml:"service,omitempty"`
+	Denials          []Denial         `yaml:"denials,omitempty"`
 	LinkedHubs       []Hub            `yaml:"linkedHubs,omitempty"`
 	Certificates     []Certificate    `yaml:"certificates,omitempty"`
 	Policies         []Policy         `yaml:"policies,omitempty"`
@@ -19,13 +20,34 @@ type Scope struct {
 type Service struct {
 	place `yaml:"-"`
 
-	IDScope                        string    `yaml:"idScope,omitempty"`
-	HostNames                      *[]string `yaml:"hostNames,omitempty"`
-	AllocationPolicy               string    `yaml:"allocationPolicy,omitempty"`
-	TrustInlineSigningCertificates *bool     `yaml:"trustInlineSigningCertificates,omitempty"`
-	DisableLocalAuth               *bool     `yaml:"disableLocalAuth,omitempty"`
-	MinTLSVersion                  string    `yaml:"minTlsVersion,omitempty"`
-	Limits                         *Limits   `yaml:"limits,omitempty"`
+	IDScope                        string            `yaml:"idScope,omitempty"`
+	HostNames                      *[]string         `yaml:"hostNames,omitempty"`
+	AllocationPolicy               string            `yaml:"allocationPolicy,omitempty"`
+	TrustInlineSigningCertificates *bool             `yaml:"trustInlineSigningCertificates,omitempty"`
+	DisableLocalAuth               *bool             `yaml:"disableLocalAuth,omitempty"`
+	MinTLSVersion                  string            `yaml:"minTlsVersion,omitempty"`
+	Limits                         *Limits           `yaml:"limits,omitempty"`
+	WhenRevoked                    string            `yaml:"whenRevoked,omitempty"`
+	CertificateRules               *CertificateRules `yaml:"certificateRules,omitempty"`
+}
+
+// CertificateRules are what devices' certificates are held to. They are replaced as a
+// whole.
+type CertificateRules struct {
+	MaxChainLength    *int     `yaml:"maxChainLength,omitempty"`
+	MinRSABits        *int     `yaml:"minRsaBits,omitempty"`
+	Algorithms        []string `yaml:"algorithms,omitempty"`
+	RequireClientAuth *bool    `yaml:"requireClientAuth,omitempty"`
+}
+
+// Denial is an entry of the deny list.
+type Denial struct {
+	place `yaml:"-"`
+
+	Kind   string  `yaml:"kind"`
+	Value  string  `yaml:"value"`
+	Issuer string  `yaml:"issuer,omitempty"`
+	Note   *string `yaml:"note,omitempty"` // left out, it stays
 }
 
 // Limits bound what a scope may hold; an absent number is the profile's.
@@ -73,6 +95,16 @@ type Certificate struct {
 	Certificate string `yaml:"certificate,omitempty"`
 	File        string `yaml:"file,omitempty"`
 	IsVerified  *bool  `yaml:"isVerified,omitempty"` // left out, it stays
+	// Revocation stays, too, when it is left out; else it is replaced as a whole. An
+	// uploaded list is no part of it.
+	Revocation *Revocation `yaml:"revocation,omitempty"`
+}
+
+// Revocation says how certificates that a CA issued are looked up.
+type Revocation struct {
+	CRLURL      string `yaml:"crlUrl,omitempty"`
+	OCSPURL     string `yaml:"ocspUrl,omitempty"`
+	WhenUnknown string `yaml:"whenUnknown,omitempty"`
 }
 
 // Policy is an access policy. Keys that are left out are kept, or generated.

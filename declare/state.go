@@ -43,7 +43,17 @@ type FileState struct {
 // ref names a resource.
 type ref struct {
 	kind Kind
-	name string // folded
+	name string // as keyOf gives it
+}
+
+func refOf(kind Kind, name string) ref { return ref{kind, keyOf(kind, name)} }
+
+// keyOf folds names, but for those of denials, which are told apart by letter case.
+func keyOf(kind Kind, name string) string {
+	if kind == KindDenial {
+		return name
+	}
+	return dps.FoldASCII(name)
 }
 
 // secret names one of a resource.
@@ -67,7 +77,7 @@ func (s *State) set(resource any) {
 		s.resources, s.names = map[ref]any{}, map[ref]string{}
 	}
 	kind, name := identity(resource)
-	at := ref{kind, dps.FoldASCII(name)}
+	at := refOf(kind, name)
 	s.resources[at], s.names[at] = resource, name
 }
 
@@ -76,15 +86,15 @@ func (s *State) Differ(kind Kind, name, member string) {
 	if s.secrets == nil {
 		s.secrets = map[secret]bool{}
 	}
-	s.secrets[secret{ref{kind, dps.FoldASCII(name)}, member}] = true
+	s.secrets[secret{refOf(kind, name), member}] = true
 }
 
 func (s *State) differs(kind Kind, name, member string) bool {
-	return s.secrets[secret{ref{kind, dps.FoldASCII(name)}, member}]
+	return s.secrets[secret{refOf(kind, name), member}]
 }
 
 func (s *State) find(kind Kind, name string) (any, bool) {
-	found, ok := s.resources[ref{kind, dps.FoldASCII(name)}]
+	found, ok := s.resources[refOf(kind, name)]
 	return found, ok
 }
 
@@ -190,6 +200,9 @@ func (r *reading) list(ctx context.Context, l listed) error {
 		return nil
 	}
 	switch l.kind { //nolint:exhaustive // the kinds that are lists
+	case KindDenial:
+		all, err := r.Admin.Denials(ctx, r.id)
+		return keepAll(r.state, all, err)
 	case KindHub:
 		all, err := r.Admin.Hubs(ctx, r.id)
 		return keepAll(r.state, all, err)

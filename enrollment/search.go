@@ -39,10 +39,13 @@ type Order struct {
 // Search asks for enrollments, or for groups. Zero values of filters mean any; texts
 // compare folded, but for Lot and Uploader.
 type Search struct {
-	ID               string // the whole ID
-	Prefix           string // the beginning of the ID
-	Enabled          *bool
-	Kind             attestation.Kind
+	ID      string // the whole ID
+	Prefix  string // the beginning of the ID
+	Enabled *bool
+	Kind    attestation.Kind
+	// BoundToCA finds X.509 entries alone, and of these those that are bound to a CA rather
+	// than to device certificates.
+	BoundToCA        bool
 	Lot, Uploader    string
 	Hub              string // host name that the entry names
 	Created, Updated Range

@@ -42,10 +42,13 @@ type AuthorityChange struct {
 	If          enrollment.Precondition
 	Certificate *string // PEM or base64 of DER
 	Verified    *bool   // true: the operator vouches for the private key
+	// Revocation replaces the settings as a whole; an uploaded list stays.
+	Revocation *scope.Revocation
 }
 
 // PutAuthority adds or replaces a CA certificate. Other bytes under its name are
-// unverified, unless the caller vouches for them. Errors: [dps.NotFound] (scope),
+// unverified, unless the caller vouches for them, and with another key an uploaded
+// revocation list goes. Errors: [dps.NotFound] (scope),
 // [dps.AlreadyExists], [dps.PreconditionFailed], [dps.InvalidArgument],
 // [dps.QuotaReached], and those of a caller below [RoleSecurity].
 func (s *Service) PutAuthority(ctx context.Context, c Caller, id dps.IDScope, name string, change AuthorityChange) (scope.Authority, error) {
@@ -75,6 +78,9 @@ func (s *Service) PutAuthority(ctx context.Context, c Caller, id dps.IDScope, na
 	}
 	next.Updated = s.d.Now()
 	detail := map[string]any{"sha256Thumbprint": next.Certificate.Info.SHA256, "isVerified": next.Verified}
+	if change.Revocation != nil {
+		detail["crlUrl"], detail["ocspUrl"], detail["acceptUnknown"] = next.Revocation.CRLURL, next.Revocation.OCSPURL, next.Revocation.AcceptUnknown
+	}
 	return s.d.Scopes.PutAuthority(s.audited(ctx, c, entry{id, "certificate.put", next.Name, detail}), id, next, p)
 }
 
@@ -102,12 +108,20 @@ func (change AuthorityChange) apply(name string, stored scope.Authority) (scope.
 		if !bytes.Equal(cert.DER, stored.Certificate.DER) {
 			next.Certificate, next.Verified, next.Verification = *cert, false, nil
 		}
+		if !sameSigner(cert.DER, stored.Certificate.DER) {
+			next.Revocation.Uploaded = nil
+		}
 	}
 	if next.Certificate.DER == nil {
 		return next, dps.Invalid("certificate", "required", "must hold the CA certificate: PEM text, or base64 of DER")
 	}
 	set(change.Verified, &next.Verified)
-	return next, nil
+	if change.Revocation != nil {
+		uploaded := next.Revocation.Uploaded
+		next.Revocation = *change.Revocation
+		next.Revocation.Uploaded = uploaded
+	}
+	return next, next.Revocation.Validate()
 }
 
 func checkAuthorityName(name string) error {

@@ -118,6 +118,17 @@ func useCases(s *management.Service, c management.Caller) map[string]func(contex
 			_, err := s.ExplainIP(ctx, c, id, "::1", scope.DeviceEndpoint)
 			return err
 		},
+		"PutDenials": func(ctx context.Context) error {
+			_, err := s.PutDenials(ctx, c, id, []scope.Denial{{Kind: scope.DenySerial, Value: "0a"}})
+			return err
+		},
+		"Denials": func(ctx context.Context) error { _, err := s.Denials(ctx, c, id); return err },
+		"DeleteDenial": func(ctx context.Context) error {
+			return s.DeleteDenial(ctx, c, id, scope.Denial{Kind: scope.DenySerial, Value: "0a"})
+		},
+		"PutCRL":    func(ctx context.Context) error { _, err := s.PutCRL(ctx, c, id, "root", "", nil); return err },
+		"DeleteCRL": func(ctx context.Context) error { return s.DeleteCRL(ctx, c, id, "root", "") },
+		"Impact":    func(ctx context.Context) error { _, err := s.Impact(ctx, c, id, "root"); return err },
 		"AuditLog": func(ctx context.Context) error {
 			_, err := s.AuditLog(ctx, c, storage.AuditFilter{Scope: id}, "")
 			return err
@@ -208,7 +219,7 @@ func TestEveryWriteIsAudited(t *testing.T) {
 	for _, name := range []string{
 		"PutIndividual", "RevealIndividual", "DeleteIndividual", "PutGroup", "RevealGroup", "DeleteGroup",
 		"BulkIndividuals", "BulkGroups", "UpdateScope", "NewVerificationCode", "DeleteAuthority",
-		"LinkHub", "UpdateHub", "RotateHub", "FinishHubRotation", "UnlinkHub", "RenewPolicyKey", "SwapPolicyKeys", "PutIPFilter", "PutPolicy", "RevealPolicy", "DeletePolicy", "CreateScope",
+		"LinkHub", "UpdateHub", "RotateHub", "FinishHubRotation", "UnlinkHub", "RenewPolicyKey", "SwapPolicyKeys", "PutIPFilter", "PutDenials", "DeleteDenial", "PutPolicy", "RevealPolicy", "DeletePolicy", "CreateScope",
 	} {
 		before := len(w.Audits(t))
 		if err := uses[name](t.Context()); err != nil {

@@ -29,6 +29,8 @@ type ScopeChange struct {
 	FilterQueries      *bool
 	MinTLSVersion      *string
 	Limits             *scope.Limits
+	WhenRevoked        *scope.WhenRevoked
+	CertificateRules   *scope.CertificateRules // replaced as a whole
 }
 
 // Scopes returns every scope that the caller may see, by ID. Errors: those of a caller
@@ -146,6 +148,8 @@ func (change ScopeChange) apply(to *scope.Scope) error {
 	set(change.DisableLocalAuth, &to.DisableLocalAuth)
 	set(change.MinTLSVersion, &to.MinTLSVersion)
 	set(change.Limits, &to.Limits)
+	set(change.WhenRevoked, &to.WhenRevoked)
+	set(change.CertificateRules, &to.CertificateRules)
 	return to.Validate()
 }
 

@@ -5,11 +5,13 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"sync"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"go.uber.org/zap"
 
 	"github.com/zerotouch-dps/dps"
@@ -88,8 +90,11 @@ type Checker struct {
 	crew  crew
 	slots chan struct{} // of lists being fetched
 
-	mu    sync.RWMutex
-	lists map[origin]*holding
+	answers *lru.Cache[question, answer]
+
+	mu         sync.RWMutex
+	lists      map[origin]*holding
+	responders map[origin]*responder
 }
 
 // maxFetches bounds the lists that are fetched at the same time, each of which may take
@@ -98,9 +103,13 @@ const maxFetches = 8
 
 // New returns a checker that holds nothing yet and runs nothing.
 func New(c Config) *Checker {
+	answers, err := lru.New[question, answer](maxAnswers)
+	if err != nil {
+		panic(err) // only a size that is not positive
+	}
 	return &Checker{
-		cfg: c.withDefaults(), crew: crew{cancels: map[int]context.CancelFunc{}},
-		slots: make(chan struct{}, maxFetches), lists: map[origin]*holding{},
+		cfg: c.withDefaults(), crew: crew{cancels: map[int]context.CancelFunc{}}, slots: make(chan struct{}, maxFetches),
+		answers: answers, lists: map[origin]*holding{}, responders: map[origin]*responder{},
 	}
 }
 
@@ -109,25 +118,41 @@ func New(c Config) *Checker {
 // [dps.Unavailable] when nothing is known and the source does not accept that.
 func (c *Checker) Check(ctx context.Context, s *Source, cert *x509.Certificate) (Standing, error) {
 	lists, n := c.holdings(s)
-	known, err := c.look(ctx, lists[:n], cert)
-	if known.Revoked || err == nil && s.OCSPURL == "" {
-		return known, nil
+	got := c.look(ctx, lists[:n], cert)
+	if s.OCSPURL != "" && !got.Revoked {
+		got = c.consult(ctx, s, cert, got)
 	}
-	if err != nil {
-		if waitFor(ctx, lists[:n]) {
-			known, err = c.look(ctx, lists[:n], cert)
-		}
+	if !got.known && waitFor(ctx, lists[:n]) {
+		got = c.look(ctx, lists[:n], cert)
 	}
-	switch {
-	case err == nil:
-		return known, nil
+	switch err := errors.Join(got.faults...); {
+	case got.known || err == nil: // or there is nothing to look it up in
+		return got.Standing, nil
 	case s.AcceptUnknown:
 		return Standing{Unknown: err}, nil
+	default:
+		return Standing{}, &dps.Error{
+			Code: dps.Unavailable, Message: "whether the certificate was revoked can't be learned at present, try again later",
+			RetryAfter: retryAfter, Err: err,
+		}
 	}
-	return Standing{}, &dps.Error{
-		Code: dps.Unavailable, Message: "whether the certificate was revoked can't be learned at present, try again later",
-		RetryAfter: retryAfter, Err: err,
+}
+
+// finding is a standing, or why there is none.
+type finding struct {
+	Standing
+	known  bool
+	faults []error
+}
+
+// consult asks the responder for what lists may not know yet.
+func (c *Checker) consult(ctx context.Context, s *Source, cert *x509.Certificate, got finding) finding {
+	answer, err := c.ask(ctx, s, cert)
+	if err == nil {
+		return finding{Standing: answer, known: true}
 	}
+	got.faults = append(got.faults, fmt.Errorf("OCSP %s: %w", s.OCSPURL, err))
+	return got
 }
 
 // retryAfter is when devices are told to come again; some take no more than 5 s.
@@ -157,46 +182,45 @@ func (c *Checker) holdings(s *Source) (out [2]*holding, n int) {
 }
 
 func (c *Checker) holding(o origin, s *Source, now time.Time) *holding {
-	c.mu.RLock()
-	h := c.lists[o]
-	c.mu.RUnlock()
-	if h == nil {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if h = c.lists[o]; h == nil {
-			h = newHolding(o, s)
-			c.lists[o] = h
-		}
-	}
-	h.touch(now)
+	h := remembered(c, c.lists, o, func() *holding { return newHolding(o, s) })
+	h.use.touch(now)
 	return h
 }
 
-// look asks the lists in memory, and has those fetched that are due.
-func (c *Checker) look(ctx context.Context, lists []*holding, cert *x509.Certificate) (Standing, error) {
-	if len(lists) == 0 {
-		return Standing{}, errors.New("no list")
+// remembered returns what a map of the checker has under a key, made if it has nothing.
+func remembered[V any](c *Checker, m map[origin]*V, o origin, construct func() *V) *V {
+	c.mu.RLock()
+	v := m[o]
+	c.mu.RUnlock()
+	if v != nil {
+		return v
 	}
-	var known Standing
-	var faults []error
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if m[o] == nil {
+		m[o] = construct()
+	}
+	return m[o]
+}
+
+// look asks the lists in memory, and has those fetched that are due.
+func (c *Checker) look(ctx context.Context, lists []*holding, cert *x509.Certificate) (got finding) {
 	for _, h := range lists {
-		if h.isDue(c.cfg.Now()) {
+		now := c.cfg.Now()
+		if h.isDue(now) {
 			c.dispatch(ctx, h)
 		}
-		s, err := h.standing(cert, c.cfg.Now())
-		switch {
-		case s.Revoked:
-			return s, nil
-		case err != nil:
-			faults = append(faults, err)
-		default:
-			known = s
+		s, err := h.standing(cert, now)
+		if err != nil {
+			got.faults = append(got.faults, err)
+			continue
+		}
+		got.Standing, got.known = s, true
+		if s.Revoked {
+			break
 		}
 	}
-	if len(faults) == len(lists) {
-		return Standing{}, errors.Join(faults...)
-	}
-	return known, nil
+	return got
 }
 
 // waitFor waits for the first fetch of lists, if there is one under way.

@@ -29,6 +29,15 @@ func (f *flight) wait(ctx context.Context) {
 	}
 }
 
+func (f *flight) isLate() bool {
+	select {
+	case <-f.late:
+		return true
+	default:
+		return false
+	}
+}
+
 // crew is the goroutines of a checker, which outlive the caller who started them and
 // not the checker.
 type crew struct {

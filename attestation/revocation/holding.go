@@ -27,10 +27,10 @@ const (
 type holding struct {
 	origin origin
 	issuer *x509.Certificate
+	use    use
 	url    string                                    // empty: an upload
 	load   func(ctx context.Context) ([]byte, error) // of an upload
 	list   atomic.Pointer[List]                      // nil: never seen
-	asked  atomic.Int64                              // when last; seconds since 1970
 	due    atomic.Int64                              // when it is to be fetched; nanoseconds since 1970
 
 	// valid is the flight's alone.
@@ -39,6 +39,7 @@ type holding struct {
 	mu       sync.Mutex
 	flight   *flight   // nil: none
 	fetched  time.Time // when the list was last known to be the newest
+	slow     bool      // the last fetch failed so late that nobody waits for the next
 	failures int
 	fault    error // of the last fetch
 }
@@ -51,12 +52,6 @@ func newHolding(o origin, s *Source) *holding {
 		h.load = s.Upload.Load
 	}
 	return h
-}
-
-func (h *holding) touch(now time.Time) {
-	if s := now.Unix(); h.asked.Load() < s { // once a second, for all processors share it
-		h.asked.Store(s)
-	}
 }
 
 func (h *holding) isDue(now time.Time) bool { return now.UnixNano() >= h.due.Load() }
@@ -110,7 +105,11 @@ func (c *Checker) dispatch(ctx context.Context, h *holding) {
 	if h.flight != nil || !h.isDue(c.cfg.Now()) {
 		return
 	}
-	f := newFlight(c.cfg.Wait)
+	patience := c.cfg.Wait
+	if h.slow {
+		patience = 0
+	}
+	f := newFlight(patience)
 	if !c.crew.start(ctx, fetchLimit, func(ctx context.Context) { c.refresh(ctx, h, f) }) {
 		f.end()
 		return
@@ -125,11 +124,11 @@ func (c *Checker) refresh(ctx context.Context, h *holding, f *flight) {
 	defer h.mu.Unlock()
 	h.flight, h.fault = nil, err
 	if err == nil {
-		h.failures, h.fetched = 0, now
+		h.failures, h.fetched, h.slow = 0, now, false
 	} else {
 		h.failures++
-		c.cfg.Log.Warn("revocation list can't be had", zap.String(logfield.Source, h.origin.from),
-			zap.Stringer(logfield.Issuer, h.issuer.Subject), zap.Int(logfield.Attempt, h.failures), zap.Error(err))
+		h.slow = f.isLate()
+		c.warn(ctx, "revocation list can't be had", h.origin, h.issuer, h.failures, err)
 	}
 	h.due.Store(c.nextFetch(h, now).UnixNano())
 	f.end()
@@ -145,6 +144,14 @@ func (c *Checker) nextFetch(h *holding, now time.Time) time.Time {
 		return now.Add(c.untilRetry(h.failures))
 	}
 	return now.Add(c.untilRefresh(l, now))
+}
+
+// warn logs that a source fails, unless it is the checker that ends.
+func (c *Checker) warn(ctx context.Context, text string, o origin, issuer *x509.Certificate, failures int, err error) {
+	if !errors.Is(ctx.Err(), context.Canceled) {
+		c.cfg.Log.Warn(text, zap.String(logfield.Source, o.from), zap.Stringer(logfield.Issuer, issuer.Subject),
+			zap.Int(logfield.Attempt, failures), zap.Error(err))
+	}
 }
 
 // renew puts the newest list in place of the one held.

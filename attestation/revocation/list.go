@@ -14,8 +14,8 @@ import (
 	"github.com/zerotouch-dps/dps"
 )
 
-// MaxListSize bounds a list as it is fetched or uploaded, DER or PEM: 64 MB hold between
-// 1.5 and 2 million entries.
+// MaxListSize bounds a list as it is fetched or uploaded, DER or PEM: 64 MB hold 1.3 to 2
+// million entries.
 const MaxListSize = 64 << 20
 
 // List is a certificate revocation list. It is immutable once [List.SignedBy] was asked

@@ -7,6 +7,7 @@ import (
 	"encoding/asn1"
 	"encoding/pem"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -154,7 +155,7 @@ func TestParseListRefuses(t *testing.T) {
 		"a certificate as PEM":      {[]byte(ca.PEM()), dps.InvalidArgument, "not an X509 CRL"},
 		"half a PEM block":          {[]byte("-----BEGIN X509 CRL-----\nMII"), dps.InvalidArgument, "not an X509 CRL"},
 		"half a list":               {good[:len(good)/2], dps.InvalidArgument, "not a DER or PEM"},
-		"bytes behind it":           {append(good[:len(good):len(good)], 0), dps.InvalidArgument, "not a DER or PEM"},
+		"bytes behind it":           {append(slices.Clip(good), 0), dps.InvalidArgument, "not a DER or PEM"},
 		"too large":                 {make([]byte, revocation.MaxListSize+1), dps.TooLarge, "64 MB"},
 		"a delta":                   {list(t, ca, extended(27, true, 1)), dps.InvalidArgument, "delta"},
 		"a delta, not critical":     {list(t, ca, extended(27, false, 1)), dps.InvalidArgument, "delta"},

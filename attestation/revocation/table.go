@@ -62,11 +62,17 @@ func readEntries(list cryptobyte.String) (table, error) {
 	if err != nil {
 		return table{}, err
 	}
-	slices.SortFunc(rows, func(a, b row) int {
-		return cmp.Or(cmp.Compare(a.size, b.size), cmp.Compare(a.prefix, b.prefix), bytes.Compare(a.serial(list), b.serial(list)))
-	})
-	rows = slices.CompactFunc(rows, func(a, b row) bool { return bytes.Equal(a.serial(list), b.serial(list)) })
-	return pack(list, rows), nil
+	order := func(a, b row) int {
+		if a.size != b.size {
+			return cmp.Compare(a.size, b.size)
+		}
+		if a.prefix != b.prefix { // beyond it lies memory that is far away
+			return cmp.Compare(a.prefix, b.prefix)
+		}
+		return bytes.Compare(a.serial(list), b.serial(list))
+	}
+	slices.SortFunc(rows, order)
+	return pack(list, slices.CompactFunc(rows, func(a, b row) bool { return order(a, b) == 0 })), nil
 }
 
 func readRows(list cryptobyte.String) ([]row, error) {
@@ -107,7 +113,8 @@ func readRow(rest *cryptobyte.String, length int) (r row, keep bool, err error) 
 	if err != nil {
 		return row{}, false, err
 	}
-	r = row{prefix: prefix(serial), at: uint32(end - len(serial)), time: at, size: uint8(len(serial)), reason: reason}
+	start := uint32(end - len(serial)) //nolint:gosec // lists are shorter than MaxListSize
+	r = row{prefix: prefix(serial), at: start, time: at, size: uint8(len(serial)), reason: reason}
 	return r, !negative && reason != removeFromCRL, nil
 }
 

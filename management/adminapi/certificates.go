@@ -45,6 +45,9 @@ func (a *api) PutCertificate(ctx context.Context, r admin.PutCertificateRequestO
 		return nil, err
 	}
 	change := management.AuthorityChange{If: p, Certificate: r.Body.Certificate, Verified: r.Body.IsVerified}
+	if change.Revocation, err = revocation(r.Body.Revocation); err != nil {
+		return nil, err
+	}
 	written, err := a.c.Management.PutAuthority(ctx, callerOf(ctx), dps.IDScope(r.IDScope), r.Name, change)
 	if err != nil {
 		return nil, err
@@ -94,7 +97,7 @@ func (a *api) fromAuthority(from scope.Authority) admin.Certificate {
 	return admin.Certificate{
 		Name: &from.Name, Certificate: &text, IsVerified: &from.Verified, DaysToExpiry: new(daysUntil(info.NotAfter, a.c.Now())),
 		Subject: &info.Subject, Issuer: &info.Issuer, Thumbprint: &info.SHA1, Sha256Thumbprint: &info.SHA256,
-		Expiry: wire.Time(info.NotAfter), Etag: quoted(from.ETag),
+		Expiry: wire.Time(info.NotAfter), Revocation: fromRevocation(from.Revocation), Etag: quoted(from.ETag),
 		CreatedDateTimeUtc: wire.Time(from.Created), LastUpdatedDateTimeUtc: wire.Time(from.Updated),
 	}
 }

@@ -44,7 +44,7 @@ func New(c Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &api{c: c, imports: make(chan struct{}, maxImports)}
+	a := &api{c: c, imports: make(chan struct{}, maxImports), lists: make(chan struct{}, maxLists)}
 	strict := admin.NewStrictHandlerWithOptions(a, nil, admin.StrictHTTPServerOptions{
 		RequestErrorHandlerFunc:  a.failRequest,
 		ResponseErrorHandlerFunc: a.fail,
@@ -70,6 +70,7 @@ func New(c Config) (http.Handler, error) {
 type api struct {
 	c       Config
 	imports chan struct{} // holds one for each that runs
+	lists   chan struct{} // likewise, of revocation lists
 }
 
 // fail answers with a problem.

@@ -68,6 +68,10 @@ func scopeChange(m admin.Scope) (management.ScopeChange, error) {
 	change := management.ScopeChange{
 		HostNames: m.HostNames, TrustInlineSigning: m.TrustInlineSigningCertificates,
 		FilterQueries: m.FilterQueries, DisableLocalAuth: m.DisableLocalAuth, MinTLSVersion: m.MinTLSVersion, Limits: limits(m.Limits),
+		CertificateRules: certificateRules(m.CertificateRules),
+	}
+	if m.WhenRevoked != nil {
+		change.WhenRevoked = new(scope.WhenRevoked(*m.WhenRevoked))
 	}
 	policy, err := wire.AllocationPolicy("allocationPolicy", value(m.AllocationPolicy))
 	if policy != "" {
@@ -103,8 +107,24 @@ func fromScope(s scope.Scope) admin.Scope {
 		IDScope: new(string(s.ID)), HostNames: &hosts, AllocationPolicy: new(string(s.AllocationPolicy)),
 		TrustInlineSigningCertificates: &s.TrustInlineSigning, FilterQueries: &s.FilterQueries, DisableLocalAuth: &s.DisableLocalAuth,
 		MinTLSVersion: new(cmp.Or(s.MinTLSVersion, scope.TLS12)), Limits: fromLimits(s.Limits), Etag: quoted(s.ETag),
+		WhenRevoked: new(string(cmp.Or(s.WhenRevoked, scope.KeepIdentity))), CertificateRules: fromCertificateRules(s.CertificateRules),
 		CreatedDateTimeUtc: wire.Time(s.Created), LastUpdatedDateTimeUtc: wire.Time(s.Updated),
 	}
+}
+
+func certificateRules(m *admin.CertificateRules) *scope.CertificateRules {
+	if m == nil {
+		return nil
+	}
+	return &scope.CertificateRules{
+		MaxChainLength: value(m.MaxChainLength), MinRSABits: value(m.MinRsaBits), RequireClientAuth: value(m.RequireClientAuth),
+		Algorithms: each(value(m.Algorithms), func(name string) scope.KeyAlgorithm { return scope.KeyAlgorithm(name) }),
+	}
+}
+
+func fromCertificateRules(r scope.CertificateRules) *admin.CertificateRules {
+	names := each(r.Algorithms, func(a scope.KeyAlgorithm) string { return string(a) })
+	return &admin.CertificateRules{MaxChainLength: &r.MaxChainLength, MinRsaBits: new(cmp.Or(r.MinRSABits, 2048)), RequireClientAuth: &r.RequireClientAuth, Algorithms: &names}
 }
 
 func each[T, M any](list []T, from func(T) M) []M {

@@ -25,7 +25,7 @@ const (
 // streams reports whether a request or its answer is as long as the caller likes, so
 // that neither is held in memory nor must be done by a deadline.
 func streams(r *http.Request) bool {
-	if r.URL.Path == "/admin/v1/backup" {
+	if r.URL.Path == "/admin/v1/backup" || uploadsCRL(r) {
 		return true
 	}
 	_, action, found := strings.Cut(r.URL.Path, "/enrollments:")

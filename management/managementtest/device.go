@@ -17,9 +17,15 @@ func KeyringFile() string { return keyLine("test") }
 // Register records a device as assigned to [Hub1], or as failed.
 func (w *World) Register(t testing.TB, id dps.RegistrationID, status registration.Status) {
 	t.Helper()
+	w.RegisterThrough(t, id, enrollment.Ref{Individual: id}, status)
+}
+
+// RegisterThrough is [World.Register] through an entry of the device's, or a group.
+func (w *World) RegisterThrough(t testing.TB, id dps.RegistrationID, by enrollment.Ref, status registration.Status) {
+	t.Helper()
 	r := registration.Registration{Scope: Scope, ID: id, Created: w.Now(), Updated: w.Now()}
 	r.Operation = registration.Operation{
-		ID: "op-1", Status: registration.Assigning, LeaseUntil: w.Now(), Started: w.Now(), Entry: enrollment.Ref{Individual: id},
+		ID: "op-1", Status: registration.Assigning, LeaseUntil: w.Now(), Started: w.Now(), Entry: by,
 		Hub: Hub1, Want: hub.Want{DeviceID: string(id)}, Decision: json.RawMessage(`{"reason":"only hub"}`),
 	}
 	begun, err := w.Store.Registrations().Begin(t.Context(), registration.Start{Registration: r}, w.Now())

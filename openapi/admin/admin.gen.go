@@ -120,12 +120,18 @@ type Certificate struct {
 	// LastUpdatedDateTimeUtc UTC with seven fractional digits. Ignored on writes.
 	LastUpdatedDateTimeUtc *Time   `json:"lastUpdatedDateTimeUtc,omitempty"`
 	Name                   *string `json:"name,omitempty"`
-	Sha256Thumbprint       *string `json:"sha256Thumbprint,omitempty"`
-	Subject                *string `json:"subject,omitempty"`
+
+	// Revocation How certificates that the CA issued are looked up. Replaced as a whole, but for the uploaded list; absent, what is stored stays.
+	Revocation       *Revocation `json:"revocation,omitempty"`
+	Sha256Thumbprint *string     `json:"sha256Thumbprint,omitempty"`
+	Subject          *string     `json:"subject,omitempty"`
 
 	// Thumbprint SHA-1 in upper-case hex.
 	Thumbprint *string `json:"thumbprint,omitempty"`
 }
+
+// CertificateBond How a slot hangs on the certificate. reference: it names it; certificate: it holds the same; issuer: it holds one issued under it; none: it is another CA's. Absent: the slot is empty.
+type CertificateBond = string
 
 // CertificateDeletion defines model for CertificateDeletion.
 type CertificateDeletion struct {
@@ -133,9 +139,42 @@ type CertificateDeletion struct {
 	EnrollmentGroups []string `json:"enrollmentGroups"`
 }
 
+// CertificateImpact defines model for CertificateImpact.
+type CertificateImpact struct {
+	// BrokenDeviceSample Registration IDs, at most 20, of devices that are assigned through groups which break.
+	BrokenDeviceSample []string    `json:"brokenDeviceSample"`
+	BrokenDevices      ResultCount `json:"brokenDevices"`
+
+	// BrokenEnrollmentSample Registration IDs, at most 20, of individual enrollments that break.
+	BrokenEnrollmentSample []string    `json:"brokenEnrollmentSample"`
+	BrokenEnrollments      ResultCount `json:"brokenEnrollments"`
+	BrokenGroups           ResultCount `json:"brokenGroups"`
+
+	// EnrollmentGroups Groups that hang on the certificate, at most 100, those that break first.
+	EnrollmentGroups []GroupImpact `json:"enrollmentGroups"`
+	Groups           ResultCount   `json:"groups"`
+	IsVerified       bool          `json:"isVerified"`
+	Name             string        `json:"name"`
+}
+
 // CertificateList defines model for CertificateList.
 type CertificateList struct {
 	Value []Certificate `json:"value"`
+}
+
+// CertificateRules What devices' certificates are held to beyond what always holds. Replaced as a whole.
+type CertificateRules struct {
+	// Algorithms Those of every key on the chain, RSA, ECDSA and Ed25519; empty (the default) is all.
+	Algorithms *[]string `json:"algorithms,omitempty"`
+
+	// MaxChainLength Certificates from the device's to the trust anchor, both counted; 2 to 10, 0 (the default) is no limit.
+	MaxChainLength *int `json:"maxChainLength,omitempty"`
+
+	// MinRsaBits Of every RSA key on the chain; 2048 (the default) to 8192.
+	MinRsaBits *int `json:"minRsaBits,omitempty"`
+
+	// RequireClientAuth Refuse device certificates whose extended key usage does not name client authentication.
+	RequireClientAuth *bool `json:"requireClientAuth,omitempty"`
 }
 
 // CertificateState defines model for CertificateState.
@@ -154,6 +193,29 @@ type CertificateState struct {
 
 // Continuation Send it to read on; absent on the last page. A page may be short, or empty, although more follow.
 type Continuation = string
+
+// Denial Refuses every device that shows what it names, in its own certificate or in one above it.
+type Denial struct {
+	// CreatedDateTimeUtc UTC with seven fractional digits. Ignored on writes.
+	CreatedDateTimeUtc *Time `json:"createdDateTimeUtc,omitempty"`
+
+	// Issuer Distinguished name of the issuer that a serial number is of; absent, it is denied of any.
+	Issuer *string `json:"issuer,omitempty"`
+
+	// Kind thumbprint, serial, publicKey or issuer.
+	Kind string `json:"kind"`
+
+	// Note At most 256 characters.
+	Note *string `json:"note,omitempty"`
+
+	// Value SHA-256 of the certificate; serial number; SHA-256 of the public key (SubjectPublicKeyInfo) or of a TPM's endorsement key (TPM2B_PUBLIC), each in hex; or distinguished name of the issuer, or SHA-256 of its certificate.
+	Value string `json:"value"`
+}
+
+// DenialList defines model for DenialList.
+type DenialList struct {
+	Value []Denial `json:"value"`
+}
 
 // Enrollment IndividualEnrollment of the service API, with certificates in full; lot and uploader, of those that were imported, are read-only.
 type Enrollment = IndividualEnrollment
@@ -259,6 +321,22 @@ type Explanation struct {
 	Reprovision *string               `json:"reprovision,omitempty"`
 	Signer      *ExplainedCertificate `json:"signer,omitempty"`
 	Substatus   *string               `json:"substatus,omitempty"`
+}
+
+// GroupImpact defines model for GroupImpact.
+type GroupImpact struct {
+	Devices           ResultCount `json:"devices"`
+	EnrollmentGroupID string      `json:"enrollmentGroupId"`
+
+	// Primary How a slot hangs on the certificate. reference: it names it; certificate: it holds the same; issuer: it holds one issued under it; none: it is another CA's. Absent: the slot is empty.
+	Primary            *CertificateBond `json:"primary,omitempty"`
+	ProvisioningStatus string           `json:"provisioningStatus"`
+
+	// Secondary How a slot hangs on the certificate. reference: it names it; certificate: it holds the same; issuer: it holds one issued under it; none: it is another CA's. Absent: the slot is empty.
+	Secondary *CertificateBond `json:"secondary,omitempty"`
+
+	// WorksThrough The slot, primary or secondary, under whose CA devices are admitted without the certificate; absent, the group breaks.
+	WorksThrough *string `json:"worksThrough,omitempty"`
 }
 
 // HubProbe defines model for HubProbe.
@@ -623,10 +701,26 @@ type Retention struct {
 	RefusalDays *int `json:"refusalDays,omitempty"`
 }
 
+// Revocation How certificates that the CA issued are looked up. Replaced as a whole, but for the uploaded list; absent, what is stored stays.
+type Revocation struct {
+	// CRLURL http or https URL where the CA publishes its revocation list.
+	CRLURL *string `json:"crlUrl,omitempty"`
+
+	// OCSPURL http or https URL of the CA's OCSP responder.
+	OCSPURL     *string      `json:"ocspUrl,omitempty"`
+	UploadedCRL *UploadedCRL `json:"uploadedCrl,omitempty"`
+
+	// WhenUnknown What becomes of devices while neither list nor responder can be had. refuse (the default), until later, or accept.
+	WhenUnknown *string `json:"whenUnknown,omitempty"`
+}
+
 // Scope defines model for Scope.
 type Scope struct {
 	// AllocationPolicy hashed (the default), geoLatency or static; for enrollments that name none.
 	AllocationPolicy *string `json:"allocationPolicy,omitempty"`
+
+	// CertificateRules What devices' certificates are held to beyond what always holds. Replaced as a whole.
+	CertificateRules *CertificateRules `json:"certificateRules,omitempty"`
 
 	// CreatedDateTimeUtc UTC with seven fractional digits. Ignored on writes.
 	CreatedDateTimeUtc *Time `json:"createdDateTimeUtc,omitempty"`
@@ -657,6 +751,9 @@ type Scope struct {
 
 	// TrustInlineSigningCertificates Admit groups whose inline signing certificate does not roll up to a verified CA.
 	TrustInlineSigningCertificates *bool `json:"trustInlineSigningCertificates,omitempty"`
+
+	// WhenRevoked What becomes of a device's identity in its hub once the device is refused because its credential was revoked or denied, or its enrollment is disabled. keep (the default), disable or remove.
+	WhenRevoked *string `json:"whenRevoked,omitempty"`
 }
 
 // ScopeList defines model for ScopeList.
@@ -716,6 +813,24 @@ type State struct {
 
 // Time UTC with seven fractional digits. Ignored on writes.
 type Time = string
+
+// UploadedCRL defines model for UploadedCrl.
+type UploadedCRL struct {
+	// Entries Revoked certificates.
+	Entries int `json:"entries"`
+
+	// NextUpdate When a newer one is due; absent when the list does not say.
+	NextUpdate *string `json:"nextUpdate,omitempty"`
+
+	// Sha256 Of the DER, upper-case hex.
+	Sha256 string `json:"sha256"`
+
+	// Size Of the DER, in bytes.
+	Size int `json:"size"`
+
+	// ThisUpdate When it was issued.
+	ThisUpdate string `json:"thisUpdate"`
+}
 
 // VerificationCode defines model for VerificationCode.
 type VerificationCode struct {
@@ -914,6 +1029,18 @@ type PutCertificateParams struct {
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
+// DeleteCertificateCRLParams defines parameters for DeleteCertificateCRL.
+type DeleteCertificateCRLParams struct {
+	// IfMatch Etag of the resource as it was read.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// PutCertificateCRLParams defines parameters for PutCertificateCRL.
+type PutCertificateCRLParams struct {
+	// IfMatch Etag of the resource as it was read.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // CreateVerificationCodeParams defines parameters for CreateVerificationCode.
 type CreateVerificationCodeParams struct {
 	// IfMatch Etag of the resource as it was read.
@@ -924,6 +1051,16 @@ type CreateVerificationCodeParams struct {
 type VerifyCertificateParams struct {
 	// IfMatch Etag of the resource as it was read.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// DeleteDenialParams defines parameters for DeleteDenial.
+type DeleteDenialParams struct {
+	// Kind thumbprint, serial, publicKey or issuer.
+	Kind  string `form:"kind" json:"kind"`
+	Value string `form:"value" json:"value"`
+
+	// Issuer That of an entry which has one.
+	Issuer *string `form:"issuer,omitempty" json:"issuer,omitempty"`
 }
 
 // ListEnrollmentGroupsParams defines parameters for ListEnrollmentGroups.
@@ -1272,6 +1409,9 @@ type PutCertificateJSONRequestBody = Certificate
 // VerifyCertificateJSONRequestBody defines body for VerifyCertificate for application/json ContentType.
 type VerifyCertificateJSONRequestBody = VerificationProof
 
+// AddDenialsJSONRequestBody defines body for AddDenials for application/json ContentType.
+type AddDenialsJSONRequestBody = DenialList
+
 // PutEnrollmentGroupJSONRequestBody defines body for PutEnrollmentGroup for application/json ContentType.
 type PutEnrollmentGroupJSONRequestBody = EnrollmentGroup
 
@@ -1349,12 +1489,30 @@ type ServerInterface interface {
 	// PutCertificate Add or replace a CA certificate. Other bytes under its name are unverified again.
 	// (PUT /admin/v1/scopes/{idScope}/certificates/{name})
 	PutCertificate(w http.ResponseWriter, r *http.Request, idScope IDScope, name CertificateName, params PutCertificateParams)
+	// DeleteCertificateCRL Delete the uploaded revocation list of a CA.
+	// (DELETE /admin/v1/scopes/{idScope}/certificates/{name}/crl)
+	DeleteCertificateCRL(w http.ResponseWriter, r *http.Request, idScope IDScope, name CertificateName, params DeleteCertificateCRLParams)
+	// PutCertificateCRL Upload the revocation list of a CA. It must be signed by the CA certificate's key, and not be older than the one there is.
+	// (PUT /admin/v1/scopes/{idScope}/certificates/{name}/crl)
+	PutCertificateCRL(w http.ResponseWriter, r *http.Request, idScope IDScope, name CertificateName, params PutCertificateCRLParams)
+	// GetCertificateImpact Tell which groups, devices and individual enrollments hang on a CA certificate, and which would be refused without it.
+	// (GET /admin/v1/scopes/{idScope}/certificates/{name}/impact)
+	GetCertificateImpact(w http.ResponseWriter, r *http.Request, idScope IDScope, name CertificateName)
 	// CreateVerificationCode Get a code to prove possession of the CA's private key with. A former code is void.
 	// (POST /admin/v1/scopes/{idScope}/certificates/{name}/verificationCode)
 	CreateVerificationCode(w http.ResponseWriter, r *http.Request, idScope IDScope, name CertificateName, params CreateVerificationCodeParams)
 	// VerifyCertificate Verify a CA certificate by a certificate that the CA signed, with the code as its common name.
 	// (POST /admin/v1/scopes/{idScope}/certificates/{name}/verify)
 	VerifyCertificate(w http.ResponseWriter, r *http.Request, idScope IDScope, name CertificateName, params VerifyCertificateParams)
+	// DeleteDenial Take an entry off the deny list.
+	// (DELETE /admin/v1/scopes/{idScope}/denials)
+	DeleteDenial(w http.ResponseWriter, r *http.Request, idScope IDScope, params DeleteDenialParams)
+	// ListDenials Show the deny list of a scope.
+	// (GET /admin/v1/scopes/{idScope}/denials)
+	ListDenials(w http.ResponseWriter, r *http.Request, idScope IDScope)
+	// AddDenials Add up to 1,000 entries to the deny list, or replace their notes. Devices that show what is named are refused from their next registration on.
+	// (POST /admin/v1/scopes/{idScope}/denials)
+	AddDenials(w http.ResponseWriter, r *http.Request, idScope IDScope)
 	// ListEnrollmentGroups Find enrollment groups, keys masked. Filters are combined by and.
 	// (GET /admin/v1/scopes/{idScope}/enrollmentGroups)
 	ListEnrollmentGroups(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListEnrollmentGroupsParams)
@@ -1559,6 +1717,24 @@ func (_ Unimplemented) PutCertificate(w http.ResponseWriter, r *http.Request, id
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// DeleteCertificateCRL Delete the uploaded revocation list of a CA.
+// (DELETE /admin/v1/scopes/{idScope}/certificates/{name}/crl)
+func (_ Unimplemented) DeleteCertificateCRL(w http.ResponseWriter, r *http.Request, idScope IDScope, name CertificateName, params DeleteCertificateCRLParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PutCertificateCRL Upload the revocation list of a CA. It must be signed by the CA certificate's key, and not be older than the one there is.
+// (PUT /admin/v1/scopes/{idScope}/certificates/{name}/crl)
+func (_ Unimplemented) PutCertificateCRL(w http.ResponseWriter, r *http.Request, idScope IDScope, name CertificateName, params PutCertificateCRLParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetCertificateImpact Tell which groups, devices and individual enrollments hang on a CA certificate, and which would be refused without it.
+// (GET /admin/v1/scopes/{idScope}/certificates/{name}/impact)
+func (_ Unimplemented) GetCertificateImpact(w http.ResponseWriter, r *http.Request, idScope IDScope, name CertificateName) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // CreateVerificationCode Get a code to prove possession of the CA's private key with. A former code is void.
 // (POST /admin/v1/scopes/{idScope}/certificates/{name}/verificationCode)
 func (_ Unimplemented) CreateVerificationCode(w http.ResponseWriter, r *http.Request, idScope IDScope, name CertificateName, params CreateVerificationCodeParams) {
@@ -1568,6 +1744,24 @@ func (_ Unimplemented) CreateVerificationCode(w http.ResponseWriter, r *http.Req
 // VerifyCertificate Verify a CA certificate by a certificate that the CA signed, with the code as its common name.
 // (POST /admin/v1/scopes/{idScope}/certificates/{name}/verify)
 func (_ Unimplemented) VerifyCertificate(w http.ResponseWriter, r *http.Request, idScope IDScope, name CertificateName, params VerifyCertificateParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// DeleteDenial Take an entry off the deny list.
+// (DELETE /admin/v1/scopes/{idScope}/denials)
+func (_ Unimplemented) DeleteDenial(w http.ResponseWriter, r *http.Request, idScope IDScope, params DeleteDenialParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListDenials Show the deny list of a scope.
+// (GET /admin/v1/scopes/{idScope}/denials)
+func (_ Unimplemented) ListDenials(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// AddDenials Add up to 1,000 entries to the deny list, or replace their notes. Devices that show what is named are refused from their next registration on.
+// (POST /admin/v1/scopes/{idScope}/denials)
+func (_ Unimplemented) AddDenials(w http.ResponseWriter, r *http.Request, idScope IDScope) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -2433,6 +2627,159 @@ func (siw *ServerInterfaceWrapper) PutCertificate(w http.ResponseWriter, r *http
 	handler.ServeHTTP(w, r)
 }
 
+// DeleteCertificateCRL operation middleware
+func (siw *ServerInterfaceWrapper) DeleteCertificateCRL(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "name" -------------
+	var name CertificateName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", chi.URLParam(r, "name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteCertificateCRLParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeleteCertificateCRL(w, r, idScope, name, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PutCertificateCRL operation middleware
+func (siw *ServerInterfaceWrapper) PutCertificateCRL(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "name" -------------
+	var name CertificateName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", chi.URLParam(r, "name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PutCertificateCRLParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PutCertificateCRL(w, r, idScope, name, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetCertificateImpact operation middleware
+func (siw *ServerInterfaceWrapper) GetCertificateImpact(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "name" -------------
+	var name CertificateName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", chi.URLParam(r, "name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetCertificateImpact(w, r, idScope, name)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // CreateVerificationCode operation middleware
 func (siw *ServerInterfaceWrapper) CreateVerificationCode(w http.ResponseWriter, r *http.Request) {
 
@@ -2542,6 +2889,126 @@ func (siw *ServerInterfaceWrapper) VerifyCertificate(w http.ResponseWriter, r *h
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.VerifyCertificate(w, r, idScope, name, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DeleteDenial operation middleware
+func (siw *ServerInterfaceWrapper) DeleteDenial(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteDenialParams
+
+	// ------------- Required query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "kind", r.URL.Query(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "kind"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "kind", Err: err})
+		}
+		return
+	}
+
+	// ------------- Required query parameter "value" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "value", r.URL.Query(), &params.Value, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "value"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "value", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "issuer" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "issuer", r.URL.Query(), &params.Issuer, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "issuer"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "issuer", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeleteDenial(w, r, idScope, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListDenials operation middleware
+func (siw *ServerInterfaceWrapper) ListDenials(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListDenials(w, r, idScope)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// AddDenials operation middleware
+func (siw *ServerInterfaceWrapper) AddDenials(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.AddDenials(w, r, idScope)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -5384,6 +5851,24 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/secrets:compare", wrapper.CompareSecrets)
 	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/admin/v1/scopes/{idScope}/denials", wrapper.DeleteDenial)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/denials", wrapper.ListDenials)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/denials", wrapper.AddDenials)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/admin/v1/scopes/{idScope}/certificates/{name}/crl", wrapper.DeleteCertificateCRL)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/admin/v1/scopes/{idScope}/certificates/{name}/crl", wrapper.PutCertificateCRL)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/certificates/{name}/impact", wrapper.GetCertificateImpact)
+	})
 
 	return r
 }
@@ -6043,6 +6528,127 @@ func (response PutCertificatedefaultApplicationProblemPlusJSONResponse) VisitPut
 	return err
 }
 
+type DeleteCertificateCRLRequestObject struct {
+	IDScope IDScope         `json:"idScope"`
+	Name    CertificateName `json:"name"`
+	Params  DeleteCertificateCRLParams
+}
+
+type DeleteCertificateCRLResponseObject interface {
+	VisitDeleteCertificateCRLResponse(w http.ResponseWriter) error
+}
+
+type DeleteCertificateCRL204Response struct {
+}
+
+func (response DeleteCertificateCRL204Response) VisitDeleteCertificateCRLResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteCertificateCRLdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteCertificateCRLdefaultApplicationProblemPlusJSONResponse) VisitDeleteCertificateCRLResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCertificateCRLRequestObject struct {
+	IDScope     IDScope         `json:"idScope"`
+	Name        CertificateName `json:"name"`
+	Params      PutCertificateCRLParams
+	ContentType string
+	Body        io.Reader
+}
+
+type PutCertificateCRLResponseObject interface {
+	VisitPutCertificateCRLResponse(w http.ResponseWriter) error
+}
+
+type PutCertificateCRL200JSONResponse struct{ CertificateJSONResponse }
+
+func (response PutCertificateCRL200JSONResponse) VisitPutCertificateCRLResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCertificateCRLdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PutCertificateCRLdefaultApplicationProblemPlusJSONResponse) VisitPutCertificateCRLResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCertificateImpactRequestObject struct {
+	IDScope IDScope         `json:"idScope"`
+	Name    CertificateName `json:"name"`
+}
+
+type GetCertificateImpactResponseObject interface {
+	VisitGetCertificateImpactResponse(w http.ResponseWriter) error
+}
+
+type GetCertificateImpact200JSONResponse CertificateImpact
+
+func (response GetCertificateImpact200JSONResponse) VisitGetCertificateImpactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCertificateImpactdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetCertificateImpactdefaultApplicationProblemPlusJSONResponse) VisitGetCertificateImpactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateVerificationCodeRequestObject struct {
 	IDScope IDScope         `json:"idScope"`
 	Name    CertificateName `json:"name"`
@@ -6128,6 +6734,119 @@ type VerifyCertificatedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response VerifyCertificatedefaultApplicationProblemPlusJSONResponse) VisitVerifyCertificateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteDenialRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	Params  DeleteDenialParams
+}
+
+type DeleteDenialResponseObject interface {
+	VisitDeleteDenialResponse(w http.ResponseWriter) error
+}
+
+type DeleteDenial204Response struct {
+}
+
+func (response DeleteDenial204Response) VisitDeleteDenialResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteDenialdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteDenialdefaultApplicationProblemPlusJSONResponse) VisitDeleteDenialResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDenialsRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+}
+
+type ListDenialsResponseObject interface {
+	VisitListDenialsResponse(w http.ResponseWriter) error
+}
+
+type ListDenials200JSONResponse DenialList
+
+func (response ListDenials200JSONResponse) VisitListDenialsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDenialsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListDenialsdefaultApplicationProblemPlusJSONResponse) VisitListDenialsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddDenialsRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	Body    *AddDenialsJSONRequestBody
+}
+
+type AddDenialsResponseObject interface {
+	VisitAddDenialsResponse(w http.ResponseWriter) error
+}
+
+type AddDenials200JSONResponse DenialList
+
+func (response AddDenials200JSONResponse) VisitAddDenialsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddDenialsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AddDenialsdefaultApplicationProblemPlusJSONResponse) VisitAddDenialsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -7850,12 +8569,30 @@ type StrictServerInterface interface {
 	// PutCertificate Add or replace a CA certificate. Other bytes under its name are unverified again.
 	// (PUT /admin/v1/scopes/{idScope}/certificates/{name})
 	PutCertificate(ctx context.Context, request PutCertificateRequestObject) (PutCertificateResponseObject, error)
+	// DeleteCertificateCRL Delete the uploaded revocation list of a CA.
+	// (DELETE /admin/v1/scopes/{idScope}/certificates/{name}/crl)
+	DeleteCertificateCRL(ctx context.Context, request DeleteCertificateCRLRequestObject) (DeleteCertificateCRLResponseObject, error)
+	// PutCertificateCRL Upload the revocation list of a CA. It must be signed by the CA certificate's key, and not be older than the one there is.
+	// (PUT /admin/v1/scopes/{idScope}/certificates/{name}/crl)
+	PutCertificateCRL(ctx context.Context, request PutCertificateCRLRequestObject) (PutCertificateCRLResponseObject, error)
+	// GetCertificateImpact Tell which groups, devices and individual enrollments hang on a CA certificate, and which would be refused without it.
+	// (GET /admin/v1/scopes/{idScope}/certificates/{name}/impact)
+	GetCertificateImpact(ctx context.Context, request GetCertificateImpactRequestObject) (GetCertificateImpactResponseObject, error)
 	// CreateVerificationCode Get a code to prove possession of the CA's private key with. A former code is void.
 	// (POST /admin/v1/scopes/{idScope}/certificates/{name}/verificationCode)
 	CreateVerificationCode(ctx context.Context, request CreateVerificationCodeRequestObject) (CreateVerificationCodeResponseObject, error)
 	// VerifyCertificate Verify a CA certificate by a certificate that the CA signed, with the code as its common name.
 	// (POST /admin/v1/scopes/{idScope}/certificates/{name}/verify)
 	VerifyCertificate(ctx context.Context, request VerifyCertificateRequestObject) (VerifyCertificateResponseObject, error)
+	// DeleteDenial Take an entry off the deny list.
+	// (DELETE /admin/v1/scopes/{idScope}/denials)
+	DeleteDenial(ctx context.Context, request DeleteDenialRequestObject) (DeleteDenialResponseObject, error)
+	// ListDenials Show the deny list of a scope.
+	// (GET /admin/v1/scopes/{idScope}/denials)
+	ListDenials(ctx context.Context, request ListDenialsRequestObject) (ListDenialsResponseObject, error)
+	// AddDenials Add up to 1,000 entries to the deny list, or replace their notes. Devices that show what is named are refused from their next registration on.
+	// (POST /admin/v1/scopes/{idScope}/denials)
+	AddDenials(ctx context.Context, request AddDenialsRequestObject) (AddDenialsResponseObject, error)
 	// ListEnrollmentGroups Find enrollment groups, keys masked. Filters are combined by and.
 	// (GET /admin/v1/scopes/{idScope}/enrollmentGroups)
 	ListEnrollmentGroups(ctx context.Context, request ListEnrollmentGroupsRequestObject) (ListEnrollmentGroupsResponseObject, error)
@@ -8401,6 +9138,92 @@ func (sh *strictHandler) PutCertificate(w http.ResponseWriter, r *http.Request, 
 	}
 }
 
+// DeleteCertificateCRL operation middleware
+func (sh *strictHandler) DeleteCertificateCRL(w http.ResponseWriter, r *http.Request, idScope IDScope, name CertificateName, params DeleteCertificateCRLParams) {
+	var request DeleteCertificateCRLRequestObject
+
+	request.IDScope = idScope
+	request.Name = name
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteCertificateCRL(ctx, request.(DeleteCertificateCRLRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteCertificateCRL")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DeleteCertificateCRLResponseObject); ok {
+		if err := validResponse.VisitDeleteCertificateCRLResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutCertificateCRL operation middleware
+func (sh *strictHandler) PutCertificateCRL(w http.ResponseWriter, r *http.Request, idScope IDScope, name CertificateName, params PutCertificateCRLParams) {
+	var request PutCertificateCRLRequestObject
+
+	request.IDScope = idScope
+	request.Name = name
+	request.Params = params
+	request.ContentType = r.Header.Get("Content-Type")
+
+	request.Body = r.Body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PutCertificateCRL(ctx, request.(PutCertificateCRLRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutCertificateCRL")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PutCertificateCRLResponseObject); ok {
+		if err := validResponse.VisitPutCertificateCRLResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetCertificateImpact operation middleware
+func (sh *strictHandler) GetCertificateImpact(w http.ResponseWriter, r *http.Request, idScope IDScope, name CertificateName) {
+	var request GetCertificateImpactRequestObject
+
+	request.IDScope = idScope
+	request.Name = name
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetCertificateImpact(ctx, request.(GetCertificateImpactRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetCertificateImpact")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetCertificateImpactResponseObject); ok {
+		if err := validResponse.VisitGetCertificateImpactResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // CreateVerificationCode operation middleware
 func (sh *strictHandler) CreateVerificationCode(w http.ResponseWriter, r *http.Request, idScope IDScope, name CertificateName, params CreateVerificationCodeParams) {
 	var request CreateVerificationCodeRequestObject
@@ -8457,6 +9280,92 @@ func (sh *strictHandler) VerifyCertificate(w http.ResponseWriter, r *http.Reques
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(VerifyCertificateResponseObject); ok {
 		if err := validResponse.VisitVerifyCertificateResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DeleteDenial operation middleware
+func (sh *strictHandler) DeleteDenial(w http.ResponseWriter, r *http.Request, idScope IDScope, params DeleteDenialParams) {
+	var request DeleteDenialRequestObject
+
+	request.IDScope = idScope
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteDenial(ctx, request.(DeleteDenialRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteDenial")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DeleteDenialResponseObject); ok {
+		if err := validResponse.VisitDeleteDenialResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListDenials operation middleware
+func (sh *strictHandler) ListDenials(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	var request ListDenialsRequestObject
+
+	request.IDScope = idScope
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDenials(ctx, request.(ListDenialsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDenials")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListDenialsResponseObject); ok {
+		if err := validResponse.VisitListDenialsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// AddDenials operation middleware
+func (sh *strictHandler) AddDenials(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	var request AddDenialsRequestObject
+
+	request.IDScope = idScope
+
+	var body AddDenialsJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.AddDenials(ctx, request.(AddDenialsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AddDenials")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(AddDenialsResponseObject); ok {
+		if err := validResponse.VisitAddDenialsResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

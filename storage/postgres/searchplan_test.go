@@ -57,6 +57,7 @@ func searchTexts(t *testing.T) map[string]bool {
 		{ID: "i"},
 		{Enabled: &disabled},
 		{Kind: attestation.KindTPM},
+		{BoundToCA: true},
 		{Lot: "l"},
 		{Uploader: "u"},
 		{Hub: "h"},

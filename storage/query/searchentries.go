@@ -74,7 +74,7 @@ func (e entries) span(s *enrollment.Search) span {
 
 // rest writes the filters that are left; nil when none is.
 func (e entries) rest(left enrollment.Search) func(*statement) string {
-	none := left.ID == "" && left.Prefix == "" && left.Enabled == nil && left.Kind == "" && left.Lot == "" &&
+	none := left.ID == "" && left.Prefix == "" && left.Enabled == nil && left.Kind == "" && !left.BoundToCA && left.Lot == "" &&
 		left.Uploader == "" && left.Hub == "" && left.Created == enrollment.Range{} && left.Updated == enrollment.Range{}
 	if none {
 		return nil
@@ -90,7 +90,7 @@ func (e entries) rest(left enrollment.Search) func(*statement) string {
 	return func(s *statement) string {
 		p := s.arg(enabled)
 		key := "x." + e.key
-		return "(" + p + " < 0 or x.enabled = (" + p + " = 1)) and x.mechanism like " + s.arg(e.mechanism(left.Kind)) +
+		return "(" + p + " < 0 or x.enabled = (" + p + " = 1)) and x.mechanism like " + s.arg(e.mechanism(left)) +
 			" and " + either(s, left.Lot, equals("x.lot")) + " and " + either(s, left.Uploader, equals("x.uploader")) +
 			" and " + either(s, dps.FoldASCII(left.Hub), func(p string) string {
 			// No exists: of that the planner may make a table of all the hub's entries.
@@ -101,10 +101,13 @@ func (e entries) rest(left enrollment.Search) func(*statement) string {
 	}
 }
 
-// mechanism is what the stored form of a mechanism of this kind is like.
-func (e entries) mechanism(k attestation.Kind) string {
+// mechanism is what the stored form of a mechanism that is searched for is like.
+func (e entries) mechanism(left enrollment.Search) string {
 	const head = `{"v":1,"form":"`
-	switch k {
+	if left.BoundToCA {
+		return head + formCA + "%"
+	}
+	switch left.Kind {
 	case attestation.KindX509:
 		return head + "x509%"
 	case attestation.KindSymmetricKey:

@@ -86,6 +86,7 @@ func drawSearch(t *rapid.T, w *world) enrollment.Search {
 		s.Enabled = &enabled
 	}
 	s.Kind = attestation.Kind(text("kind", string(attestation.KindX509), string(attestation.KindTPM), string(attestation.KindSymmetricKey)))
+	s.BoundToCA = (s.Kind == "" || s.Kind == attestation.KindX509) && rapid.IntRange(0, 3).Draw(t, "bound to CA") == 0
 	s.Lot, s.Uploader, s.Hub = text("lot", "lot-1", "none"), text("uploader", "ann"), text("hub", "HUB-1.example", "hub-3.example")
 	s.Created, s.Updated = drawRange(t, w, "created"), drawRange(t, w, "updated")
 	if rapid.IntRange(0, 4).Draw(t, "tag?") == 0 {
@@ -125,12 +126,13 @@ func matchesID(id, want, prefix string) bool {
 	return (want == "" || folded == dps.FoldASCII(want)) && (want != "" || strings.HasPrefix(folded, dps.FoldASCII(prefix)))
 }
 
-func matches(s enrollment.Search, id string, kind attestation.Kind, e *enrollment.Settings, tags bool) bool {
+func matches(s enrollment.Search, id string, m attestation.Mechanism, e *enrollment.Settings, tags bool) bool {
 	names := slices.ContainsFunc(e.HubNames(), func(h string) bool { return dps.FoldASCII(h) == dps.FoldASCII(s.Hub) })
+	_, signed := m.(attestation.X509CA)
 	tag := s.Tag.Value
 	tagged := !tags || len(s.Tag.Path) == 0 || e.InitialTwin != nil &&
 		(strings.Contains(string(e.InitialTwin.Tags), `"`+s.Tag.Path[1]+`":"`+tag+`"`) || strings.Contains(string(e.InitialTwin.Tags), `"`+s.Tag.Path[1]+`": `+tag))
-	return matchesID(id, s.ID, s.Prefix) && (s.Enabled == nil || *s.Enabled == e.Enabled) && (s.Kind == "" || s.Kind == kind) &&
+	return matchesID(id, s.ID, s.Prefix) && (s.Enabled == nil || *s.Enabled == e.Enabled) && (s.Kind == "" || s.Kind == m.Kind()) && (!s.BoundToCA || signed) &&
 		(s.Lot == "" || s.Lot == e.Lot) && (s.Uploader == "" || s.Uploader == e.Uploader) && (s.Hub == "" || names) &&
 		inside(s.Created, e.Created) && inside(s.Updated, e.Updated) && tagged
 }
@@ -203,10 +205,10 @@ func searchIndividuals(w *world) {
 		s := drawSearch(t, w)
 		want, all := []enrollment.Individual{}, 0
 		for _, e := range stored {
-			if matches(s, string(e.ID), e.Mechanism.Kind(), &e.Settings, true) {
+			if matches(s, string(e.ID), e.Mechanism, &e.Settings, true) {
 				want = append(want, e)
 			}
-			if matches(s, string(e.ID), e.Mechanism.Kind(), &e.Settings, false) {
+			if matches(s, string(e.ID), e.Mechanism, &e.Settings, false) {
 				all++
 			}
 		}
@@ -235,10 +237,10 @@ func searchGroups(w *world) {
 		s := drawSearch(t, w)
 		want, all := []enrollment.Group{}, 0
 		for _, g := range stored {
-			if matches(s, g.ID, g.Mechanism.Kind(), &g.Settings, true) {
+			if matches(s, g.ID, g.Mechanism, &g.Settings, true) {
 				want = append(want, g)
 			}
-			if matches(s, g.ID, g.Mechanism.Kind(), &g.Settings, false) {
+			if matches(s, g.ID, g.Mechanism, &g.Settings, false) {
 				all++
 			}
 		}
