@@ -62,8 +62,10 @@ type denialFlags struct {
 func (f denialFlags) denial() (admin.Denial, error) {
 	given := []admin.Denial{}
 	for _, d := range []admin.Denial{
-		{Kind: "thumbprint", Value: f.Thumbprint}, {Kind: "serial", Value: f.Serial},
-		{Kind: "publicKey", Value: f.PublicKey}, {Kind: "issuer", Value: f.IssuerName},
+		{Kind: "thumbprint", Value: f.Thumbprint},
+		{Kind: "serial", Value: f.Serial},
+		{Kind: "publicKey", Value: f.PublicKey},
+		{Kind: "issuer", Value: f.IssuerName},
 	} {
 		if d.Value != "" {
 			given = append(given, d)
