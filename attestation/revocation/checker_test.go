@@ -154,6 +154,7 @@ func TestCheckByList(t *testing.T) {
 		"server in trouble":            {fails, cert, "unavailable: CRL URL: the server answered 503"},
 		"list elsewhere":               {http.RedirectHandler("/else", http.StatusFound).ServeHTTP, cert, "unavailable: CRL URL: the server answered 302; redirects are not followed"},
 		"not modified unasked":         {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotModified) }, cert, "unavailable: CRL URL: the server answered 304"},
+		"nothing":                      {says(nil), cert, "unavailable: CRL URL: crl can't be used: it is not"},
 		"a page":                       {says([]byte("<html>")), cert, "unavailable: CRL URL: crl can't be used: it is not"},
 		"of another key":               {says(list(t, twin)), cert, "unavailable: CRL URL: crl can't be used: its signature"},
 		"expired":                      {says(list(t, ca, until(day(3).Add(-time.Second)))), cert, "unavailable: CRL URL: the list expired at 2026-05-03T11:59:59Z"},
@@ -366,4 +367,22 @@ type canned []byte
 
 func (c canned) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(bytes.NewReader(c)), ContentLength: int64(len(c)), Request: r}, nil
+}
+
+func TestWarm(t *testing.T) {
+	t.Parallel()
+	ca := root(t)
+	c, _ := checker(t)
+	p := serve(t, says(list(t, ca, revoking(entry(big.NewInt(7), 0)))))
+	s := &revocation.Source{Issuer: ca.Cert, CRLURL: p.URL, OCSPURL: p.URL + "/ocsp"}
+	for range 3 {
+		c.Warm(t.Context(), s)
+	}
+	want := []revocation.SourceState{{
+		Kind: "CRL", Issuer: "CN=Line 4 CA", From: p.URL, ThisUpdate: day(2), NextUpdate: day(9), Entries: 1, Fetched: day(3),
+	}}
+	eventually(t, "", func() string { return cmp.Diff(want, c.State()) })
+	if p.calls.Load() != 1 {
+		t.Errorf("fetched %d times", p.calls.Load())
+	}
 }

@@ -18,8 +18,7 @@ import (
 // million entries.
 const MaxListSize = 64 << 20
 
-// List is a certificate revocation list. It is immutable once [List.SignedBy] was asked
-// for the last time, and then safe for concurrent use.
+// List is a certificate revocation list. It is safe for concurrent use.
 type List struct {
 	head     *x509.RevocationList // without its entries
 	entries  table

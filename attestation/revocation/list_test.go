@@ -123,6 +123,22 @@ func TestFind(t *testing.T) {
 	}
 }
 
+// TestNegativeSerialNumbersAreNotTakenForOthers: -3 is encoded as 253 without its zero.
+func TestNegativeSerialNumbersAreNotTakenForOthers(t *testing.T) {
+	t.Parallel()
+	der, err := root(t).RevocationList(day(2), day(9), slices.Values([]*big.Int{big.NewInt(-3), big.NewInt(4)}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := revocation.ParseList(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := l.Find(big.NewInt(253)); ok || l.Entries() != 1 {
+		t.Errorf("found: %v, of %d entries", ok, l.Entries())
+	}
+}
+
 // TestFindAmongMany: whatever the lengths and however alike the numbers begin.
 func TestFindAmongMany(t *testing.T) {
 	t.Parallel()
