@@ -15,6 +15,7 @@ type enrollmentCmd struct {
 	Show    enrollmentShowCmd    `cmd:"" help:"Show an individual enrollment."`
 	Create  enrollmentCreateCmd  `cmd:"" help:"Create an individual enrollment."`
 	Update  enrollmentUpdateCmd  `cmd:"" help:"Change an individual enrollment."`
+	Roll    enrollmentRollCmd    `cmd:"" help:"Replace one key or certificate of an individual enrollment."`
 	Delete  enrollmentDeleteCmd  `cmd:"" help:"Delete an individual enrollment; its registration record stays."`
 	Explain enrollmentExplainCmd `cmd:"" help:"Say what would become of the enrollment's device, were it who it claims to be."`
 	Import  enrollmentImportCmd  `cmd:"" help:"Import a file of individual enrollments, NDJSON or CSV, of any length."`

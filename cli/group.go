@@ -10,11 +10,13 @@ import (
 )
 
 type groupCmd struct {
-	List   groupListCmd   `cmd:"" help:"Find enrollment groups."`
-	Show   groupShowCmd   `cmd:"" help:"Show an enrollment group."`
-	Create groupCreateCmd `cmd:"" help:"Create an enrollment group."`
-	Update groupUpdateCmd `cmd:"" help:"Change an enrollment group."`
-	Delete groupDeleteCmd `cmd:"" help:"Delete an enrollment group; the records of its devices stay."`
+	List      groupListCmd      `cmd:"" help:"Find enrollment groups."`
+	Show      groupShowCmd      `cmd:"" help:"Show an enrollment group."`
+	Create    groupCreateCmd    `cmd:"" help:"Create an enrollment group."`
+	Update    groupUpdateCmd    `cmd:"" help:"Change an enrollment group."`
+	Roll      groupRollCmd      `cmd:"" help:"Replace one key or CA certificate of an enrollment group."`
+	DeviceKey groupDeviceKeyCmd `cmd:"" help:"Print the keys that a symmetric-key group derives for a device. Leaves an audit record."`
+	Delete    groupDeleteCmd    `cmd:"" help:"Delete an enrollment group; the records of its devices stay."`
 }
 
 func groupColumns() []column[admin.EnrollmentGroup] {
