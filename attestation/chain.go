@@ -27,10 +27,15 @@ type upward struct {
 // signer first. The expensive part, signatures among CA certificates, is remembered;
 // the leaf's own signature and validity are checked each time (RFC 5280, 6.1).
 func (v *Verifier) chains(chain []*x509.Certificate, t *Trust, s Signing) ([][]*x509.Certificate, error) {
-	leaf, now := chain[0], v.Now()
-	if err := checkLeaf(leaf, now); err != nil {
+	if err := checkLeaf(chain[0], v.Now()); err != nil {
 		return nil, err
 	}
+	return v.climb(chain, t, s)
+}
+
+// climb is chains for a leaf that is in order by itself.
+func (v *Verifier) climb(chain []*x509.Certificate, t *Trust, s Signing) ([][]*x509.Certificate, error) {
+	leaf, now := chain[0], v.Now()
 	pool := &pool{trust: t, presented: chain[1:], signing: s}
 	issuers := issuersOf(leaf, chain[1:], t.bySubject[string(leaf.RawIssuer)], s.Certificates)
 	if len(issuers) > maxIssuers {

@@ -30,7 +30,9 @@ type TokenEvidence struct{ Token SASToken }
 // activated key, absent on the first round.
 type TPMEvidence struct {
 	EndorsementKey, StorageRootKey []byte
-	Token                          *SASToken
+	// Certificates are of the endorsement key, its own first; only groups look at them.
+	Certificates []*x509.Certificate
+	Token        *SASToken
 }
 
 func (X509Evidence) evidence()  {}

@@ -47,11 +47,17 @@ type GroupKey struct{ Primary, Secondary dps.Secret }
 // key and, optionally, of its storage root key.
 type TPM struct{ EndorsementKey, StorageRootKey []byte }
 
+// GroupTPM admits devices by the certificate of their TPM's endorsement key, which must
+// chain to an uploaded CA certificate of these names: that of the TPM's manufacturer, or
+// of whoever provisions the TPMs. At least one is set.
+type GroupTPM struct{ PrimaryRef, SecondaryRef string }
+
 func (X509Leaf) mechanism()     {}
 func (X509CA) mechanism()       {}
 func (SymmetricKey) mechanism() {}
 func (GroupKey) mechanism()     {}
 func (TPM) mechanism()          {}
+func (GroupTPM) mechanism()     {}
 
 // Kind returns [KindX509].
 func (X509Leaf) Kind() Kind { return KindX509 }
@@ -67,3 +73,6 @@ func (GroupKey) Kind() Kind { return KindSymmetricKey }
 
 // Kind returns [KindTPM].
 func (TPM) Kind() Kind { return KindTPM }
+
+// Kind returns [KindTPM].
+func (GroupTPM) Kind() Kind { return KindTPM }

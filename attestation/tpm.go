@@ -18,6 +18,9 @@ import (
 type TPMProof struct {
 	StorageRoot []byte // name of the storage root key
 	Hour        int64  // of the challenge, since 1970
+	// EndorsementKey is the TPM2B_PUBLIC of a group's device; nil of others, whose
+	// enrollment has it.
+	EndorsementKey []byte
 }
 
 // Challenger makes the keys that TPM devices are given. None is stored: each is derived

@@ -123,6 +123,10 @@ func (v *Verifier) VerifyChain(ctx context.Context, e X509Evidence, t *Trust, si
 	if err != nil {
 		return Chains{}, Refuse(err)
 	}
+	return v.chainsInStanding(ctx, leaf, paths, t)
+}
+
+func (v *Verifier) chainsInStanding(ctx context.Context, leaf *x509.Certificate, paths []Path, t *Trust) (Chains, error) {
 	good, revoked, err := v.inStanding(ctx, leaf, paths, t)
 	if len(good) > 0 {
 		paths, revoked = good, ""

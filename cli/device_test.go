@@ -62,6 +62,10 @@ func command(ctx context.Context, arguments ...string) (exit int, stdout, stderr
 func TestDeviceTransports(t *testing.T) {
 	t.Parallel()
 	file := startDev(t)
+	t.Run("denied", func(t *testing.T) {
+		t.Parallel()
+		testDenied(t, file)
+	})
 	for _, transport := range []string{"https", "mqtt", "mqtt-ws", "amqp", "amqp-ws"} {
 		for _, kind := range []string{"symmetric-key", "x509"} {
 			t.Run(transport+" "+kind, func(t *testing.T) {

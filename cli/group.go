@@ -31,6 +31,11 @@ func groupColumns() []column[admin.EnrollmentGroup] {
 	}
 }
 
+func groupDetails() []column[admin.EnrollmentGroup] {
+	return append(groupColumns(),
+		column[admin.EnrollmentGroup]{"ACCEPT EXPIRED", func(g admin.EnrollmentGroup) string { return show(g.AcceptExpiredCertificates) }})
+}
+
 type expiredFlag struct {
 	AcceptExpired *bool `name:"accept-expired" negatable:"" help:"Admit devices of an X.509 group whose own certificate has expired."`
 }
@@ -75,7 +80,7 @@ func (c groupShowCmd) Run(ctx context.Context, env *Env) error {
 		}
 		g.Attestation = &keys
 	}
-	return printOne(env, c.Output, g, append(groupColumns(), keyColumns(func(g admin.EnrollmentGroup) *service.AttestationMechanism { return g.Attestation })...))
+	return printOne(env, c.Output, g, append(groupDetails(), keyColumns(func(g admin.EnrollmentGroup) *service.AttestationMechanism { return g.Attestation })...))
 }
 
 type groupCreateCmd struct {

@@ -170,3 +170,17 @@ func TestApplyAddsDenialsTogether(t *testing.T) {
 		t.Errorf("left to do: %v", again.Changes())
 	}
 }
+
+// Entries are told apart by letter case, as the deny list keeps them.
+func TestDenialsDifferByCase(t *testing.T) {
+	t.Parallel()
+	_, a := serve(t)
+	const file = "service: {idScope: 0neWORLD}\ndenials: [{kind: issuer, value: CN=line}, {kind: issuer, value: CN=LINE}]\n"
+	if err := (declare.Applier{Admin: a, Import: imported}).Apply(t.Context(), read(t, a, file, false)); err != nil {
+		t.Fatal(err)
+	}
+	pruned := read(t, a, "service: {idScope: 0neWORLD}\ndenials: [{kind: issuer, value: CN=LINE}]\n", true)
+	if c := pruned.Changes(); len(c) != 1 || c[0].Action != declare.Delete || c[0].Name != "issuer CN=line" {
+		t.Errorf("planned %+v", c)
+	}
+}

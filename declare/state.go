@@ -48,7 +48,7 @@ type ref struct {
 
 func refOf(kind Kind, name string) ref { return ref{kind, keyOf(kind, name)} }
 
-// keyOf folds names, but for those of denials, which are told apart by letter case.
+// keyOf folds names, but for those of denials, which are kept apart by letter case.
 func keyOf(kind Kind, name string) string {
 	if kind == KindDenial {
 		return name

@@ -36,7 +36,7 @@ func settleChallenge(a Answer, c *attestation.ChallengeError, message string) An
 
 // evidence is of a device that sent its TPM's keys, and a token in the second round.
 func (k TPMKeys) evidence(token string) (attestation.Evidence, error) {
-	e := attestation.TPMEvidence{EndorsementKey: k.EndorsementKey, StorageRootKey: k.StorageRootKey}
+	e := attestation.TPMEvidence{EndorsementKey: k.EndorsementKey, StorageRootKey: k.StorageRootKey, Certificates: k.Certificates}
 	if token == "" {
 		return e, nil
 	}

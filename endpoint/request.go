@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"bytes"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io"
 
 	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/attestation"
 )
 
 // Body is a device's register or lookup body.
@@ -17,17 +19,26 @@ type Body struct {
 	TPM     *TPMKeys        // nil: no TPM device
 }
 
-// TPMKeys are the public areas of a TPM device.
-type TPMKeys struct{ EndorsementKey, StorageRootKey []byte }
+// TPMKeys are the public areas of a TPM device, and the certificates of its endorsement
+// key if it shows them.
+type TPMKeys struct {
+	EndorsementKey, StorageRootKey []byte
+	Certificates                   []*x509.Certificate
+}
 
 type wireBody struct {
 	RegistrationID *string         `json:"registrationId"`
 	Payload        json.RawMessage `json:"payload"`
 	CSR            *string         `json:"csr"`
-	TPM            *struct {
-		EndorsementKey string `json:"endorsementKey"`
-		StorageRootKey string `json:"storageRootKey"`
-	} `json:"tpm"`
+	TPM            *wireTPM        `json:"tpm"`
+}
+
+type wireTPM struct {
+	EndorsementKey string `json:"endorsementKey"`
+	StorageRootKey string `json:"storageRootKey"`
+	// EndorsementCertificates are base64 of DER, that of the key first. The original has no
+	// such member.
+	EndorsementCertificates []string `json:"endorsementCertificates"`
 }
 
 // ParseBody reads a body; an empty one means {}, as C# sends it. Unknown members are
@@ -54,21 +65,41 @@ func ParseBody(text []byte, id dps.RegistrationID, apiVersion string) (Body, err
 	if w.TPM == nil {
 		return body, nil
 	}
-	keys, err := parseTPM(w.TPM.EndorsementKey, w.TPM.StorageRootKey)
+	keys, err := w.TPM.parse()
 	body.TPM = keys
 	return body, err
 }
 
-func parseTPM(endorsement, storageRoot string) (*TPMKeys, error) {
-	ek, err := base64.StdEncoding.DecodeString(endorsement)
+func (w wireTPM) parse() (*TPMKeys, error) {
+	ek, err := base64.StdEncoding.DecodeString(w.EndorsementKey)
 	if err != nil {
 		return nil, dps.Invalid("tpm.endorsementKey", "base64", "is not base64")
 	}
-	srk, err := base64.StdEncoding.DecodeString(storageRoot)
+	srk, err := base64.StdEncoding.DecodeString(w.StorageRootKey)
 	if err != nil {
 		return nil, dps.Invalid("tpm.storageRootKey", "base64", "is not base64")
 	}
-	return &TPMKeys{EndorsementKey: ek, StorageRootKey: srk}, nil
+	certificates, err := parseCertificates("tpm.endorsementCertificates", w.EndorsementCertificates)
+	return &TPMKeys{EndorsementKey: ek, StorageRootKey: srk, Certificates: certificates}, err
+}
+
+func parseCertificates(field string, list []string) ([]*x509.Certificate, error) {
+	if len(list) > attestation.MaxEndorsementCertificates {
+		return nil, dps.Invalid(field, "length", "must hold at most eight certificates, that of the endorsement key first")
+	}
+	var out []*x509.Certificate
+	for _, text := range list {
+		der, err := base64.StdEncoding.DecodeString(text)
+		if err != nil {
+			return nil, dps.Invalid(field, "base64", "must hold base64 of DER")
+		}
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, dps.Invalid(field, "certificate", "holds what is no X.509 certificate")
+		}
+		out = append(out, cert)
+	}
+	return out, nil
 }
 
 // decodeOne reads exactly one JSON object.

@@ -37,6 +37,10 @@ func AuthorityAnchor(name string) Anchor { return Anchor("c:" + dps.FoldASCII(na
 // PrefixAnchor is of a registration ID prefix; empty: groups without one.
 func PrefixAnchor(prefix string) Anchor { return Anchor("p:" + dps.FoldASCII(prefix)) }
 
+// TPMAnchor is of every group of TPMs: which of them a device is in shows in certificates
+// that it does not show each time.
+func TPMAnchor() Anchor { return "e:" }
+
 // Exclusive reports whether only one group of a scope may have the anchor:
 // certificates and CA names, so that the search by certificate is unambiguous.
 func (a Anchor) Exclusive() bool { return a[0] == 't' || a[0] == 'c' }
@@ -48,6 +52,8 @@ func (g *Group) Anchors() []Anchor {
 		return []Anchor{PrefixAnchor(g.IDPrefix)}
 	case attestation.X509CA:
 		return signerAnchors(m)
+	case attestation.GroupTPM:
+		return append(referenceAnchors(m.PrimaryRef, m.SecondaryRef), TPMAnchor())
 	case attestation.X509Leaf, attestation.SymmetricKey, attestation.TPM: // individuals only
 	}
 	return nil
@@ -60,7 +66,11 @@ func signerAnchors(m attestation.X509CA) []Anchor {
 			out = append(out, CertificateAnchor(c.Info.SHA256), SubjectAnchor(c.RawSubject()))
 		}
 	}
-	for _, name := range []string{m.PrimaryRef, m.SecondaryRef} {
+	return append(out, referenceAnchors(m.PrimaryRef, m.SecondaryRef)...)
+}
+
+func referenceAnchors(names ...string) (out []Anchor) {
+	for _, name := range names {
 		if name != "" {
 			out = append(out, AuthorityAnchor(name))
 		}

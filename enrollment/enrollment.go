@@ -74,8 +74,8 @@ type Group struct {
 	// IDPrefix limits a symmetric-key group to registration IDs that start with it,
 	// compared folded, so that many groups can be told apart by index. Empty: any.
 	IDPrefix string
-	// AcceptExpired admits devices of an X.509 group whose own certificate has expired, for
-	// fleets that can't renew in time; certificates above it must be valid all the same.
+	// AcceptExpired admits devices whose own certificate, or that of whose TPM, has expired,
+	// for fleets that can't renew in time; certificates above it must be valid all the same.
 	AcceptExpired bool
 	Settings
 }

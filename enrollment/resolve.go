@@ -62,8 +62,10 @@ type Question struct {
 	Trust              *attestation.Trust
 	TrustInlineSigning bool
 	// Earlier is what a TPM device proved with when its operation began; nil: nothing.
-	Earlier *attestation.TPMProof
-	search  *search
+	// EarlierEntry is who admitted it then.
+	Earlier      *attestation.TPMProof
+	EarlierEntry Ref
+	search       *search
 }
 
 // Resolve finds the entry that decides and holds the device to it. An individual
@@ -76,7 +78,7 @@ type Question struct {
 // that a CA can't be asked what it revoked.
 func (r *Resolver) Resolve(ctx context.Context, q Question) (Match, attestation.Proof, error) {
 	if e, ok := q.Evidence.(attestation.TPMEvidence); ok {
-		return r.tpm(e, q)
+		return r.tpm(ctx, e, q)
 	}
 	q.search = &search{}
 	if q.Individual == nil {
@@ -140,7 +142,7 @@ func (r *Resolver) individualProof(ctx context.Context, q Question) (proof attes
 			proof, err = r.verifier.VerifyTPMToken(m, q.Earlier, e, q.Subject)
 			return proof, q.Trust.DeniesTPM(m.EndorsementKey), err
 		}
-	case attestation.GroupKey:
+	case attestation.GroupKey, attestation.GroupTPM:
 	}
 	return attestation.Proof{}, "", attestation.Refuse(fmt.Errorf(
 		"the individual enrollment attests by %s, the device shows %s", q.Individual.Mechanism.Kind(), q.Evidence.Kind()))
@@ -148,13 +150,13 @@ func (r *Resolver) individualProof(ctx context.Context, q Question) (proof attes
 
 // tpm holds a device to its TPM first, and then looks whether that one is enrolled: an
 // unknown device and one with another TPM differ in nothing.
-func (r *Resolver) tpm(e attestation.TPMEvidence, q Question) (Match, attestation.Proof, error) {
+func (r *Resolver) tpm(ctx context.Context, e attestation.TPMEvidence, q Question) (Match, attestation.Proof, error) {
 	proof, err := r.verifier.VerifyTPM(e, q.Earlier, q.Subject)
 	if err != nil {
 		return Match{}, attestation.Proof{}, err
 	}
 	if q.Individual == nil {
-		return Match{}, attestation.Proof{}, attestation.Refuse(errors.New("no enrollment"))
+		return r.groupByEndorsement(ctx, e, q, proof)
 	}
 	m, ok := q.Individual.Mechanism.(attestation.TPM)
 	if !ok || !bytes.Equal(m.EndorsementKey, e.EndorsementKey) {
@@ -188,8 +190,11 @@ func (r *Resolver) group(ctx context.Context, q Question) (Match, attestation.Pr
 	case attestation.X509Evidence:
 		return r.groupByChain(ctx, e, q)
 	case attestation.TokenEvidence:
+		if g := q.earlierTPMGroup(); g != nil {
+			return r.groupAgain(e, q, g)
+		}
 		return r.groupByKey(e, q)
-	case attestation.TPMEvidence: // individuals only
+	case attestation.TPMEvidence: // see groupByEndorsement
 	}
 	return Match{}, attestation.Proof{}, attestation.Refuse(errors.New("no enrollment"))
 }
@@ -293,11 +298,12 @@ func Anchors(e attestation.Evidence, t *attestation.Trust, id dps.RegistrationID
 	switch e := e.(type) {
 	case attestation.X509Evidence:
 		return reachAnchors(t.Reach(e.Chain))
-	case attestation.TokenEvidence:
-		return prefixAnchors(id.Fold(), prefixLengths)
+	case attestation.TokenEvidence: // or a poll of a TPM
+		return append(prefixAnchors(id.Fold(), prefixLengths), TPMAnchor())
 	case nil: // see [Assume]
 		return prefixAnchors(id.Fold(), prefixLengths)
 	case attestation.TPMEvidence:
+		return []Anchor{TPMAnchor()}
 	}
 	return nil
 }

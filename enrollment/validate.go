@@ -64,8 +64,8 @@ func (g *Group) Check(s Surroundings) error {
 	if err := g.checkPrefix(); err != nil {
 		return err
 	}
-	if _, x509 := g.Mechanism.(attestation.X509CA); g.AcceptExpired && !x509 {
-		return dps.Invalid("acceptExpiredCertificates", "mechanism", "is for X.509 groups only")
+	if _, keys := g.Mechanism.(attestation.GroupKey); g.AcceptExpired && keys {
+		return dps.Invalid("acceptExpiredCertificates", "mechanism", "is for groups by certificate only")
 	}
 	return g.check(s)
 }
@@ -108,9 +108,11 @@ func (g *Group) checkMechanism(s Surroundings) error {
 		return nil
 	case attestation.X509CA:
 		return checkAuthority(m, s)
+	case attestation.GroupTPM:
+		return checkIssuers(m, s)
 	case attestation.SymmetricKey, attestation.X509Leaf, attestation.TPM:
 	}
-	return dps.Invalid("attestation", "group", "of a group must be symmetricKey, or x509 with signingCertificates or caReferences")
+	return dps.Invalid("attestation", "group", "of a group must be symmetricKey, x509 with signingCertificates or caReferences, or tpm with endorsementIssuers")
 }
 
 func checkAuthority(m attestation.X509CA, s Surroundings) error {
@@ -121,17 +123,29 @@ func checkAuthority(m attestation.X509CA, s Surroundings) error {
 	case !inline && !named:
 		return noSlot("signingCertificates or caReferences")
 	}
-	if err := checkReference("primary", m.PrimaryRef, s); err != nil {
-		return err
-	}
-	return checkReference("secondary", m.SecondaryRef, s)
+	return checkReferences("x509.caReferences", m.PrimaryRef, m.SecondaryRef, s)
 }
 
-func checkReference(slot, name string, s Surroundings) error {
+// checkIssuers is checkAuthority of a group of TPMs.
+func checkIssuers(m attestation.GroupTPM, s Surroundings) error {
+	if m == (attestation.GroupTPM{}) {
+		return dps.Invalid("attestation.tpm.endorsementIssuers", "atLeastOne", "must hold a primary, a secondary, or both")
+	}
+	return checkReferences("tpm.endorsementIssuers", m.PrimaryRef, m.SecondaryRef, s)
+}
+
+func checkReferences(member, primary, secondary string, s Surroundings) error {
+	if err := checkReference(member+".primary", primary, s); err != nil {
+		return err
+	}
+	return checkReference(member+".secondary", secondary, s)
+}
+
+func checkReference(member, name string, s Surroundings) error {
 	if name == "" || containsFolded(s.Authorities, name) {
 		return nil
 	}
-	err := dps.Invalid("attestation.x509.caReferences."+slot, "exists", "names no CA certificate of this scope; upload it first")
+	err := dps.Invalid("attestation."+member, "exists", "names no CA certificate of this scope; upload it first")
 	err.Info["value"] = name
 	return err
 }

@@ -52,7 +52,7 @@ func (s *Service) complete(m, stored attestation.Mechanism, pins pinning) (attes
 		old, _ := stored.(attestation.X509CA)
 		m.Primary, m.Secondary, err = completeCertificates("signingCertificates", wholeCertificates, m.Primary, m.Secondary, old.Primary, old.Secondary)
 		return m, err
-	case attestation.TPM:
+	case attestation.TPM, attestation.GroupTPM:
 	}
 	return m, nil
 }

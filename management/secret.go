@@ -101,7 +101,7 @@ func symmetricKeys(m attestation.Mechanism) map[string]dps.Secret {
 		return map[string]dps.Secret{"primaryKey": m.Primary, "secondaryKey": m.Secondary}
 	case attestation.GroupKey:
 		return map[string]dps.Secret{"primaryKey": m.Primary, "secondaryKey": m.Secondary}
-	case attestation.X509Leaf, attestation.X509CA, attestation.TPM:
+	case attestation.X509Leaf, attestation.X509CA, attestation.TPM, attestation.GroupTPM:
 	}
 	return nil
 }

@@ -82,7 +82,7 @@ func (r *Registrar) resolve(ctx context.Context, req Request, cfg *config, s Sna
 	match, proof, err := r.resolver.Resolve(ctx, enrollment.Question{
 		Candidates: s.Candidates, Evidence: req.Evidence, Trust: cfg.trust,
 		Subject:            attestation.Subject{Scope: cfg.Scope.ID, ID: req.ID},
-		TrustInlineSigning: cfg.Scope.TrustInlineSigning, Earlier: earlierTPM(s.Current, r.now()),
+		TrustInlineSigning: cfg.Scope.TrustInlineSigning, Earlier: earlierTPM(s.Current, r.now()), EarlierEntry: earlierEntry(s.Current),
 	})
 	if err != nil {
 		return nil, err

@@ -170,7 +170,7 @@ func assume(cfg *config, s Snapshot, id dps.RegistrationID) (*admission, error) 
 		if proof.TPM = earlierTPM(s.Current, time.Time{}); proof.TPM == nil {
 			proof.TPM = &attestation.TPMProof{} // any
 		}
-	case attestation.SymmetricKey, attestation.GroupKey:
+	case attestation.SymmetricKey, attestation.GroupKey, attestation.GroupTPM:
 	}
 	return &admission{config: cfg, match: m, proof: proof, current: s.Current}, nil
 }

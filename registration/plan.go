@@ -261,7 +261,7 @@ func authOf(a *admission, link hub.Linked) (hub.Auth, error) {
 		return leafAuth(m, a.proof), nil
 	case attestation.X509CA:
 		return signedAuth(a.proof, link), nil
-	case attestation.TPM:
+	case attestation.TPM, attestation.GroupTPM:
 		if a.grant != nil {
 			return a.grant.auth, nil
 		}

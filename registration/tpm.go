@@ -6,6 +6,7 @@ import (
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/attestation"
+	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/hub"
 )
 
@@ -32,11 +33,30 @@ func earlierTPM(cur *Registration, now time.Time) *attestation.TPMProof {
 	return &earlier
 }
 
+func earlierEntry(cur *Registration) enrollment.Ref {
+	if cur == nil {
+		return enrollment.Ref{}
+	}
+	return cur.Operation.Entry
+}
+
+// tpmOf returns the TPM of an admitted device; ok is false of other devices.
+func tpmOf(a *admission) (m attestation.TPM, ok bool) {
+	switch mech := a.match.Mechanism.(type) {
+	case attestation.TPM:
+		return mech, true
+	case attestation.GroupTPM:
+		return attestation.TPM{EndorsementKey: a.proof.TPM.EndorsementKey}, true
+	case attestation.X509Leaf, attestation.X509CA, attestation.SymmetricKey, attestation.GroupKey:
+	}
+	return m, false
+}
+
 // grantTPM makes the hub keys of a TPM device, and delivers the first to its TPM. They
 // follow from device, keyring and TPM: registering again changes none, a cleared TPM or a
 // new one changes both. A request that is explained without evidence delivers nothing.
 func (r *Registrar) grantTPM(req Request, a *admission) error {
-	m, ok := a.match.Mechanism.(attestation.TPM)
+	m, ok := tpmOf(a)
 	if !ok {
 		return nil
 	}

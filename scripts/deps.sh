@@ -14,6 +14,7 @@ python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-ven
 command -v setpriv >/dev/null || missing+=(util-linux)
 command -v faketime >/dev/null || missing+=(faketime) # devices with a wrong clock
 command -v swtpm >/dev/null || missing+=(swtpm)       # devices with a TPM
+command -v swtpm_setup >/dev/null || missing+=(swtpm-tools) # their manufacturer
 command -v openssl >/dev/null || missing+=(openssl)   # a client that renegotiates
 
 [ ${#missing[@]} -eq 0 ] && exit 0

@@ -75,7 +75,7 @@ func parseOurs(der []byte, issuer *x509.Certificate) (*revocation.List, error) {
 }
 
 // BenchmarkParseList loads a list of a million entries and checks its signature; B/entry
-// is what the result holds of the heap beside the DER, peak-B/entry what was allocated.
+// is what the result holds of the heap beside the DER, B/op what was allocated.
 func BenchmarkParseList(b *testing.B) {
 	measureParse(b, "ours", parseOurs)
 	measureParse(b, "base", parseBase)

@@ -138,6 +138,15 @@ func (c *Checker) Check(ctx context.Context, s *Source, cert *x509.Certificate) 
 	}
 }
 
+// Warm has the lists of a source fetched that are not in memory, so that the first device
+// finds them there. It does not wait.
+func (c *Checker) Warm(ctx context.Context, s *Source) {
+	lists, n := c.holdings(s)
+	for _, h := range lists[:n] {
+		c.dispatch(ctx, h)
+	}
+}
+
 // finding is a standing, or why there is none.
 type finding struct {
 	Standing

@@ -10,6 +10,7 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -153,6 +154,7 @@ func TestCheckByList(t *testing.T) {
 		"server in trouble":            {fails, cert, "unavailable: CRL URL: the server answered 503"},
 		"list elsewhere":               {http.RedirectHandler("/else", http.StatusFound).ServeHTTP, cert, "unavailable: CRL URL: the server answered 302; redirects are not followed"},
 		"not modified unasked":         {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotModified) }, cert, "unavailable: CRL URL: the server answered 304"},
+		"nothing":                      {says(nil), cert, "unavailable: CRL URL: crl can't be used: it is not"},
 		"a page":                       {says([]byte("<html>")), cert, "unavailable: CRL URL: crl can't be used: it is not"},
 		"of another key":               {says(list(t, twin)), cert, "unavailable: CRL URL: crl can't be used: its signature"},
 		"expired":                      {says(list(t, ca, until(day(3).Add(-time.Second)))), cert, "unavailable: CRL URL: the list expired at 2026-05-03T11:59:59Z"},
@@ -313,17 +315,18 @@ func TestListIsRefreshed(t *testing.T) {
 	at.set(day(3).Add(time.Hour))
 	eventually(t, "revoked 2026-05-01 keyCompromise by CRL URL", ask)
 
-	p.becomes(says(list(t, ca))) // the old one again, of a mirror that is behind
-	at.set(day(3).Add(2 * time.Hour))
-	eventually(t, "older", func() string {
-		_ = ask()
-		if strings.Contains(c.State()[0].Err, "is older than the one held") {
-			return "older"
+	for i, older := range [][]byte{
+		list(t, ca, numbered(3, day(2))), list(t, ca, numbered(2, day(3).Add(time.Hour))), list(t, ca, numbered(4, day(2))),
+	} { // a mirror is behind
+		p.becomes(says(older))
+		at.set(day(3).Add(time.Duration(i+2) * time.Hour))
+		eventually(t, "true", func() string {
+			_ = ask()
+			return strconv.FormatBool(p.calls.Load() == int64(i+3) && strings.Contains(c.State()[0].Err, "is older than the one held"))
+		})
+		if got := ask(); got != "revoked 2026-05-01 keyCompromise by CRL URL" {
+			t.Errorf("older list %d took the place of a newer: %q", i, got)
 		}
-		return c.State()[0].Err
-	})
-	if got := ask(); got != "revoked 2026-05-01 keyCompromise by CRL URL" {
-		t.Errorf("an older list took the place of a newer: %q", got)
 	}
 }
 
@@ -364,4 +367,22 @@ type canned []byte
 
 func (c canned) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(bytes.NewReader(c)), ContentLength: int64(len(c)), Request: r}, nil
+}
+
+func TestWarm(t *testing.T) {
+	t.Parallel()
+	ca := root(t)
+	c, _ := checker(t)
+	p := serve(t, says(list(t, ca, revoking(entry(big.NewInt(7), 0)))))
+	s := &revocation.Source{Issuer: ca.Cert, CRLURL: p.URL, OCSPURL: p.URL + "/ocsp"}
+	for range 3 {
+		c.Warm(t.Context(), s)
+	}
+	want := []revocation.SourceState{{
+		Kind: "CRL", Issuer: "CN=Line 4 CA", From: p.URL, ThisUpdate: day(2), NextUpdate: day(9), Entries: 1, Fetched: day(3),
+	}}
+	eventually(t, "", func() string { return cmp.Diff(want, c.State()) })
+	if p.calls.Load() != 1 {
+		t.Errorf("fetched %d times", p.calls.Load())
+	}
 }

@@ -32,7 +32,7 @@ func refuseLinkLocal(_, address string, _ syscall.RawConn) error {
 	if err != nil {
 		return fmt.Errorf("parse address to dial: %w", err)
 	}
-	if a.Addr().Unmap().IsLinkLocalUnicast() {
+	if a.Addr().IsLinkLocalUnicast() {
 		return fmt.Errorf("%s is a link-local address", a.Addr())
 	}
 	return nil

@@ -167,7 +167,7 @@ func (c *Checker) renew(ctx context.Context, h *holding) error {
 	if err != nil {
 		return err
 	}
-	if body == nil { // not modified
+	if body == nil && held != nil { // not modified
 		return held.expired(c.cfg.Now())
 	}
 	l, err := c.admit(body, h.issuer, held)

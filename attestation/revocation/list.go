@@ -18,8 +18,7 @@ import (
 // million entries.
 const MaxListSize = 64 << 20
 
-// List is a certificate revocation list. It is immutable once [List.SignedBy] was asked
-// for the last time, and then safe for concurrent use.
+// List is a certificate revocation list. It is safe for concurrent use.
 type List struct {
 	head     *x509.RevocationList // without its entries
 	entries  table
@@ -147,7 +146,7 @@ func (l *List) SignedBy(issuer *x509.Certificate) error {
 		return refused("issuer", fmt.Errorf("the CA certificate's key usage does not allow it to sign revocation lists"))
 	}
 	if err := issuer.CheckSignature(l.head.SignatureAlgorithm, l.tbs, l.head.Signature); err != nil {
-		return refused("signature", fmt.Errorf("its signature is not by the CA certificate's key"))
+		return refused("signature", fmt.Errorf("its signature is not by the CA certificate's key: %w", err))
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/pem"
+	"maps"
 	"math/big"
 	"slices"
 	"strings"
@@ -119,6 +120,61 @@ func TestFind(t *testing.T) {
 	}
 	if l.Entries() != len(want) || !l.ThisUpdate().Equal(day(2)) || !l.NextUpdate().Equal(day(9)) {
 		t.Errorf("entries %d, from %v until %v", l.Entries(), l.ThisUpdate(), l.NextUpdate())
+	}
+}
+
+// TestNegativeSerialNumbersAreNotTakenForOthers: -3 is encoded as 253 without its zero.
+func TestNegativeSerialNumbersAreNotTakenForOthers(t *testing.T) {
+	t.Parallel()
+	der, err := root(t).RevocationList(day(2), day(9), slices.Values([]*big.Int{big.NewInt(-3), big.NewInt(4)}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := revocation.ParseList(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := l.Find(big.NewInt(253)); ok || l.Entries() != 1 {
+		t.Errorf("found: %v, of %d entries", ok, l.Entries())
+	}
+}
+
+// TestFindAmongMany: whatever the lengths and however alike the numbers begin.
+func TestFindAmongMany(t *testing.T) {
+	t.Parallel()
+	ca := root(t)
+	listed, others := map[string]*big.Int{}, map[string]*big.Int{}
+	for i := range 4000 {
+		n := serial(i)
+		if i%3 == 0 { // one beginning for all of these
+			n.Or(n.Rsh(n, 64), new(big.Int).Lsh(big.NewInt(0x7a7a7a7a7a7a7a7a), 64))
+		} else {
+			n.Rsh(n, uint(i%120))
+		}
+		if into := []map[string]*big.Int{listed, others}[i%2]; listed[n.String()] == nil {
+			into[n.String()] = n
+		}
+	}
+	der, err := ca.RevocationList(day(2), day(9), maps.Values(listed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := revocation.ParseList(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.Entries() != len(listed) {
+		t.Errorf("%d entries, want %d", l.Entries(), len(listed))
+	}
+	for _, n := range listed {
+		if e, ok := l.Find(n); !ok || !e.At.Equal(day(2)) || e.Reason != "keyCompromise" {
+			t.Errorf("%x: %v %v", n, e, ok)
+		}
+	}
+	for name, n := range others {
+		if _, ok := l.Find(n); ok && listed[name] == nil {
+			t.Errorf("%x is not on the list, and found", n)
+		}
 	}
 }
 

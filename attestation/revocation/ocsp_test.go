@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -136,6 +137,7 @@ func forged(answer http.HandlerFunc) http.HandlerFunc {
 type forger struct{ http.ResponseWriter }
 
 func (f *forger) Write(b []byte) (int, error) {
+	b = slices.Clone(b)
 	b[len(b)-1] ^= 1
 	return f.ResponseWriter.Write(b)
 }

@@ -113,8 +113,8 @@ func readRow(rest *cryptobyte.String, length int) (r row, keep bool, err error) 
 	if err != nil {
 		return row{}, false, err
 	}
-	start := uint32(end - len(serial)) //nolint:gosec // lists are shorter than MaxListSize
-	r = row{prefix: prefix(serial), at: start, time: at, size: uint8(len(serial)), reason: reason}
+	r = row{prefix: prefix(serial), time: at, reason: reason}
+	r.at, r.size = uint32(end-len(serial)), uint8(len(serial)) //nolint:gosec // at most MaxListSize and maxSerial
 	return r, !negative && reason != removeFromCRL, nil
 }
 

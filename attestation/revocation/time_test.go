@@ -2,6 +2,7 @@ package revocation_test
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"net/http"
 	"slices"
@@ -171,31 +172,63 @@ func TestOneFetchForAllWhoWait(t *testing.T) {
 func TestResponderIsNotOverrun(t *testing.T) {
 	t.Parallel()
 	ca := root(t)
-	var at, most atomic.Int64
-	server := func(r *http.Request) (*http.Response, error) {
-		if n := at.Add(1); n > most.Load() {
-			most.Store(n)
-		}
+	var calls, at, most atomic.Int64
+	server := func(*http.Request) (*http.Response, error) {
+		calls.Add(1)
+		most.Store(max(most.Load(), at.Add(1)))
 		defer at.Add(-1)
 		time.Sleep(time.Second)
 		return nil, errors.New("no answer")
 	}
-	virtual(t, server, func(t *testing.T, c *revocation.Checker) {
-		var devices sync.WaitGroup
-		for range 100 {
-			cert := leaf(t, ca)
-			devices.Go(func() {
-				_, err := c.Check(t.Context(), &revocation.Source{Issuer: ca.Cert, OCSPURL: "http://ca/ocsp"}, cert)
-				if err == nil {
-					t.Error("an answer out of nothing")
-				}
-			})
-		}
-		devices.Wait()
-	})
-	if most.Load() != 16 {
-		t.Errorf("%d questions at the same time", most.Load())
+	var certs []*x509.Certificate
+	for range 100 {
+		certs = append(certs, leaf(t, ca))
 	}
+	virtual(t, server, func(t *testing.T, c *revocation.Checker) {
+		storm := func() {
+			var devices sync.WaitGroup
+			for _, cert := range certs {
+				devices.Go(func() {
+					if _, err := c.Check(t.Context(), &revocation.Source{Issuer: ca.Cert, OCSPURL: "http://ca/ocsp"}, cert); err == nil {
+						t.Error("an answer out of nothing")
+					}
+				})
+			}
+			devices.Wait()
+		}
+		storm()
+		if most.Load() != 16 || c.State()[0].Failures != 1 {
+			t.Errorf("%d questions at the same time, counted as %d failures", most.Load(), c.State()[0].Failures)
+		}
+		time.Sleep(10 * time.Second)
+		before := calls.Load()
+		storm()
+		if got := calls.Load() - before; got != 1 {
+			t.Errorf("%d questions to find out whether it is up again", got)
+		}
+	})
+}
+
+func TestUploadsThatNobodyAsksForAreDropped(t *testing.T) {
+	t.Parallel()
+	ca := root(t)
+	cert := leaf(t, ca)
+	virtual(t, nil, func(t *testing.T, c *revocation.Checker) {
+		loads := 0
+		s := &revocation.Source{Issuer: ca.Cert, Upload: &revocation.Upload{SHA256: "AB", Load: func(context.Context) ([]byte, error) {
+			loads++
+			return list(t, ca, from(time.Now())), nil
+		}}}
+		for i, pause := range []time.Duration{30 * time.Minute, 50 * time.Minute, 2 * time.Hour, 0} {
+			if got := check(t, c, s, cert); got != "good by CRL, uploaded" {
+				t.Errorf("check %d: %s", i, got)
+			}
+			time.Sleep(pause)
+		}
+		if loads != 2 {
+			t.Errorf("loaded %d times", loads)
+		}
+	})
 }
 
 func TestLinkLocalAddressesAreNotReached(t *testing.T) {

@@ -21,8 +21,14 @@ import (
 // startTimeout is how long swtpm may need until it listens.
 const startTimeout = 20 * time.Second
 
-// Start runs swtpm until the test ends and returns its socket.
+// Start runs a new swtpm until the test ends and returns its socket.
 func Start(t *testing.T) string {
+	t.Helper()
+	return start(t, "")
+}
+
+// start runs a swtpm with a state; empty: a new one.
+func start(t *testing.T, state string) string {
 	t.Helper()
 	program, err := exec.LookPath("swtpm")
 	if err != nil {
@@ -33,9 +39,12 @@ func Start(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if state == "" {
+		state = dir
+	}
 	socket := filepath.Join(dir, "s")
 	var said bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), program, "socket", "--tpm2", "--tpmstate", "dir="+dir, //nolint:gosec // found on the path
+	cmd := exec.CommandContext(t.Context(), program, "socket", "--tpm2", "--tpmstate", "dir="+state, //nolint:gosec // found on the path
 		"--server", "type=unixio,path="+socket, "--ctrl", "type=unixio,path="+socket+".ctrl", "--flags", "not-need-init,startup-clear")
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {
@@ -84,7 +93,13 @@ func Open(t *testing.T, kind Kind) *TPM {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return open(t, conn, kind)
+}
+
+func open(t *testing.T, conn transport.TPMCloser, kind Kind) *TPM {
+	t.Helper()
 	d := &TPM{conn: conn}
+	var err error
 	if d.EndorsementKey, d.ek, err = d.primary(tpm2.TPMRHEndorsement, template(kind, true)); err == nil {
 		d.StorageRootKey, d.srk, err = d.primary(tpm2.TPMRHOwner, template(kind, false))
 	}

@@ -71,7 +71,7 @@ func toModel(e enrollment.Individual, keys wire.Keys) model {
 		if mechanism.Primary != nil || mechanism.Secondary != nil {
 			m.Attestation.X509.SigningCertificates = certificates(mechanism.Primary, mechanism.Secondary, m.Attestation.X509.SigningCertificates)
 		}
-	case attestation.SymmetricKey, attestation.GroupKey, attestation.TPM:
+	case attestation.SymmetricKey, attestation.GroupKey, attestation.TPM, attestation.GroupTPM:
 	}
 	return m
 }

@@ -78,6 +78,10 @@ func FromMechanism(m attestation.Mechanism, k Keys) service.AttestationMechanism
 		out.SymmetricKey = fromKeys(m.Primary, m.Secondary, k)
 	case attestation.TPM:
 		out.Tpm = fromTPM(m)
+	case attestation.GroupTPM:
+		out.Tpm = &service.TpmAttestation{EndorsementIssuers: &service.X509CAReferences{
+			Primary: optional(m.PrimaryRef), Secondary: optional(m.SecondaryRef),
+		}}
 	case attestation.X509Leaf:
 		out.X509 = &service.X509Attestation{ClientCertificates: fromSlots(m.Primary, m.Secondary)}
 	case attestation.X509CA:

@@ -34,7 +34,7 @@ func groupMechanism(m *service.AttestationMechanism) (attestation.Mechanism, err
 	}
 	switch kind {
 	case attestation.KindTPM:
-		return nil, dps.Invalid("attestation.type", "group", "tpm is for individual enrollments only; a group takes x509 or symmetricKey")
+		return endorsementIssuers(m.Tpm)
 	case attestation.KindX509:
 		return x509Mechanism(m.X509, false)
 	case attestation.KindSymmetricKey:
@@ -81,9 +81,23 @@ func onlyMember(m *service.AttestationMechanism, kind attestation.Kind) error {
 	return nil
 }
 
+// endorsementIssuers reads an extension: the original has no groups of TPMs.
+func endorsementIssuers(m *service.TpmAttestation) (attestation.Mechanism, error) {
+	if m == nil || m.EndorsementIssuers == nil {
+		return nil, dps.Invalid("attestation.type", "group", "tpm with an endorsementKey is for individual enrollments; a group takes x509, symmetricKey, or tpm with endorsementIssuers, the CA certificates under which its TPMs have their endorsement certificates")
+	}
+	if text(m.EndorsementKey) != "" || text(m.StorageRootKey) != "" {
+		return nil, dps.Invalid("attestation.tpm.endorsementKey", "group", "is for individual enrollments; a group takes endorsementIssuers")
+	}
+	return attestation.GroupTPM{PrimaryRef: text(m.EndorsementIssuers.Primary), SecondaryRef: text(m.EndorsementIssuers.Secondary)}, nil
+}
+
 func tpm(m *service.TpmAttestation) (attestation.Mechanism, error) {
 	if m == nil || text(m.EndorsementKey) == "" {
 		return nil, dps.Invalid("attestation.tpm.endorsementKey", "required", "must hold the device's endorsement key")
+	}
+	if m.EndorsementIssuers != nil {
+		return nil, dps.Invalid("attestation.tpm.endorsementIssuers", "individual", "is for enrollment groups; an individual enrollment takes endorsementKey")
 	}
 	ek, err := enrollment.ParseTPMPublic("attestation.tpm.endorsementKey", *m.EndorsementKey)
 	if err != nil || text(m.StorageRootKey) == "" {

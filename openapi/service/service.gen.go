@@ -24,7 +24,7 @@ type AttestationMechanism struct {
 	SymmetricKey *SymmetricKeyAttestation `json:"symmetricKey,omitempty"`
 	Tpm          *TpmAttestation          `json:"tpm,omitempty"`
 
-	// Type tpm (individual enrollments only), x509 or symmetricKey.
+	// Type tpm, x509 or symmetricKey.
 	Type *string          `json:"type,omitempty"`
 	X509 *X509Attestation `json:"x509,omitempty"`
 }
@@ -261,6 +261,10 @@ type Time = string
 
 // TpmAttestation defines model for TpmAttestation.
 type TpmAttestation struct {
+	// EndorsementIssuers Of an enrollment group, beyond the original: the CA certificates of this scope under
+	// which the TPMs have the certificates of their endorsement keys.
+	EndorsementIssuers *X509CAReferences `json:"endorsementIssuers,omitempty"`
+
 	// EndorsementKey Base64 of the TPM2B_PUBLIC of the endorsement key.
 	EndorsementKey *string `json:"endorsementKey,omitempty"`
 

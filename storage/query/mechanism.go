@@ -17,6 +17,7 @@ const (
 	formKey      = "symmetricKey"
 	formGroupKey = "groupKey"
 	formTPM      = "tpm"
+	formGroupTPM = "groupTPM"
 )
 
 // mechanismRow is the plain part of a stored mechanism; keys are in the sealed part.
@@ -50,6 +51,8 @@ func (c Codec) encodeMechanism(at keyring.Place, m attestation.Mechanism) (plain
 		row.Form, keys = formGroupKey, &pair
 	case attestation.TPM:
 		row.Form, row.EndorsementKey, row.StorageRootKey = formTPM, m.EndorsementKey, m.StorageRootKey
+	case attestation.GroupTPM:
+		row.Form, row.PrimaryRef, row.SecondaryRef = formGroupTPM, m.PrimaryRef, m.SecondaryRef
 	default:
 		return "", nil, fmt.Errorf("encode mechanism: unknown type %T", m)
 	}
@@ -85,6 +88,8 @@ func (c Codec) decodeMechanism(at keyring.Place, plain string, sealed []byte) (a
 		}, nil
 	case formTPM:
 		return attestation.TPM{EndorsementKey: row.EndorsementKey, StorageRootKey: row.StorageRootKey}, nil
+	case formGroupTPM:
+		return attestation.GroupTPM{PrimaryRef: row.PrimaryRef, SecondaryRef: row.SecondaryRef}, nil
 	case formKey, formGroupKey:
 		return c.decodeKeys(at, row.Form, sealed)
 	}

@@ -77,6 +77,7 @@ type operationJSON struct {
 	SecondarySlot bool                   `json:"secondarySlot,omitempty"`
 	StorageRoot   []byte                 `json:"tpmRoot,omitempty"`
 	TPMHour       int64                  `json:"tpmHour,omitempty"`
+	TPMKey        []byte                 `json:"tpmKey,omitempty"`
 	AuthKey       []byte                 `json:"authKey,omitempty"`
 	RequestDigest string                 `json:"request,omitempty"`
 	Hub           string                 `json:"hub,omitempty"`
@@ -191,7 +192,7 @@ func encodeOperation(op *registration.Operation) string {
 		Fence: Micros(op.Fence),
 	}
 	if tpm := op.Proof.TPM; tpm != nil {
-		row.StorageRoot, row.TPMHour = tpm.StorageRoot, tpm.Hour
+		row.StorageRoot, row.TPMHour, row.TPMKey = tpm.StorageRoot, tpm.Hour, tpm.EndorsementKey
 	}
 	return encode(row)
 }
@@ -253,7 +254,7 @@ func decodeOperation(row *RegistrationRow) (registration.Operation, error) {
 		Decision: raw(row.Decision), AuthenticationKey: o.AuthKey, Fence: Time(o.Fence),
 	}
 	if len(o.StorageRoot) > 0 {
-		op.Proof.TPM = &attestation.TPMProof{StorageRoot: o.StorageRoot, Hour: o.TPMHour}
+		op.Proof.TPM = &attestation.TPMProof{StorageRoot: o.StorageRoot, Hour: o.TPMHour, EndorsementKey: o.TPMKey}
 	}
 	return op, nil
 }

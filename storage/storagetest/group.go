@@ -32,6 +32,7 @@ func groupMechanisms(w *world) {
 		attestation.X509CA{Primary: certificate(w, "one")},
 		attestation.X509CA{Primary: certificate(w, "two"), Secondary: certificate(w, "three")},
 		attestation.X509CA{PrimaryRef: "Root", SecondaryRef: "Next"},
+		attestation.GroupTPM{PrimaryRef: "TPM-Root", SecondaryRef: "TPM-Next"},
 	}
 	for i, m := range mechanisms {
 		g := enrollment.Group{ID: fmt.Sprintf("Lot-%d", i), Mechanism: m, Settings: settings(w)}

@@ -107,6 +107,7 @@ func beginRoundTrip(w *world) {
 	op.Want.Enable, op.Fence = true, w.after(45)
 	leaf, signer := certificate(w, "leaf"), certificate(w, "signer")
 	op.Proof = attestation.Proof{Kind: attestation.KindX509, Leaf: &leaf.Info, Signer: &signer.Info, Secondary: true}
+	op.Proof.TPM = &attestation.TPMProof{StorageRoot: []byte{0, 0xb, 8}, Hour: 493_001, EndorsementKey: []byte{1, 2}}
 	op.Entry, op.Substatus, op.ErrorCode, op.ErrorMessage = enrollment.Ref{Group: "Lot"}, registration.DataMigrated, 400209, "näh\x00"
 	b := w.begin(s)
 	want := s.Registration

@@ -54,14 +54,15 @@ func (w *world) putCRL(name string, u scope.UploadedCRL, der []byte) scope.Autho
 	})
 }
 
-func (w *world) authority(name string) scope.Authority {
+// rootCA is the CA certificate Root as it is stored.
+func (w *world) rootCA() scope.Authority {
 	w.Helper()
 	for _, a := range must(w, func() ([]scope.Authority, error) { return w.scopes().Authorities(w.ctx, zone) }) {
-		if a.Name == name {
+		if a.Name == "Root" {
 			return a
 		}
 	}
-	w.Fatalf("there is no CA certificate %q", name)
+	w.Fatal("there is no CA certificate Root")
 	return scope.Authority{}
 }
 
@@ -149,10 +150,10 @@ func revocationRoundTrip(w *world) {
 	settings := scope.Revocation{CRLURL: "http://ca.example/list.crl", OCSPURL: "http://ocsp.example", AcceptUnknown: true}
 	put := w.putAuthority(scope.Authority{Name: "Root", Revocation: settings})
 	w.same(settings, put.Revocation)
-	w.same(put, w.authority("Root"))
+	w.same(put, w.rootCA())
 	put.Revocation = scope.Revocation{}
 	w.putAuthority(put)
-	w.same(scope.Revocation{}, w.authority("Root").Revocation)
+	w.same(scope.Revocation{}, w.rootCA().Revocation)
 }
 
 func crlRoundTrip(w *world) {
@@ -171,7 +172,7 @@ func crlRoundTrip(w *world) {
 	want := old
 	want.ETag, want.Revocation.Uploaded = got.ETag, &u
 	w.same(want, got)
-	w.same(want, w.authority("Root"))
+	w.same(want, w.rootCA())
 	w.same(want, must(w, func() (scope.Snapshot, error) { return w.scopes().Snapshot(w.ctx, zone) }).Authorities[1])
 	if got.ETag == old.ETag {
 		w.Error("the etag did not change")
@@ -181,7 +182,7 @@ func crlRoundTrip(w *world) {
 	open := w.uploaded(2)
 	open.NextUpdate = time.Time{} // the list does not say when the next one comes
 	w.putCRL("Root", open, []byte{1})
-	w.same(&open, w.authority("Root").Revocation.Uploaded)
+	w.same(&open, w.rootCA().Revocation.Uploaded)
 	w.same([]byte{1}, must(w, func() ([]byte, error) { return w.scopes().CRL(w.ctx, zone, "Root") }))
 
 	before = w.version()
@@ -189,7 +190,7 @@ func crlRoundTrip(w *world) {
 		return w.scopes().DeleteCRL(w.ctx, zone, "ROOT", enrollment.Precondition{})
 	})
 	w.same(settings, gone.Revocation)
-	w.same(gone, w.authority("Root"))
+	w.same(gone, w.rootCA())
 	if w.version() <= before {
 		w.Error("a deletion did not bump the version")
 	}
@@ -222,7 +223,7 @@ func crlPreconditions(w *world) {
 func crlGoesWithAuthority(w *world) {
 	w.putAuthority(scope.Authority{Name: "Root"})
 	w.putCRL("Root", w.uploaded(1), []byte{1})
-	kept := w.putAuthority(w.authority("Root")) // as a change of another member does
+	kept := w.putAuthority(w.rootCA()) // as a change of another member does
 	w.same([]byte{1}, must(w, func() ([]byte, error) { return w.scopes().CRL(w.ctx, zone, "Root") }))
 	kept.Revocation.Uploaded = nil
 	w.putAuthority(kept)
