@@ -73,7 +73,7 @@ func (v *Verifier) fault(child, issuer *x509.Certificate, now time.Time) error {
 	case now.Before(issuer.NotBefore):
 		return fmt.Errorf("CA certificate %s is not valid before %s", name, issuer.NotBefore.UTC().Format(time.RFC3339))
 	case now.After(issuer.NotAfter):
-		return fmt.Errorf("CA certificate %s expired at %s", name, issuer.NotAfter.UTC().Format(time.RFC3339))
+		return fmt.Errorf("CA certificate %s is over: it expired at %s", name, issuer.NotAfter.UTC().Format(time.RFC3339))
 	case !issuer.BasicConstraintsValid || !issuer.IsCA:
 		return fmt.Errorf("certificate %s may not issue others: it is not marked as a CA certificate (basic constraints)", name)
 	case issuer.KeyUsage != 0 && issuer.KeyUsage&x509.KeyUsageCertSign == 0:

@@ -51,6 +51,7 @@ type root struct {
 	Enrollment   enrollmentCmd   `cmd:"" help:"Operate individual enrollments: one by one, and in files." group:"Operate"`
 	Group        groupCmd        `cmd:"" help:"Operate enrollment groups." group:"Operate"`
 	Registration registrationCmd `cmd:"" help:"Look at and forget registration records." group:"Operate"`
+	Attestation  attestationCmd  `cmd:"" help:"Check the certificates of devices." group:"Operate"`
 	Refusal      refusalCmd      `cmd:"" help:"Look at who was turned away." group:"Operate"`
 	State        stateCmd        `cmd:"" help:"Show the state of a replica and of the store." group:"Operate"`
 	Store        storeCmd        `cmd:"" help:"Back up, restore and copy stores." group:"Operate"`

@@ -76,6 +76,9 @@ func explanationColumns() []column[admin.Explanation] {
 		{"HUB", func(e x) string { return show(e.AssignedHub) }},
 		{"DEVICE ID", func(e x) string { return show(e.DeviceID) }},
 		{"REASON", func(e x) string { return show(e.Reason) }},
+		{"WHAT TO DO", func(e x) string { return show(e.Advice) }},
+		{"NEAREST", nearestOf},
+		{"LAST REFUSALS", refusalsOf},
 		{"DEVICE IS TOLD", func(e x) string { return errorOf(e.ErrorCode, e.ErrorMessage) }},
 		{"POLICY", func(e x) string { return show(e.AllocationPolicy) }},
 		{"CANDIDATES", candidatesOf},
@@ -83,6 +86,34 @@ func explanationColumns() []column[admin.Explanation] {
 		{"HUB IS WRITTEN", func(e x) string { return show(e.HubCall) }},
 		{"CHAIN", chainOf},
 	}
+}
+
+// nearestOf is a line for each entry that has to do with a refused device.
+func nearestOf(e admin.Explanation) string {
+	if e.Nearest == nil {
+		return ""
+	}
+	lines := make([]string, 0, len(*e.Nearest))
+	for _, n := range *e.Nearest {
+		lines = append(lines, fmt.Sprintf("%s: %s", entryOf(&n.Enrollment), n.Why))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// refusalsOf is a line for each of the last refusals, newest first.
+func refusalsOf(e admin.Explanation) string {
+	if e.Refusals == nil {
+		return ""
+	}
+	lines := make([]string, 0, len(*e.Refusals))
+	for _, r := range *e.Refusals {
+		line := fmt.Sprintf("%s over %s from %s: %s", show(r.Time), show(r.Transport), show(r.RemoteAddress), r.Reason)
+		if r.Thumbprint != nil {
+			line += fmt.Sprintf(" (certificate %.16s…)", *r.Thumbprint)
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "\n")
 }
 
 func proofOf(e admin.Explanation) string {

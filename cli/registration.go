@@ -13,6 +13,7 @@ type registrationCmd struct {
 	List    registrationListCmd    `cmd:"" help:"Find registration records."`
 	Show    registrationShowCmd    `cmd:"" help:"Show a registration record."`
 	History registrationHistoryCmd `cmd:"" help:"Show the last attempts of a device, and why each went as it did."`
+	Explain enrollmentExplainCmd   `cmd:"" help:"Say what would become of a device that is who it claims to be, and why it was turned away."`
 	Delete  registrationDeleteCmd  `cmd:"" help:"Delete a registration record; the device stays in its hub."`
 	Forget  registrationForgetCmd  `cmd:"" help:"Delete a registration record and the device in its hub."`
 }

@@ -39,6 +39,8 @@ type Claim struct {
 type Explained struct {
 	registration.Explanation
 	ID dps.RegistrationID
+	// Refused are the last times that the ID was turned away without a proof.
+	Refused []registration.Refusal
 }
 
 // Explain says what would become of a device, and why; nothing is written. Errors:
@@ -53,7 +55,19 @@ func (s *Service) Explain(ctx context.Context, c Caller, id dps.IDScope, claim C
 		return Explained{}, err
 	}
 	e, err := s.d.Devices.Explain(ctx, req)
-	return Explained{e, req.ID}, err
+	if err != nil {
+		return Explained{}, err
+	}
+	out := Explained{Explanation: e, ID: req.ID}
+	if out.Refused, err = s.d.Registrations.Refusals(ctx, id, req.ID, explainedRefusals); err != nil {
+		return out, err
+	}
+	if e.Outcome == registration.WouldRefuse {
+		like, err := s.lookalikes(ctx, id, req)
+		out.Near = append(out.Near, like...)
+		return out, err
+	}
+	return out, nil
 }
 
 func (s *Service) claimed(id dps.IDScope, claim Claim) (registration.Request, error) {

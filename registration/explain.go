@@ -49,6 +49,8 @@ type Explanation struct {
 	Substatus   Substatus
 	HubCall     bool          // the hub would be written; false: it keeps what it has
 	Current     *Registration // the record; nil: never registered
+	// Near are entries that did not admit a refused device, but have to do with it.
+	Near []Near
 }
 
 // Explain runs a request dry: with the very functions that decide about devices, but
@@ -64,7 +66,8 @@ func (r *Registrar) Explain(ctx context.Context, req Request) (Explanation, erro
 	if dps.Is(err, dps.Unauthorized) || errors.Is(err, attestation.ErrUnknownStanding) {
 		e.Outcome, e.Reason = WouldRefuse, reasonOf(err)
 		e.tell(err)
-		return e, nil
+		e.Near, err = r.near(ctx, req)
+		return e, err
 	}
 	if err != nil {
 		return Explanation{}, err

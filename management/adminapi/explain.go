@@ -44,8 +44,33 @@ func fromExplanation(e management.Explained) admin.Explanation {
 	if e.Outcome == registration.WouldAssign {
 		out.HubCall = &e.HubCall
 	}
-	if e.Current != nil {
+	if len(e.Near) > 0 {
+		out.Nearest = new(each(e.Near, fromNear))
+	}
+	if len(e.Refused) > 0 {
+		out.Refusals = new(each(e.Refused, fromRefusal))
+	}
+	if out.Advice = adviceOn(e); e.Current != nil {
 		out.Registration = new(fromRecord(*e.Current))
+	}
+	return out
+}
+
+// adviceOn is about the reason of a refusal; of a device that showed nothing, of its last.
+func adviceOn(e management.Explained) *string {
+	switch {
+	case e.Assumed && len(e.Refused) > 0:
+		return optional(attestation.Advise(e.Refused[0].Reason))
+	case e.Outcome == registration.WouldRefuse:
+		return optional(attestation.Advise(e.Reason))
+	}
+	return nil
+}
+
+func fromNear(n registration.Near) admin.NearEnrollment {
+	out := admin.NearEnrollment{Why: n.Why}
+	if ref := fromRef(n.Ref); ref != nil {
+		out.Enrollment = *ref
 	}
 	return out
 }
@@ -73,5 +98,6 @@ func fromRefusal(r registration.Refusal) admin.Refusal {
 	return admin.Refusal{
 		Time: wire.Time(r.Time), RegistrationID: string(r.ID), Reason: r.Reason, Attestation: optional(string(r.Kind)),
 		Thumbprint: optional(r.Thumbprint), Transport: optional(r.Transport), RemoteAddress: optional(r.Remote),
+		Advice: optional(attestation.Advise(r.Reason)),
 	}
 }

@@ -289,6 +289,8 @@ type ExplainedHub struct {
 
 // Explanation defines model for Explanation.
 type Explanation struct {
+	// Advice What can be done about the reason, or about that of the last refusal.
+	Advice           *string `json:"advice,omitempty"`
 	AllocationPolicy *string `json:"allocationPolicy,omitempty"`
 	AssignedHub      *string `json:"assignedHub,omitempty"`
 
@@ -308,12 +310,18 @@ type Explanation struct {
 	// HubCall The hub would be written; else the device keeps what it has.
 	HubCall *bool `json:"hubCall,omitempty"`
 
+	// Nearest Of a refused device, entries that have to do with it and did not admit it.
+	Nearest *[]NearEnrollment `json:"nearest,omitempty"`
+
 	// Outcome assigned, refused, disabled, failed, or assigning while an operation is under way.
 	Outcome string `json:"outcome"`
 	Proven  bool   `json:"proven"`
 
 	// Reason Why it is refused, which the device is not told, or how its hub is chosen.
-	Reason         *string       `json:"reason,omitempty"`
+	Reason *string `json:"reason,omitempty"`
+
+	// Refusals The last times that the ID was turned away, newest first.
+	Refusals       *[]Refusal    `json:"refusals,omitempty"`
 	Registration   *Registration `json:"registration,omitempty"`
 	RegistrationID string        `json:"registrationId"`
 
@@ -535,6 +543,15 @@ type LinkedHubList struct {
 	Value []LinkedHub `json:"value"`
 }
 
+// NearEnrollment defines model for NearEnrollment.
+type NearEnrollment struct {
+	// Enrollment The entry that admitted the device; one member is set.
+	Enrollment EnrollmentRef `json:"enrollment"`
+
+	// Why What it has to do with the device.
+	Why string `json:"why"`
+}
+
 // Policy defines model for Policy.
 type Policy struct {
 	// CreatedDateTimeUtc UTC with seven fractional digits. Ignored on writes.
@@ -587,6 +604,8 @@ type Problem struct {
 
 // Refusal defines model for Refusal.
 type Refusal struct {
+	// Advice What can be done about the reason.
+	Advice      *string `json:"advice,omitempty"`
 	Attestation *string `json:"attestation,omitempty"`
 
 	// Reason Which the device is not told.

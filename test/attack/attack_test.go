@@ -18,6 +18,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/zerotouch-dps/dps/attestation"
 	"github.com/zerotouch-dps/dps/client"
 	"github.com/zerotouch-dps/dps/client/device"
 )
@@ -49,8 +50,12 @@ func TestAttacks(t *testing.T) {
 	}
 	for i, row := range rows { // refusals are written once a second
 		if id := fmt.Sprintf("attack-i-%03d", i); row.reason != "" && !row.admitted {
-			if got, want := w.reasons(id), strings.ReplaceAll(row.reason, "{id}", id); !strings.Contains(got, want) {
+			got, want := w.reasons(id), strings.ReplaceAll(row.reason, "{id}", id)
+			if !strings.Contains(got, want) {
 				t.Errorf("%s: the operator reads %q, want %q", row.name, got, want)
+			}
+			if attestation.Advise(got) == "" {
+				t.Errorf("%s: the operator is not advised what to do about %q", row.name, got)
 			}
 		}
 	}

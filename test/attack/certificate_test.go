@@ -123,7 +123,7 @@ func certificates(w *world) []attack {
 	})
 	add("an intermediate with CA:FALSE", `certificate "CN=between" may not issue others`, below(testpki.NotCA()))
 	add("an intermediate without keyCertSign", `CA certificate "CN=between" may not sign certificates: its key usage lacks keyCertSign`, below(testpki.KeyUsage(x509.KeyUsageDigitalSignature)))
-	add("an expired intermediate", `CA certificate "CN=between" expired at`, below(expired(w.now)))
+	add("an expired intermediate", `CA certificate "CN=between" is over: it expired at`, below(expired(w.now)))
 	add("an intermediate of the future", `CA certificate "CN=between" is not valid before`, below(future(w.now)))
 	add("an intermediate signed with SHA-1", `certificate "CN=between" is signed with ECDSA-SHA1`, below(sha1Signed))
 	add("an intermediate with an unknown critical extension", `CA certificate "CN=between" has an unknown critical extension 1.3.6.1.4.1.55555.1`, below(unknownCritical()))
