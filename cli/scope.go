@@ -95,7 +95,7 @@ func (c scopeShowCmd) Run(ctx context.Context, env *Env) error {
 // scopeSettings are what create and update set; absent ones stay as they are.
 type scopeSettings struct {
 	HostName           []string `name:"host-name" placeholder:"HOST" help:"Host name of the service API; repeat for several. Replaces those there are."`
-	AllocationPolicy   *string  `placeholder:"POLICY" help:"hashed, geoLatency or static, for enrollments that name none."`
+	AllocationPolicy   *string  `placeholder:"POLICY" help:"hashed, geoLatency, static or capacity, for enrollments that name none."`
 	FilterQueries      *bool    `negatable:"" help:"Obey the text of the service API's queries, which the original ignores."`
 	TrustInlineSigning *bool    `negatable:"" help:"Admit groups whose inline signing certificate does not roll up to a verified CA."`
 	DisableLocalAuth   *bool    `negatable:"" help:"Take no shared access signatures on the service API, only tokens of identity providers."`

@@ -156,11 +156,11 @@ func (change ScopeChange) apply(to *scope.Scope) error {
 // checkDefaultPolicy refuses custom: a scope has no webhook.
 func checkDefaultPolicy(p enrollment.AllocationPolicy) error {
 	switch p {
-	case enrollment.Hashed, enrollment.GeoLatency, enrollment.Static:
+	case enrollment.Hashed, enrollment.GeoLatency, enrollment.Static, enrollment.Capacity:
 		return nil
 	case enrollment.Custom:
 	}
-	return dps.Invalid("allocationPolicy", "enum", "of a scope must be hashed, geoLatency or static")
+	return dps.Invalid("allocationPolicy", "enum", "of a scope must be hashed, geoLatency, static or capacity")
 }
 
 // hostNames folds names and refuses what no Host header can hold.

@@ -44,6 +44,7 @@ type Explanation struct {
 	Reprovision string
 	Policy      enrollment.AllocationPolicy
 	Candidates  []allocation.Candidate
+	Full        []string // hubs that would be candidates and have no room
 	Hub         string // that the device would be told
 	DeviceID    string
 	Substatus   Substatus
@@ -96,7 +97,7 @@ func (r *Registrar) foresee(ctx context.Context, e Explanation, req Request, a *
 		return Explanation{}, err
 	}
 	op := reg.Operation
-	e.Reprovision, e.Policy, e.Candidates, e.Reason = why.Reprovision, why.Policy, why.Candidates, why.Reason
+	e.Reprovision, e.Policy, e.Candidates, e.Full, e.Reason = why.Reprovision, why.Policy, why.Candidates, why.Full, why.Reason
 	e.ErrorCode, e.Message = op.ErrorCode, op.ErrorMessage
 	switch op.Status {
 	case Disabled:

@@ -30,12 +30,13 @@ func (r *Registrar) plan(ctx context.Context, req Request, a *admission) (*Start
 		return nil, why, err
 	}
 	why.Reprovision = reprovisionText(a, req)
-	if err := choose(ctx, &s.Registration, req, a, &why); err != nil {
-		if dps.CodeOf(err) == dps.Internal {
+	if err := r.choose(ctx, &s.Registration, req, a, &why); err != nil {
+		if code := dps.CodeOf(err); code == dps.Internal || code == dps.Unavailable {
 			return nil, why, err
 		}
 		s.fail(err)
 	}
+	s.Room = a.config.room(s.Registration.Operation.Hub)
 	s.Registration.Operation.Decision = why.encode()
 	return s, why, nil
 }
@@ -96,17 +97,17 @@ func (s *Start) fail(err error) {
 }
 
 // choose settles hub, device ID, credential, twin and what the hub write may do.
-func choose(ctx context.Context, row *Registration, req Request, a *admission, why *decision) error {
+func (r *Registrar) choose(ctx context.Context, row *Registration, req Request, a *admission, why *decision) error {
 	was := row.Assignment
 	how := reprovisionOf(a.match.Settings.Reprovision, req.APIVersion)
 	if was.Hub != "" && how == never {
 		return stay(row, a, was, why)
 	}
-	link, err := allocate(ctx, row.ID, a.config, a.match.Settings, why)
+	deviceID := deviceIDOf(row, a.match)
+	link, err := r.allocate(ctx, applicant{row.ID, deviceID, was}, a.config, a.match.Settings, why)
 	if err != nil {
 		return err
 	}
-	deviceID := deviceIDOf(row, a.match)
 	moved := was.Hub != "" && (dps.FoldASCII(was.Hub) != dps.FoldASCII(link.HostName) || was.DeviceID != deviceID)
 	op := &row.Operation
 	switch {
@@ -180,29 +181,32 @@ func deviceIDOf(row *Registration, m enrollment.Match) string {
 	return string(row.ID)
 }
 
-// allocate asks the policy, leaving out hubs that turned out to be full.
-func allocate(ctx context.Context, id dps.RegistrationID, cfg *config, set *enrollment.Settings, why *decision) (hub.Linked, error) {
+// allocate asks the policy, leaving out hubs that are full or turned out to be.
+func (r *Registrar) allocate(ctx context.Context, who applicant, cfg *config, set *enrollment.Settings, why *decision) (hub.Linked, error) {
 	named := set.HubNames()
 	candidates, err := allocation.Candidates(named, cfg.Hubs)
 	if err != nil {
 		return hub.Linked{}, err
 	}
-	if candidates = without(candidates, why.Full); len(candidates) == 0 {
-		return hub.Linked{}, dps.Errorf(dps.HubFull, "every hub that could take this device is full or suspended")
-	}
-	why.Policy, why.Candidates = set.AllocationPolicy, candidates
-	if why.Policy == "" {
+	if why.Policy = set.AllocationPolicy; why.Policy == "" {
 		why.Policy = cfg.Scope.AllocationPolicy
 	}
+	if candidates, err = r.weigh(ctx, who, cfg, without(candidates, why.Full), why); err != nil {
+		return hub.Linked{}, err
+	}
+	if len(candidates) == 0 {
+		return hub.Linked{}, dps.Errorf(dps.HubFull, "every hub that could take this device is full or suspended")
+	}
+	why.Candidates = candidates
 	policy, err := allocation.For(why.Policy)
 	if err != nil {
 		return hub.Linked{}, err
 	}
-	choice, err := policy.Choose(ctx, allocation.Request{ID: id, Candidates: candidates, Named: len(named) > 0})
+	choice, err := policy.Choose(ctx, allocation.Request{ID: who.id, Candidates: candidates, Named: len(named) > 0, Current: who.was.Hub})
 	if err != nil {
 		return hub.Linked{}, err
 	}
-	why.Hub, why.Reason = choice.Hub, choice.Reason
+	why.Hub, why.Reason = choice.Hub, choice.Reason+cfg.leaving(who.was.Hub)
 	link, ok := cfg.linked(choice.Hub)
 	if !ok {
 		return hub.Linked{}, errors.New("allocation chose a hub that is not linked")

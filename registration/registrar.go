@@ -160,20 +160,17 @@ func (r *Registrar) start(ctx context.Context, req Request) (*pending, error) {
 	if inFlight(a.current) && !a.match.Disabled {
 		return r.join(ctx, req, a)
 	}
-	start, _, err := r.plan(ctx, req, a)
-	if err != nil {
-		return nil, err
-	}
-	return r.begin(ctx, start, a)
+	return r.beginWithRoom(ctx, req, a)
 }
 
 func inFlight(cur *Registration) bool { return cur != nil && cur.Operation.Status == Assigning }
 
 // begin commits the start and, if it is not final already, carries it out; behind a fence
-// that is left to the sweep.
-func (r *Registrar) begin(ctx context.Context, start *Start, a *admission) (*pending, error) {
+// that is left to the sweep. Errors: [dps.HubFull], unless this is the last try, which
+// records it.
+func (r *Registrar) begin(ctx context.Context, start *Start, a *admission, last bool) (*pending, error) {
 	begun, err := r.commit(ctx, start)
-	if dps.Is(err, dps.DeviceIDTaken) {
+	if dps.Is(err, dps.DeviceIDTaken) || last && dps.Is(err, dps.HubFull) {
 		start.fail(err)
 		begun, err = r.commit(ctx, start)
 	}
