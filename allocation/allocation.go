@@ -68,7 +68,7 @@ func Candidates(named []string, linked []hub.Linked) ([]Candidate, error) {
 	var out []Candidate
 	for _, l := range linked {
 		if l.ApplyAllocation && !l.Drain && admits(named, l.HostName) {
-			out = append(out, Candidate{Hub: l.HostName, Weight: max(1, l.AllocationWeight), MaxDevices: l.MaxDevices})
+			out = append(out, Candidate{Hub: l.HostName, Weight: max(1, l.AllocationWeight), MaxDevices: int64(l.MaxDevices)})
 		}
 	}
 	if len(out) == 0 {

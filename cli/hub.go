@@ -106,7 +106,7 @@ type hubSettings struct {
 	IdentityRate        *int    `placeholder:"N" help:"Identity operations a minute that the hub takes (an S1 unit 100); 0 is unmetered."`
 	GroupX509           *string `name:"group-x509" placeholder:"HOW" help:"How X.509 group devices prove themselves to the hub: thumbprint or certificateAuthority."`
 	Adopt               *bool   `negatable:"" help:"Whether a device ID that the hub holds already is taken over."`
-	MaxDevices          *int64  `placeholder:"N" help:"Devices, of registrations of all ID scopes, after which no more are assigned to the hub; 0 is no limit."`
+	MaxDevices          *int    `placeholder:"N" help:"Devices, of registrations of all ID scopes, after which no more are assigned to the hub; 0 is no limit."`
 }
 
 func (s hubSettings) model(env *Env) (admin.LinkedHub, error) {

@@ -86,7 +86,7 @@ type Hub struct {
 	GroupX509               string  `yaml:"groupX509,omitempty"`
 	Adopt                   *bool   `yaml:"adopt,omitempty"`
 	Drain                   *bool   `yaml:"drain,omitempty"`
-	MaxDevices              *int64  `yaml:"maxDevices,omitempty"`
+	MaxDevices              *int    `yaml:"maxDevices,omitempty"`
 }
 
 // Certificate is a CA certificate, PEM or base64 of DER.

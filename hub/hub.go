@@ -27,7 +27,7 @@ type Linked struct {
 	Drain bool
 	// MaxDevices is how many identities the registrations of the deployment, of all scopes,
 	// may have in the hub before no more are assigned. 0: no limit.
-	MaxDevices int64
+	MaxDevices int
 	// IdentityRate is how many identity operations a minute the hub takes (an Azure S1
 	// unit: 100). 0: unmetered.
 	IdentityRate int

@@ -64,7 +64,7 @@ type HubChange struct {
 	CertificateAuthority *bool
 	RefuseUnclaimed      *bool
 	Drain                *bool
-	MaxDevices           *int64
+	MaxDevices           *int
 }
 
 // LinkHub links a hub, or replaces its link; a connection string that is left out

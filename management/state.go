@@ -43,7 +43,7 @@ type State struct {
 	registration.State
 	Pending      registration.Pending
 	Loads        map[string]int64 // devices by the hub's folded host name
-	Certificates []Certificate // the next to expire first
+	Certificates []Certificate    // the next to expire first
 	Revocations  []RevocationSource
 }
 

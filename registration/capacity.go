@@ -62,7 +62,7 @@ func needsLoads(who applicant, candidates []allocation.Candidate, policy enrollm
 // room returns how many identities may be claimed in a hub; 0: any number.
 func (c *config) room(host string) int64 {
 	link, _ := c.linked(host)
-	return link.MaxDevices
+	return int64(link.MaxDevices)
 }
 
 // leaving says, after the reason for a choice, that the former hub is drained.

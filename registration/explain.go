@@ -45,7 +45,7 @@ type Explanation struct {
 	Policy      enrollment.AllocationPolicy
 	Candidates  []allocation.Candidate
 	Full        []string // hubs that would be candidates and have no room
-	Hub         string // that the device would be told
+	Hub         string   // that the device would be told
 	DeviceID    string
 	Substatus   Substatus
 	HubCall     bool          // the hub would be written; false: it keeps what it has

@@ -86,7 +86,7 @@ func (r *Registrar) nextHub(ctx context.Context, reg Registration) (Registration
 	if op.Proof.Signer != nil {
 		op.Want.Auth = signedAuth(op.Proof, link)
 	}
-	return reg, link.MaxDevices, nil
+	return reg, int64(link.MaxDevices), nil
 }
 
 // modeAt returns how the device comes to the operation's hub, its own being full: that

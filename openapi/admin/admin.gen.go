@@ -547,7 +547,7 @@ type LinkedHub struct {
 	Location               *string `json:"location,omitempty"`
 
 	// MaxDevices No further device is assigned to the hub while registrations, of all ID scopes, have as many in it. 0, the default, is no limit.
-	MaxDevices *int64 `json:"maxDevices,omitempty"`
+	MaxDevices *int `json:"maxDevices,omitempty"`
 
 	// Name The hub's host name, as enrollments name it in iotHubs.
 	Name *string `json:"name,omitempty"`

@@ -33,7 +33,7 @@ type hubSettings struct {
 	CertificateAuthority bool   `json:"certificateAuthority,omitempty"`
 	RefuseUnclaimed      bool   `json:"refuseUnclaimed,omitempty"`
 	Drain                bool   `json:"drain,omitempty"`
-	MaxDevices           int64  `json:"maxDevices,omitempty"`
+	MaxDevices           int    `json:"maxDevices,omitempty"`
 }
 
 type hubRow struct {
