@@ -3,6 +3,7 @@ package registration
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/allocation"
@@ -76,14 +77,19 @@ func (c *config) leaving(host string) string {
 // beginWithRoom plans and begins; where the chosen hub has filled up since it was
 // planned, again.
 func (r *Registrar) beginWithRoom(ctx context.Context, req Request, a *admission) (*pending, error) {
-	for tries := 1; ; tries++ {
+	for range maxChoices {
 		start, _, err := r.plan(ctx, req, a)
 		if err != nil {
 			return nil, err
 		}
-		p, err := r.begin(ctx, start, a, tries == maxChoices)
+		p, err := r.begin(ctx, start, a)
 		if !dps.Is(err, dps.HubFull) {
 			return p, err
 		}
 	}
+	return nil, fillingUp()
+}
+
+func fillingUp() error {
+	return &dps.Error{Code: dps.Unavailable, Message: "the linked hubs are filling up; try again", RetryAfter: time.Second}
 }

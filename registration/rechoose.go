@@ -27,7 +27,7 @@ func (r *Registrar) chooseAgain(ctx context.Context, w *work) Registration {
 // beginElsewhere commits the next choice; one that has no room any more is followed by
 // another.
 func (r *Registrar) beginElsewhere(ctx context.Context, reg Registration) (Begun, error) {
-	for tries := 1; ; tries++ {
+	for range maxChoices {
 		next, room, err := r.nextHub(ctx, reg)
 		if err != nil {
 			return Begun{}, err
@@ -37,13 +37,14 @@ func (r *Registrar) beginElsewhere(ctx context.Context, reg Registration) (Begun
 			Removals: leftBehind(reg, next), Room: room,
 		}
 		begun, err := r.store.Begin(ctx, start, r.now())
-		switch {
-		case err == nil:
+		if err == nil {
 			return begun, nil
-		case !dps.Is(err, dps.HubFull) || tries == maxChoices:
+		}
+		if !dps.Is(err, dps.HubFull) {
 			return Begun{}, fmt.Errorf("begin at another hub: %w", err)
 		}
 	}
+	return Begun{}, fillingUp()
 }
 
 // giveUp ends an operation that found no other hub; for now, when that is the store's

@@ -166,11 +166,10 @@ func (r *Registrar) start(ctx context.Context, req Request) (*pending, error) {
 func inFlight(cur *Registration) bool { return cur != nil && cur.Operation.Status == Assigning }
 
 // begin commits the start and, if it is not final already, carries it out; behind a fence
-// that is left to the sweep. Errors: [dps.HubFull], unless this is the last try, which
-// records it.
-func (r *Registrar) begin(ctx context.Context, start *Start, a *admission, last bool) (*pending, error) {
+// that is left to the sweep. Errors: [dps.HubFull] (since it was planned).
+func (r *Registrar) begin(ctx context.Context, start *Start, a *admission) (*pending, error) {
 	begun, err := r.commit(ctx, start)
-	if dps.Is(err, dps.DeviceIDTaken) || last && dps.Is(err, dps.HubFull) {
+	if dps.Is(err, dps.DeviceIDTaken) {
 		start.fail(err)
 		begun, err = r.commit(ctx, start)
 	}
