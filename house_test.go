@@ -34,6 +34,7 @@ func mayImport() map[string][]string {
 		"enrollment":                {"attestation"},
 		"scope":                     {"attestation", "enrollment", "hub"},
 		"allocation":                {"enrollment", "attestation", "hub"},
+		"allocation/webhook":        {"allocation", "enrollment", "scope"},
 		"registration":              {"allocation", "enrollment", "attestation", "attestation/revocation", "hub", "scope"},
 		"endpoint":                  {"registration", "attestation"},
 		"endpoint/acceptor":         {"endpoint"},

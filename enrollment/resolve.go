@@ -23,8 +23,9 @@ type Match struct {
 	Settings *Settings
 	// Mechanism is the entry's.
 	Mechanism attestation.Mechanism
-	// Individual is set when the entry is one.
+	// Individual or Group is set, as the entry is one.
 	Individual *Individual
+	Group      *Group
 	// Disabled tells that the device must be refused although its proof is good: the
 	// entry is disabled, or a disabled entry pins the device's certificate.
 	Disabled bool
@@ -287,7 +288,7 @@ func (r *Resolver) order(groups []Group, memory string) []*Group {
 
 func groupMatch(g *Group, spelling string) Match {
 	return Match{
-		Ref: Ref{Group: g.ID}, Settings: &g.Settings, Mechanism: g.Mechanism,
+		Ref: Ref{Group: g.ID}, Settings: &g.Settings, Mechanism: g.Mechanism, Group: g,
 		Disabled: !g.Enabled, KeySpelling: spelling,
 	}
 }
