@@ -184,6 +184,11 @@ func (w *work) consult(ctx context.Context) (Registration, error) {
 	}
 	var why decision
 	_ = json.Unmarshal(w.reg.Operation.Decision, &why) // our own record; without it less is known
+	return w.choice(ctx, &why)
+}
+
+// choice asks, and has another policy choose where the webhook fails and one is named.
+func (w *work) choice(ctx context.Context, why *decision) (Registration, error) {
 	began, q := w.r.now(), w.reg.Operation.Question
 	options := w.config.Webhook(q.Host())
 	answer, err := w.r.inquire(ctx, w.reg.Scope, options, q)
@@ -197,7 +202,7 @@ func (w *work) consult(ctx context.Context) (Registration, error) {
 		return Registration{}, err
 	}
 	why.Hub = answer.Hub
-	return follow(w, answer, why)
+	return w.follow(answer, why)
 }
 
 // inquire asks while this process stays.
@@ -251,7 +256,7 @@ func fallback(ctx context.Context, reg *Registration, cfg *config, name enrollme
 }
 
 // follow returns the row of an operation as an answer has it.
-func follow(w *work, answer allocation.Answer, why decision) (Registration, error) {
+func (w *work) follow(answer allocation.Answer, why *decision) (Registration, error) {
 	next := w.reg
 	op := &next.Operation
 	link, ok := w.config.linked(answer.Hub)
