@@ -55,7 +55,7 @@ func mayImport() map[string][]string {
 		"management/lot":            append([]string{"management", "management/wire", "openapi/service"}, domain...),
 		"management/serviceapi":     append([]string{"management", "management/wire", "storage", "openapi", "openapi/service"}, domain...),
 		"management/adminapi":       append([]string{"management", "management/lot", "management/wire", "storage", "openapi", "openapi/admin", "openapi/service"}, domain...),
-		"management/managementtest": append([]string{"management", "management/adminapi", "management/serviceapi", "storage", "storage/sqlite", "hub/memory"}, domain...),
+		"management/managementtest": append([]string{"allocation/webhook", "management", "management/wire", "management/adminapi", "management/serviceapi", "storage", "storage/sqlite", "hub/memory"}, domain...),
 		"storage":                   domain,
 		"storage/migrations":        {},
 		"storage/query":             append([]string{"storage"}, domain...),
