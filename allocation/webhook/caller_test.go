@@ -115,7 +115,9 @@ func TestFailures(t *testing.T) {
 		{"busy", says(429, ""), "Custom allocation failed with status code: 429", 1},
 		{"internal error, twice", says(500, ""), "Custom allocation failed with status code: 500", 2},
 		{"accepted", says(202, `{"iotHubHostName":"h-west.example"}`), "Custom allocation failed with status code: 202", 1},
-		{"redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect) }, "Custom allocation failed with status code: 307", 1},
+		{"redirect", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+		}, "Custom allocation failed with status code: 307", 1},
 		{"no JSON", says(200, "ok"), "Custom allocation failed with status code: 200; the answer is not the JSON object that is asked for", 1},
 		{"an array", says(200, `["h-west.example"]`), "Custom allocation failed with status code: 200; the answer is not the JSON object that is asked for", 1},
 		{"no hub", says(200, `{}`), "Custom allocation failed with status code: 200; the answer has no iotHubHostName", 1},
@@ -211,7 +213,7 @@ func TestTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert := string(mine.PEM())
+	cert := mine.PEM()
 	private := dps.NewSecret(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})))
 	for _, tt := range []struct {
 		name string

@@ -29,7 +29,9 @@ func (w *world) putWebhook(host string) scope.Webhook {
 		Host: host, Secret: dps.NewSecret("0123456789abcdef"), TrustedCAs: "CA", Certificate: "C", Key: dps.NewSecret("K"),
 		AllowHTTP: true, Fallback: enrollment.Hashed, Updated: w.now,
 	}
-	return must(w, func() (scope.Webhook, error) { return w.scopes().PutWebhook(w.ctx, zone, hook, enrollment.Precondition{}) })
+	return must(w, func() (scope.Webhook, error) {
+		return w.scopes().PutWebhook(w.ctx, zone, hook, enrollment.Precondition{})
+	})
 }
 
 func webhooksKept(w *world) {
@@ -43,7 +45,9 @@ func webhooksKept(w *world) {
 	w.same(want, must(w, func() (scope.Snapshot, error) { return w.scopes().Snapshot(w.ctx, zone) }).Webhooks)
 	again := a
 	again.Secret, again.Fallback, again.Updated = dps.Secret{}, "", w.after(5)
-	again = must(w, func() (scope.Webhook, error) { return w.scopes().PutWebhook(w.ctx, zone, again, enrollment.Precondition{}) })
+	again = must(w, func() (scope.Webhook, error) {
+		return w.scopes().PutWebhook(w.ctx, zone, again, enrollment.Precondition{})
+	})
 	w.same(a.Created, again.Created)
 	w.same([]scope.Webhook{again, b}, must(w, func() ([]scope.Webhook, error) { return w.scopes().Webhooks(w.ctx, zone) }))
 	before = w.version()
