@@ -33,5 +33,5 @@ func (w *world) substatus() string {
 	if r.Substatus == nil {
 		return ""
 	}
-	return string(*r.Substatus)
+	return *r.Substatus
 }
