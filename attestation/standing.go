@@ -15,6 +15,19 @@ import (
 // [dps.Unavailable] (it can't be known, and the source wants to know).
 type Revocations interface {
 	Check(ctx context.Context, s *revocation.Source, cert *x509.Certificate) (revocation.Standing, error)
+	// Warm has what a source publishes fetched, and does not wait.
+	Warm(ctx context.Context, s *revocation.Source)
+}
+
+// Prepare has the revocation lists of a scope's CAs fetched, so that its first device finds
+// them there.
+func (v *Verifier) Prepare(ctx context.Context, t *Trust) {
+	if v.Revocations == nil {
+		return
+	}
+	for _, s := range t.sources {
+		v.Revocations.Warm(ctx, s)
+	}
 }
 
 // ErrUnknownStanding is in the chain of the [dps.Unavailable] that tells that the CA of a

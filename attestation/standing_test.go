@@ -169,6 +169,8 @@ func (r registerOf) Check(_ context.Context, _ *revocation.Source, cert *x509.Ce
 	return revocation.Standing{}, dps.Errorf(dps.Unavailable, "revocation status can't be had")
 }
 
+func (registerOf) Warm(context.Context, *revocation.Source) {}
+
 // TestRevoked looks each certificate of a chain up with the one above it, where that is
 // configured.
 func TestRevoked(t *testing.T) {

@@ -38,6 +38,12 @@ func (c stateCmd) Run(ctx context.Context, env *Env) error {
 			return err
 		}
 	}
+	if s.RevocationSources != nil && len(*s.RevocationSources) > 0 {
+		say(env.Stdout, "")
+		if err := printList(env, c.Output, *s.RevocationSources, revocationSourceColumns()); err != nil {
+			return err
+		}
+	}
 	if len(s.Certificates) == 0 {
 		return nil
 	}
@@ -58,6 +64,18 @@ func stateColumns() []column[admin.State] {
 		{"ASSIGNING HERE", func(s admin.State) string { return strconv.Itoa(s.OperationsHere) }},
 		{"ASSIGNING", func(s admin.State) string { return countText(s.Operations) }},
 		{"TO BE REMOVED FROM HUBS", func(s admin.State) string { return countText(s.Removals) }},
+	}
+}
+
+func revocationSourceColumns() []column[admin.RevocationSourceState] {
+	return []column[admin.RevocationSourceState]{
+		{"REVOCATIONS BY", func(s admin.RevocationSourceState) string { return s.Kind }},
+		{"ISSUER", func(s admin.RevocationSourceState) string { return s.Issuer }},
+		{"FROM", func(s admin.RevocationSourceState) string { return s.From }},
+		{"ENTRIES", func(s admin.RevocationSourceState) string { return show(s.Entries) }},
+		{"NEXT UPDATE", func(s admin.RevocationSourceState) string { return show(s.NextUpdate) }},
+		{"FAILURES", func(s admin.RevocationSourceState) string { return strconv.Itoa(s.Failures) }},
+		{"LAST ERROR", func(s admin.RevocationSourceState) string { return show(s.LastError) }},
 	}
 }
 

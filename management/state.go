@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/attestation/revocation"
 	"github.com/zerotouch-dps/dps/registration"
 	"github.com/zerotouch-dps/dps/scope"
 	"github.com/zerotouch-dps/dps/storage"
@@ -18,6 +19,8 @@ type Replica struct {
 	Started time.Time
 	// Certificates returns those that its listeners present; nil: none.
 	Certificates func() []Certificate
+	// Revocations returns the lists and responders that it asks; nil: none.
+	Revocations func() []RevocationSource
 }
 
 // Certificate is one whose end somebody should watch.
@@ -28,6 +31,9 @@ type Certificate struct {
 	Expires time.Time
 }
 
+// RevocationSource is a list or a responder of a CA.
+type RevocationSource = revocation.SourceState
+
 // State is the state of a replica, and of the store.
 type State struct {
 	Version string
@@ -36,6 +42,7 @@ type State struct {
 	registration.State
 	Pending      registration.Pending
 	Certificates []Certificate // the next to expire first
+	Revocations  []RevocationSource
 }
 
 // Backups writes the whole store.
@@ -59,6 +66,9 @@ func (s *Service) State(ctx context.Context, c Caller) (State, error) {
 	}
 	if s.d.Replica.Certificates != nil {
 		out.Certificates = s.d.Replica.Certificates()
+	}
+	if s.d.Replica.Revocations != nil {
+		out.Revocations = s.d.Replica.Revocations()
 	}
 	scopes, err := s.d.Scopes.List(ctx)
 	if err != nil {

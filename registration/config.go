@@ -42,16 +42,17 @@ func (c *config) linked(host string) (hub.Linked, bool) {
 // configs keeps configurations by scope. An entry is used only after a read of the
 // store has confirmed its version, so it is never stale.
 type configs struct {
-	scopes Scopes
-	cache  *lru.Cache[string, *config]
+	scopes   Scopes
+	verifier *attestation.Verifier
+	cache    *lru.Cache[string, *config]
 }
 
-func newConfigs(s Scopes) *configs {
+func newConfigs(s Scopes, v *attestation.Verifier) *configs {
 	cache, err := lru.New[string, *config](cachedScopes)
 	if err != nil {
 		panic(err) // the size is a positive constant
 	}
-	return &configs{scopes: s, cache: cache}
+	return &configs{scopes: s, verifier: v, cache: cache}
 }
 
 func (c *configs) get(ctx context.Context, id dps.IDScope) (*config, error) {
@@ -68,6 +69,7 @@ func (c *configs) load(ctx context.Context, id dps.IDScope) (*config, error) {
 		return nil, fmt.Errorf("read scope configuration: %w", err)
 	}
 	loaded := &config{Snapshot: snapshot, trust: newTrust(&snapshot, c.scopes)}
+	c.verifier.Prepare(ctx, loaded.trust)
 	c.cache.Add(id.Fold(), loaded)
 	return loaded, nil
 }

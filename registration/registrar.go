@@ -121,7 +121,7 @@ type Registrar struct {
 func New(d Deps) *Registrar {
 	s := d.Settings.withDefaults()
 	return &Registrar{
-		store: d.Store, configs: newConfigs(d.Scopes), entries: d.Entries, resolver: d.Resolver,
+		store: d.Store, configs: newConfigs(d.Scopes, d.Resolver.Verifier()), entries: d.Entries, resolver: d.Resolver,
 		gates: newGates(d.OpenGate, d.Now), observer: d.Observer, log: d.Log, now: d.Now, rand: d.Rand,
 		settings: s, slots: make(chan struct{}, s.MaxFlights), flights: map[dps.OperationID]*flight{},
 		refusals: newRefusals(),

@@ -141,7 +141,7 @@ func (s *Server) wire(ring *keyring.Ring) error {
 		Enrollments: s.store.Enrollments(), Bulk: s.store.Bulk(), Registrations: s.store.Registrations(), Scopes: s.store.Scopes(),
 		Deployment: s.store.Deployment(), Continuations: continuations, Now: env.Now, Rand: env.Rand, HubKinds: hubKinds(),
 		Devices: s.registrar, Backups: s.store,
-		Replica: management.Replica{Version: env.Version, Started: env.Now(), Certificates: s.tls.expiring},
+		Replica: management.Replica{Version: env.Version, Started: env.Now(), Certificates: s.tls.expiring, Revocations: s.revocations.State},
 		Probe:   func(ctx context.Context, l hub.Linked) (hub.Probe, error) { return probe(ctx, l, env) },
 	})
 	s.conversation = &endpoint.Conversation{Registrar: s.registrar, Observer: s.metrics, Log: env.Log, Now: env.Now, Rand: env.Rand}

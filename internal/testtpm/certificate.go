@@ -8,7 +8,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"io"
-	"math/big"
 	"time"
 
 	"github.com/zerotouch-dps/dps/internal/testpki"
@@ -48,8 +47,11 @@ func (k *SoftKey) public() crypto.PublicKey {
 	if k.rsa != nil {
 		return &k.rsa.PublicKey
 	}
-	point := k.ecc.PublicKey().Bytes()[1:]
-	return &ecdsa.PublicKey{Curve: elliptic.P256(), X: new(big.Int).SetBytes(point[:32]), Y: new(big.Int).SetBytes(point[32:])}
+	key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), k.ecc.PublicKey().Bytes())
+	if err != nil {
+		panic(err) // the key is on the curve
+	}
+	return key
 }
 
 // certified is a key that certificates can be made of, and that signs nothing itself.

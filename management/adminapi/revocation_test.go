@@ -284,3 +284,40 @@ func TestScopeRevocation(t *testing.T) {
 		}
 	}
 }
+
+// Lists are held in memory until they are stored, so few are taken at once; one that
+// breaks off is not stored.
+func TestCRLUploadsAtOnce(t *testing.T) {
+	t.Parallel()
+	w := managementtest.Start(t)
+	ca := root(t, w, "Plant")
+	path := uploadCA(t, w, "plant", ca, "") + "/crl"
+	list := crl(t, ca, w.Now(), 1)
+	ended := make(chan int, 2)
+	var senders []*io.PipeWriter
+	for range 2 {
+		body, sender := io.Pipe()
+		r := httptest.NewRequestWithContext(t.Context(), "PUT", "https://127.0.0.1:9443"+path, body)
+		r.Header.Set("Authorization", "Bearer "+w.AdminToken)
+		go func() {
+			rec := httptest.NewRecorder()
+			w.Admin.ServeHTTP(rec, r)
+			ended <- rec.Code
+		}()
+		if _, err := io.WriteString(sender, list[:10]); err != nil { // it is being read
+			t.Fatal(err)
+		}
+		senders = append(senders, sender)
+	}
+	if refused := must(t, w, 429, call{"PUT", path, list, nil}); refused["code"] != "throttled" {
+		t.Errorf("a third: %v", refused)
+	}
+	for _, sender := range senders {
+		_ = sender.CloseWithError(io.ErrUnexpectedEOF)
+		if code := <-ended; code != 400 {
+			t.Errorf("broken off: %d", code)
+		}
+	}
+	must(t, w, 404, call{method: "DELETE", path: path})
+	must(t, w, 200, call{"PUT", path, list, nil})
+}

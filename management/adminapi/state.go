@@ -28,7 +28,15 @@ func (a *api) GetState(ctx context.Context, _ admin.GetStateRequestObject) (admi
 				Name: c.Name, IDScope: optional(string(c.Scope)), Subject: optional(c.Subject), ExpiresInDays: days, Expiry: wire.Time(c.Expires),
 			}
 		}),
+		RevocationSources: new(each(s.Revocations, fromSource)),
 	}, nil
+}
+
+func fromSource(s management.RevocationSource) admin.RevocationSourceState {
+	return admin.RevocationSourceState{
+		Kind: s.Kind, Issuer: s.Issuer, From: s.From, ThisUpdate: wire.Time(s.ThisUpdate), NextUpdate: wire.Time(s.NextUpdate),
+		Entries: new(s.Entries), AnsweredDateTimeUtc: wire.Time(s.Fetched), Failures: s.Failures, LastError: optional(s.Err),
+	}
 }
 
 func pending(n int) admin.ResultCount {

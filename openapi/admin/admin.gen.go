@@ -733,6 +733,32 @@ type Revocation struct {
 	WhenUnknown *string `json:"whenUnknown,omitempty"`
 }
 
+// RevocationSourceState defines model for RevocationSourceState.
+type RevocationSourceState struct {
+	// AnsweredDateTimeUtc UTC with seven fractional digits. Ignored on writes.
+	AnsweredDateTimeUtc *Time `json:"answeredDateTimeUtc,omitempty"`
+	Entries             *int  `json:"entries,omitempty"`
+
+	// Failures Since it last answered.
+	Failures int `json:"failures"`
+
+	// From A URL, or upload and the SHA-256 of the list.
+	From string `json:"from"`
+
+	// Issuer The CA's distinguished name.
+	Issuer string `json:"issuer"`
+
+	// Kind CRL or OCSP.
+	Kind      string  `json:"kind"`
+	LastError *string `json:"lastError,omitempty"`
+
+	// NextUpdate UTC with seven fractional digits. Ignored on writes.
+	NextUpdate *Time `json:"nextUpdate,omitempty"`
+
+	// ThisUpdate UTC with seven fractional digits. Ignored on writes.
+	ThisUpdate *Time `json:"thisUpdate,omitempty"`
+}
+
 // Scope defines model for Scope.
 type Scope struct {
 	// AllocationPolicy hashed (the default), geoLatency or static; for enrollments that name none.
@@ -821,6 +847,9 @@ type State struct {
 	// OperationsHere Assignments that this replica is carrying out.
 	OperationsHere int         `json:"operationsHere"`
 	Removals       ResultCount `json:"removals"`
+
+	// RevocationSources The revocation lists and responders that this replica was asked for lately.
+	RevocationSources *[]RevocationSourceState `json:"revocationSources,omitempty"`
 
 	// Store sqlite or postgres.
 	Store string `json:"store"`
