@@ -68,6 +68,11 @@ func otherAdvices() []advice {
 	return []advice{
 		{"the individual enrollment attests by", "The individual enrollment decides alone, even if a group would take the device: give it the device's credential, or delete it."},
 		{"another TPM, or of none", "If the board was replaced: dps enrollment roll ID --endorsement-key BASE64."},
+		{"no certificate of its endorsement key", "Have the device send its endorsement certificates, or enroll the TPM by its key: dps enrollment create ID --endorsement-key BASE64."},
+		{"a TPM that comes in by its group must register as", "Have the device register with that ID, or enroll it by its endorsement key."},
+		{"of another key than the endorsement key", "Have the device send the certificate of the endorsement key that it registers with."},
+		{"no endorsement certificate", "Have the device send its endorsement certificate first, then those above it."},
+		{"for other uses than endorsement keys", "Have the device send the certificate that the TPM's manufacturer made for its endorsement key."},
 		{"no key that this TPM was given", "The device signed with another key than that of its challenge, or an hour too late: have it register anew, and look at its clock."},
 		{"the TPM has not proved itself before", "Have the device register with the keys of its TPM first; a token alone is good for polls."},
 		{"TPM attestation has no keyring", "Give the server a keyring: dps keys init."},
