@@ -76,7 +76,8 @@ const (
 	// Reset writes twin and, where it differs, credential.
 	Reset
 	// Move is an assignment in another hub than before: as Create, but an identity that
-	// exists there is what the device left behind once, and gets the twin too.
+	// exists there is what the device left behind once, and gets the twin too; Enable goes
+	// with it.
 	Move
 )
 

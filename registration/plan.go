@@ -238,7 +238,8 @@ func want(row *Registration, a *admission, link hub.Linked, deviceID string, mod
 		return err
 	}
 	w := hub.Want{DeviceID: deviceID, Auth: auth, IoTEdge: a.match.Settings.IoTEdge, Mode: mode, OnlyOwn: link.RefuseUnclaimed}
-	w.Enable = row.Assignment.Withdrawn && pointsTo(Registration{Assignment: row.Assignment}, link.HostName, deviceID)
+	// What it left behind in another hub may have been withdrawn there, and not removed yet.
+	w.Enable = mode == hub.Move || row.Assignment.Withdrawn
 	if twin := a.match.Settings.InitialTwin; twin != nil {
 		w.Twin = hub.Twin{Tags: twin.Tags, Desired: twin.Desired}
 	}
