@@ -90,7 +90,8 @@ type Want struct {
 	// OnlyOwn refuses, in modes Create and Move, an identity that exists with another credential
 	// ([dps.DeviceIDTaken]).
 	OnlyOwn bool
-	// Enable enables an identity that exists, too: we disabled it.
+	// Enable writes an identity that exists in any case, enabled: we disabled it, or that is
+	// still on its way, and must find it changed.
 	Enable bool
 }
 

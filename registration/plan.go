@@ -148,7 +148,6 @@ func keep(row *Registration, a *admission, link hub.Linked, deviceID string) err
 	if err := want(row, a, link, deviceID, hub.Ensure); err != nil {
 		return err
 	}
-	row.Operation.Want.Enable = was.Withdrawn
 	if was.CredentialDigest == "" { // in doubt: an earlier write may still arrive, and finds this one
 		row.Operation.Want.Mode, row.Operation.Want.OnlyOwn = hub.Create, false
 		return nil
@@ -239,6 +238,7 @@ func want(row *Registration, a *admission, link hub.Linked, deviceID string, mod
 		return err
 	}
 	w := hub.Want{DeviceID: deviceID, Auth: auth, IoTEdge: a.match.Settings.IoTEdge, Mode: mode, OnlyOwn: link.RefuseUnclaimed}
+	w.Enable = row.Assignment.Withdrawn && pointsTo(Registration{Assignment: row.Assignment}, link.HostName, deviceID)
 	if twin := a.match.Settings.InitialTwin; twin != nil {
 		w.Twin = hub.Twin{Tags: twin.Tags, Desired: twin.Desired}
 	}

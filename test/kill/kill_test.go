@@ -16,6 +16,7 @@ import (
 
 	"github.com/zerotouch-dps/dps/internal/testpg"
 	"github.com/zerotouch-dps/dps/internal/testpki"
+	"github.com/zerotouch-dps/dps/scope"
 )
 
 // How hard a run is; seed decides who does what, not the order of events.
@@ -32,7 +33,7 @@ func TestMain(m *testing.M) { os.Exit(cluster.Main(m)) }
 // TestSQLite kills the one process of an embedded deployment.
 func TestSQLite(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "store.db")
-	w := newWorld(t, "sqlite:"+path, 1)
+	w := newWorld(t, "sqlite:"+path, 1, scope.DisableIdentity)
 	w.open = func() *database { return openDatabase(t, "sqlite", path) }
 	w.run(t)
 }
@@ -40,7 +41,7 @@ func TestSQLite(t *testing.T) {
 // TestPostgres kills and halts two replicas on one database.
 func TestPostgres(t *testing.T) {
 	url := cluster.Database(t)
-	w := newWorld(t, url, 2)
+	w := newWorld(t, url, 2, scope.RemoveIdentity)
 	w.open = func() *database { return openDatabase(t, "pgx", url) }
 	w.run(t)
 }
@@ -53,14 +54,16 @@ type world struct {
 	open     func() *database
 	scope    *tenant
 	counts   counts
+	// whenRevoked says what becomes of the identities of disabled devices.
+	whenRevoked scope.WhenRevoked
 }
 
 // counts are what happened, for the report.
 type counts struct{ kills, halts, registrations, tries, conflicts, broken atomic.Int64 }
 
-func newWorld(t *testing.T, store string, replicas int) *world {
+func newWorld(t *testing.T, store string, replicas int, whenRevoked scope.WhenRevoked) *world {
 	t.Helper()
-	w := &world{root: must(testpki.Root("kill root", time.Now()))(t)}
+	w := &world{whenRevoked: whenRevoked, root: must(testpki.Root("kill root", time.Now()))(t)}
 	for i, name := range []string{"hub-a.kill.example", "hub-b.kill.example", "hub-cc.kill.example"} {
 		w.hubs = append(w.hubs, openHub(t, name, w.root, *seed+uint64(i)))
 	}
