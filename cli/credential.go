@@ -29,8 +29,14 @@ func (f credentialFlags) individual(env *Env, endorsementKey string) (*service.A
 	})
 }
 
-// group returns the attestation of a group's devices.
-func (f credentialFlags) group(env *Env) (*service.AttestationMechanism, error) {
+// group returns the attestation of a group's devices; issuers are of TPMs.
+func (f credentialFlags) group(env *Env, issuers []string) (*service.AttestationMechanism, error) {
+	if len(issuers) > 0 {
+		if f.PrimaryKey != "" || f.Certificate != "" || len(f.CAReference) > 0 || len(issuers) > 2 {
+			return nil, usagef("give one of --endorsement-issuer (twice at most), --primary-key, --certificate and --ca-reference")
+		}
+		return &service.AttestationMechanism{Type: new("tpm"), Tpm: &service.TpmAttestation{EndorsementIssuers: references(issuers)}}, nil
+	}
 	return f.mechanism(env, func(c *service.X509Certificates) service.X509Attestation {
 		return service.X509Attestation{SigningCertificates: c}
 	})
@@ -55,13 +61,18 @@ func (f credentialFlags) mechanism(env *Env, x509 func(*service.X509Certificates
 		certificates.Secondary, err = certificateFile(f.SecondaryCertificate)
 		return x509Attestation(x509(certificates)), err
 	case len(f.CAReference) > 0:
-		refs := &service.X509CAReferences{Primary: &f.CAReference[0]}
-		if len(f.CAReference) == 2 {
-			refs.Secondary = &f.CAReference[1]
-		}
-		return x509Attestation(service.X509Attestation{CaReferences: refs}), nil
+		return x509Attestation(service.X509Attestation{CaReferences: references(f.CAReference)}), nil
 	}
 	return f.symmetric(env)
+}
+
+// references takes one or two names of CA certificates.
+func references(names []string) *service.X509CAReferences {
+	refs := &service.X509CAReferences{Primary: &names[0]}
+	if len(names) == 2 {
+		refs.Secondary = &names[1]
+	}
+	return refs
 }
 
 func (f credentialFlags) symmetric(env *Env) (*service.AttestationMechanism, error) {

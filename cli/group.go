@@ -37,7 +37,7 @@ func groupDetails() []column[admin.EnrollmentGroup] {
 }
 
 type expiredFlag struct {
-	AcceptExpired *bool `name:"accept-expired" negatable:"" help:"Admit devices of an X.509 group whose own certificate has expired."`
+	AcceptExpired *bool `name:"accept-expired" negatable:"" help:"Admit devices whose own certificate, or that of whose TPM, has expired."`
 }
 
 type groupListCmd struct {
@@ -84,8 +84,9 @@ func (c groupShowCmd) Run(ctx context.Context, env *Env) error {
 }
 
 type groupCreateCmd struct {
-	ID             string  `arg:"" name:"group" help:"Enrollment group ID."`
-	RegistrationID *string `name:"registration-id-prefix" placeholder:"TEXT" help:"Beginning of the IDs of a symmetric-key group's devices."`
+	ID                string   `arg:"" name:"group" help:"Enrollment group ID."`
+	RegistrationID    *string  `name:"registration-id-prefix" placeholder:"TEXT" help:"Beginning of the IDs of a symmetric-key group's devices."`
+	EndorsementIssuer []string `placeholder:"NAME" help:"CA certificate of the scope under which TPMs have their endorsement certificates; a second one may follow."`
 	expiredFlag
 	credentialFlags
 	settingFlags
@@ -94,7 +95,7 @@ type groupCreateCmd struct {
 
 // Help shows how.
 func (groupCreateCmd) Help() string {
-	return "Without a credential, symmetric keys are made and printed.\nExamples:\n  dps group create line-3 --ca-reference factory-root\n  dps group create line-4 --registration-id-prefix l4-"
+	return "Without a credential, symmetric keys are made and printed.\nExamples:\n  dps group create line-3 --ca-reference factory-root\n  dps group create line-4 --registration-id-prefix l4-\n  dps group create gateways --endorsement-issuer tpm-root"
 }
 
 // Run creates, and refuses when the ID is taken.
@@ -104,7 +105,7 @@ func (c groupCreateCmd) Run(ctx context.Context, env *Env) error {
 		return err
 	}
 	var g admin.EnrollmentGroup
-	if g.Attestation, err = c.group(env); err != nil {
+	if g.Attestation, err = c.group(env, c.EndorsementIssuer); err != nil {
 		return err
 	}
 	g.RegistrationIDPrefix, g.AcceptExpiredCertificates = c.RegistrationID, c.AcceptExpired

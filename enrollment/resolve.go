@@ -161,6 +161,7 @@ func (r *Resolver) tpm(ctx context.Context, e attestation.TPMEvidence, q Questio
 	}
 	m, ok := q.Individual.Mechanism.(attestation.TPM)
 	if !ok || !bytes.Equal(m.EndorsementKey, e.EndorsementKey) {
+		_, _, _ = r.groupByEndorsement(ctx, e, q, proof) // costs what it would without the enrollment
 		return Match{}, attestation.Proof{}, attestation.Refuse(errors.New("the individual enrollment is of another TPM, or of none"))
 	}
 	match := individualMatch(q)
@@ -192,7 +193,11 @@ func (r *Resolver) group(ctx context.Context, q Question) (Match, attestation.Pr
 		return r.groupByChain(ctx, e, q)
 	case attestation.TokenEvidence:
 		if g := q.earlierTPMGroup(); g != nil {
-			return r.groupAgain(e, q, g)
+			m, p, err := r.groupAgain(e, q, g)
+			if err != nil {
+				_, _, _ = r.groupByKey(e, q) // costs what it would if no TPM had been here
+			}
+			return m, p, err
 		}
 		return r.groupByKey(e, q)
 	case attestation.TPMEvidence: // see groupByEndorsement

@@ -120,7 +120,7 @@ func (s *Service) mergeGroup(g enrollment.Group, stored *enrollment.Group, w Wri
 		if g.IDPrefix == "" { // the SDKs don't know the member and write back what they read
 			g.IDPrefix = old.IDPrefix
 		}
-		if _, x509 := g.Mechanism.(attestation.X509CA); x509 && w.KeepExpired {
+		if _, keys := g.Mechanism.(attestation.GroupKey); !keys && w.KeepExpired {
 			g.AcceptExpired = old.AcceptExpired
 		}
 	}

@@ -68,10 +68,10 @@ func (s *Service) Impact(ctx context.Context, c Caller, id dps.IDScope, name str
 	return out, s.impactOnIndividuals(ctx, id, b, &out)
 }
 
-// impactOnGroups looks at the X.509 groups.
+// impactOnGroups looks at the groups of X.509 devices and of TPMs.
 func (s *Service) impactOnGroups(ctx context.Context, id dps.IDScope, b *bonds, out *Impact) error {
 	var works []GroupImpact
-	cut, err := boundToCA(ctx, id, s.d.Enrollments.SearchGroups, func(g enrollment.Group) {
+	look := func(g enrollment.Group) {
 		hit, touched := b.of(g.Mechanism)
 		if !touched {
 			return
@@ -84,20 +84,26 @@ func (s *Service) impactOnGroups(ctx context.Context, id dps.IDScope, b *bonds, 
 		if out.Broken.N++; len(out.Groups) < maxImpactGroups {
 			out.Groups = append(out.Groups, hit)
 		}
-	})
-	out.Bound.AtLeast, out.Broken.AtLeast = cut, cut
+	}
+	for _, q := range []enrollment.Search{{BoundToCA: true}, {Kind: attestation.KindTPM}} {
+		cut, err := throughAll(ctx, id, s.d.Enrollments.SearchGroups, q, look)
+		if err != nil {
+			return err
+		}
+		out.Bound.AtLeast, out.Broken.AtLeast = out.Bound.AtLeast || cut, out.Broken.AtLeast || cut
+	}
 	room := min(len(works), maxImpactGroups-len(out.Groups))
 	out.Groups = append(out.Groups, works[:room]...)
-	return err
+	return nil
 }
 
-// boundToCA goes through the entries that are bound to a CA, page by page, and reports
+// throughAll goes through the entries that a search finds, page by page, and reports
 // whether it stopped before their end.
-func boundToCA[T any](
+func throughAll[T any](
 	ctx context.Context, id dps.IDScope,
-	search func(context.Context, dps.IDScope, enrollment.Search) (enrollment.Found[T], error), each func(T),
+	search func(context.Context, dps.IDScope, enrollment.Search) (enrollment.Found[T], error), q enrollment.Search, each func(T),
 ) (cut bool, err error) {
-	q := enrollment.Search{BoundToCA: true, Order: enrollment.Order{Limit: MaxPage}}
+	q.Limit = MaxPage
 	for range maxImpactPages {
 		found, err := search(ctx, id, q)
 		if err != nil {
@@ -155,7 +161,7 @@ func (s *Service) sample(ctx context.Context, id dps.IDScope, q registration.Sea
 
 // impactOnIndividuals looks at the individual enrollments that are bound to a CA.
 func (s *Service) impactOnIndividuals(ctx context.Context, id dps.IDScope, b *bonds, out *Impact) error {
-	cut, err := boundToCA(ctx, id, s.d.Enrollments.SearchIndividuals, func(e enrollment.Individual) {
+	cut, err := throughAll(ctx, id, s.d.Enrollments.SearchIndividuals, enrollment.Search{BoundToCA: true}, func(e enrollment.Individual) {
 		hit, touched := b.of(e.Mechanism)
 		if !touched || hit.Works != "" {
 			return
@@ -170,11 +176,15 @@ func (s *Service) impactOnIndividuals(ctx context.Context, id dps.IDScope, b *bo
 
 // of tells how an entry hangs on the CA certificate, if it does.
 func (b *bonds) of(m attestation.Mechanism) (hit GroupImpact, touched bool) {
-	signed, ok := m.(attestation.X509CA)
-	if !ok {
+	var slots []slot
+	switch m := m.(type) {
+	case attestation.X509CA:
+		slots = []slot{{m.Primary, m.PrimaryRef}, {m.Secondary, m.SecondaryRef}}
+	case attestation.GroupTPM:
+		slots = []slot{{nil, m.PrimaryRef}, {nil, m.SecondaryRef}}
+	case attestation.X509Leaf, attestation.SymmetricKey, attestation.GroupKey, attestation.TPM:
 		return hit, false
 	}
-	slots := []slot{{signed.Primary, signed.PrimaryRef}, {signed.Secondary, signed.SecondaryRef}}
 	hit.Primary, hit.Secondary = b.bond(slots[0]), b.bond(slots[1])
 	if !hit.Primary.hangs() && !hit.Secondary.hangs() {
 		return hit, false

@@ -182,8 +182,7 @@ func describe(e attestation.Evidence) []attestation.CertificateInfo {
 func assume(cfg *config, s Snapshot, id dps.RegistrationID) (*admission, error) {
 	m, ok := enrollment.Assume(s.Candidates)
 	if !ok {
-		return nil, attestation.Refuse(errors.New("no individual enrollment has this ID and no symmetric-key group its prefix; " +
-			"give the device's certificate chain to look for X.509 groups"))
+		return nil, attestation.Refuse(errors.New(unassumed(s.Current)))
 	}
 	m.KeySpelling = string(id)
 	proof := attestation.Proof{Kind: m.Mechanism.Kind()}
@@ -202,6 +201,14 @@ func assume(cfg *config, s Snapshot, id dps.RegistrationID) (*admission, error) 
 	case attestation.SymmetricKey, attestation.GroupKey, attestation.GroupTPM:
 	}
 	return &admission{config: cfg, match: m, proof: proof, current: s.Current}, nil
+}
+
+// unassumed says why nothing can be said of a device that shows nothing.
+func unassumed(cur *Registration) string {
+	if cur != nil && cur.Operation.Entry.Group != "" {
+		return fmt.Sprintf("it came in by enrollment group %q, which wants to see a certificate; give the device's chain", cur.Operation.Entry.Group)
+	}
+	return "no individual enrollment has this ID and no symmetric-key group its prefix; give the device's certificate chain to look for X.509 groups"
 }
 
 func enrolled(m attestation.X509Leaf) *attestation.CertificateInfo {

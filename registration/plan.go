@@ -176,12 +176,13 @@ func twinOf(s *enrollment.Settings) hub.Twin {
 // device is, and from what its registration may do.
 func settle(row *Registration, cfg *config, link hub.Linked) {
 	op, was := &row.Operation, row.Assignment
-	op.Hub, op.Want.OnlyOwn = link.HostName, link.RefuseUnclaimed
+	op.Hub, op.Want.OnlyOwn, op.Want.Enable = link.HostName, link.RefuseUnclaimed, was.Withdrawn
 	switch {
 	case was.Hub == "":
 		op.Want.Mode = hub.Create
 	case dps.FoldASCII(was.Hub) != dps.FoldASCII(link.HostName) || was.DeviceID != op.Want.DeviceID:
-		op.Want.Mode = hub.Move
+		// What it left behind there once may have been withdrawn, and not removed yet.
+		op.Want.Mode, op.Want.Enable = hub.Move, true
 		if _, linked := cfg.linked(was.Hub); !linked {
 			op.Substatus = DataReset
 		}
@@ -197,7 +198,7 @@ func settle(row *Registration, cfg *config, link hub.Linked) {
 // identity still exists.
 func keep(row *Registration, link hub.Linked) {
 	op, was := &row.Operation, row.Assignment
-	op.Substatus, op.Want.Mode, op.Want.Enable = Reprovisioned, hub.Ensure, was.Withdrawn
+	op.Substatus, op.Want.Mode = Reprovisioned, hub.Ensure
 	if was.CredentialDigest == "" { // in doubt: an earlier write may still arrive, and finds this one
 		op.Want.Mode, op.Want.OnlyOwn = hub.Create, false
 		return

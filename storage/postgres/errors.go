@@ -21,6 +21,7 @@ const (
 	stateSerialization = "40001"
 	stateDeadlock      = "40P01"
 	stateCancelled     = "57014" // by statement_timeout
+	stateCharset       = "22021" // text that no column can hold
 	stateLostRace      = "DPS01" // raised by dps_lost_race
 )
 
@@ -62,6 +63,8 @@ func translate(ctx context.Context, err error) error {
 		return err
 	case transient(err):
 		return unavailable(err)
+	case sqlState(err) == stateCharset: // of a lookup: writes are checked before
+		return dps.Wrap(dps.BadRequest, err, "names must be UTF-8 text without NUL")
 	}
 	return err
 }

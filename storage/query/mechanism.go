@@ -17,7 +17,7 @@ const (
 	formKey      = "symmetricKey"
 	formGroupKey = "groupKey"
 	formTPM      = "tpm"
-	formGroupTPM = "groupTPM"
+	formGroupTPM = "tpmIssuers" // begins as formTPM does, for searches
 )
 
 // mechanismRow is the plain part of a stored mechanism; keys are in the sealed part.

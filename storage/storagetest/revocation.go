@@ -25,6 +25,7 @@ func revocationCases() []testCase {
 		{"an uploaded list of megabytes", crlLarge},
 		{"revocation settings of a scope", scopeRevocation},
 		{"a group that takes expired certificates", groupAcceptsExpired},
+		{"names that nothing can have", oddNames},
 	}
 }
 
@@ -274,4 +275,25 @@ func groupAcceptsExpired(w *world) {
 	put.AcceptExpired = false
 	w.putGroup(put)
 	w.same(false, w.group("lot").AcceptExpired)
+}
+
+// oddNames: text that no record can hold is no fault of the store.
+func oddNames(w *world) {
+	w.putAuthority(scope.Authority{Name: "Root"})
+	for _, odd := range []string{"a\x00", "\xff"} {
+		_, get := w.scopes().Get(w.ctx, dps.IDScope(odd))
+		_, read := w.scopes().CRL(w.ctx, zone, odd)
+		_, put := w.scopes().PutCRL(w.ctx, zone, odd, w.uploaded(1), []byte{1}, enrollment.Precondition{})
+		_, del := w.scopes().DeleteCRL(w.ctx, zone, odd, enrollment.Precondition{})
+		_, ca := w.scopes().DeleteAuthority(w.ctx, zone, odd, enrollment.Precondition{})
+		for name, err := range map[string]error{
+			"scope": get, "CRL": read, "PutCRL": put, "DeleteCRL": del, "DeleteAuthority": ca,
+			"DeleteDenial": w.scopes().DeleteDenial(w.ctx, zone, scope.Denial{Kind: scope.DenyIssuer, Value: odd}),
+			"DeletePolicy": w.scopes().DeletePolicy(w.ctx, zone, odd, enrollment.Precondition{}),
+		} {
+			if err == nil || dps.CodeOf(err) == dps.Internal || dps.CodeOf(err) == dps.Unavailable {
+				w.Errorf("%s of %q: %v", name, odd, err)
+			}
+		}
+	}
 }

@@ -72,7 +72,7 @@ func run(args []string, out, errs io.Writer) int {
 	flags.IntVar(&o.devices, "devices", 0, "devices per round and variant of registration; default 1500, with -quick 400")
 	flags.BoolVar(&o.keep, "keep", false, "keep the temporary folder, with the logs")
 	flags.StringVar(&o.binary, "dps", "", "dps binary to measure instead of building one (to compare two)")
-	flags.StringVar(&o.only, "only", "", "of registration, the variants whose name begins so, and their base (to profile): postgres-x509, sqlite-key; of import, one store")
+	flags.StringVar(&o.only, "only", "", "of registration, the variants whose name begins so, and their base (to profile): postgres-x509, sqlite-key; of import, one store; of lookup, one of enrollments, groups, keys and prefixes")
 	flags.Usage = func() { usage(flags) }
 	if err := flags.Parse(args); err != nil {
 		return 2
