@@ -137,7 +137,7 @@ func (s *Server) wire(ring *keyring.Ring) error {
 		Store: s.store.Registrations(), Scopes: s.store.Scopes(), Entries: s.store.Enrollments(),
 		Resolver: enrollment.NewResolver(verifier),
 		OpenGate: func(l hub.Linked) (*hub.Gate, error) { return openGate(l, c.Assign, env) },
-		Webhooks: wire.Webhooks{Caller: webhook.New(env.Now).Ask},
+		Webhooks: wire.Webhooks{Caller: s.metrics.timed(webhook.New(env.Now).Ask, env.Now)},
 		Observer: s.metrics, Log: env.Log, Now: env.Now, Rand: env.Rand, Settings: settings,
 	})
 	s.management = management.New(management.Deps{
