@@ -34,6 +34,7 @@ func mayImport() map[string][]string {
 		"enrollment":                {"attestation"},
 		"scope":                     {"attestation", "enrollment", "hub"},
 		"allocation":                {"enrollment", "attestation", "hub"},
+		"allocation/webhook":        {"allocation", "enrollment", "scope"},
 		"registration":              {"allocation", "enrollment", "attestation", "attestation/revocation", "hub", "scope"},
 		"endpoint":                  {"registration", "attestation"},
 		"endpoint/acceptor":         {"endpoint"},
@@ -54,7 +55,7 @@ func mayImport() map[string][]string {
 		"management/lot":            append([]string{"management", "management/wire", "openapi/service"}, domain...),
 		"management/serviceapi":     append([]string{"management", "management/wire", "storage", "openapi", "openapi/service"}, domain...),
 		"management/adminapi":       append([]string{"management", "management/lot", "management/wire", "storage", "openapi", "openapi/admin", "openapi/service"}, domain...),
-		"management/managementtest": append([]string{"management", "management/adminapi", "management/serviceapi", "storage", "storage/sqlite", "hub/memory"}, domain...),
+		"management/managementtest": append([]string{"allocation/webhook", "management", "management/wire", "management/adminapi", "management/serviceapi", "storage", "storage/sqlite", "hub/memory"}, domain...),
 		"storage":                   domain,
 		"storage/migrations":        {},
 		"storage/query":             append([]string{"storage"}, domain...),
@@ -74,6 +75,7 @@ func mayImport() map[string][]string {
 		"server/gendoc":             {},
 		"cli":                       {"server", "server/dev", "client", "client/device", "declare", "declare/arm", "declare/relocate", "openapi", "openapi/admin", "openapi/service", "attestation", "ca", "storage"},
 		"cmd/dps":                   {"cli"},
+		"examples/ownership":        {},
 	}
 }
 

@@ -41,8 +41,8 @@ type Policy interface {
 	Choose(ctx context.Context, r Request) (Decision, error)
 }
 
-// For returns the policy of a name. Errors: [dps.AllocationFailed] for a policy that
-// this release stores but does not run.
+// For returns the policy of a name. Errors: [dps.AllocationFailed] for custom, which is
+// asked elsewhere (see [Question]), and for an unknown one.
 func For(name enrollment.AllocationPolicy) (Policy, error) {
 	switch name {
 	case enrollment.Hashed:
@@ -55,7 +55,7 @@ func For(name enrollment.AllocationPolicy) (Policy, error) {
 		return capacity{}, nil
 	case enrollment.Custom:
 	}
-	return nil, dps.Errorf(dps.AllocationFailed, "allocation policy %q is not available in this release", name)
+	return nil, dps.Errorf(dps.AllocationFailed, "allocation policy %q chooses no hub by itself", name)
 }
 
 // Candidates returns the hubs that an entry's devices may be put on: those that it

@@ -45,6 +45,15 @@ func checkConstraints(leaf *x509.Certificate, path []*x509.Certificate, now time
 	return verifyWhole(leaf, path, now)
 }
 
+// The kinds of names that constraints are about (RFC 5280, 4.2.1.6).
+const (
+	tagMail      = 1
+	tagDNS       = 2
+	tagDirectory = 4
+	tagURI       = 6
+	tagIP        = 7
+)
+
 // nameConstraints is RFC 5280, 4.2.1.10.
 type nameConstraints struct {
 	Permitted []subtree `asn1:"optional,tag:0"`
@@ -65,9 +74,11 @@ func judgeable(der []byte) error {
 		return errors.New("that can't be read")
 	}
 	for _, s := range append(c.Permitted, c.Excluded...) {
-		switch s.Base.Tag {
-		case 1, 2, 6, 7:
-		case 4:
+		switch {
+		case s.Base.Class != asn1.ClassContextSpecific:
+			return errors.New("that can't be read")
+		case s.Base.Tag == tagMail || s.Base.Tag == tagDNS || s.Base.Tag == tagURI || s.Base.Tag == tagIP:
+		case s.Base.Tag == tagDirectory:
 			return errors.New("on directory names, which are not supported")
 		default:
 			return fmt.Errorf("of kind %d, which are not supported", s.Base.Tag)

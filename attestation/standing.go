@@ -98,8 +98,8 @@ func unknownStanding(cert *x509.Certificate, cause error) error {
 	return &dps.Error{Code: dps.Unavailable, Message: "the service can't verify the device now", RetryAfter: standingRetry, Err: why}
 }
 
-// standingRetry is when asking a CA again makes sense.
-const standingRetry = 30 * time.Second
+// standingRetry is when asking a CA again makes sense; some SDKs wait no longer.
+const standingRetry = 5 * time.Second
 
 func revokedText(cert *x509.Certificate, s revocation.Standing) string {
 	text := fmt.Sprintf("certificate %s (serial %s) was revoked by its issuer at %s", called(cert), serialText(cert.SerialNumber), s.At.UTC().Format(time.RFC3339))

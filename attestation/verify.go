@@ -77,7 +77,7 @@ func (v *Verifier) pinned(m X509Leaf, e X509Evidence, t *Trust, s Subject) (Proo
 	case m.Secondary != nil && m.Secondary.Info.SHA256 == info.SHA256:
 		proof.Secondary = true
 	default:
-		return Proof{}, Refuse(fmt.Errorf("presented certificate %s is not the enrolled one", info.SHA256))
+		return Proof{}, Refuse(fmt.Errorf("certificate %s, SHA-256 %s, is not the enrolled one", called(leaf), info.SHA256))
 	}
 	if err := CheckValidity(leaf, v.Now()); err != nil {
 		return Proof{}, Refuse(err)

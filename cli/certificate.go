@@ -97,15 +97,13 @@ func usagesOf(c *x509.Certificate) string {
 			out = append(out, name)
 		}
 	}
+	named := map[x509.ExtKeyUsage]string{
+		x509.ExtKeyUsageAny: "any", x509.ExtKeyUsageClientAuth: "clientAuth", x509.ExtKeyUsageServerAuth: "serverAuth",
+		x509.ExtKeyUsageCodeSigning: "codeSigning", x509.ExtKeyUsageEmailProtection: "emailProtection",
+		x509.ExtKeyUsageTimeStamping: "timeStamping", x509.ExtKeyUsageOCSPSigning: "OCSPSigning",
+	}
 	for _, u := range c.ExtKeyUsage {
-		switch u {
-		case x509.ExtKeyUsageClientAuth:
-			out = append(out, "clientAuth")
-		case x509.ExtKeyUsageServerAuth:
-			out = append(out, "serverAuth")
-		default:
-			out = append(out, fmt.Sprintf("extended usage %d", u))
-		}
+		out = append(out, first(named[u], "another extended usage"))
 	}
 	return strings.Join(out, ", ")
 }

@@ -35,7 +35,7 @@ type connectFlags struct {
 
 // scopeFlags are for commands inside an ID scope.
 type scopeFlags struct {
-	IDScope string `name:"id-scope" placeholder:"ID" help:"ID scope. Default: $$DPS_ID_SCOPE, the ready file's, or the only one."`
+	IDScope string `name:"id-scope" aliases:"scope" placeholder:"ID" help:"ID scope. Default: $$DPS_ID_SCOPE, the ready file's, or the only one."`
 	connectFlags
 }
 

@@ -232,6 +232,8 @@ type settingFlags struct {
 	Disable          bool     `xor:"status" help:"Refuse devices."`
 	Hub              []string `placeholder:"HOST" help:"Linked hub that devices may be put on; repeat for several. Default: every one."`
 	AllocationPolicy *string  `placeholder:"POLICY" help:"hashed, geoLatency, static, custom or capacity."`
+	WebhookURL       *string  `name:"webhook-url" placeholder:"URL" help:"Webhook of the allocation policy custom; it may bear a key in its query."`
+	WebhookVersion   string   `name:"webhook-api-version" default:"2021-10-01" help:"Version in which it is asked."`
 	Reprovision      string   `enum:",migrate,reset,never" default:"" help:"When a device registers again: migrate its data, reset it, or never move it."`
 	Tags             string   `placeholder:"JSON" help:"Tags of the initial twin."`
 	Desired          string   `placeholder:"JSON" help:"Desired properties of the initial twin."`
@@ -241,6 +243,7 @@ type settingFlags struct {
 // entrySettings are the members that both kinds of entries have.
 type entrySettings struct {
 	status, allocation **string
+	custom             **service.CustomAllocationDefinition
 	hubs               **[]string
 	twin               **service.InitialTwin
 	reprovision        **service.ReprovisionPolicy
@@ -248,11 +251,11 @@ type entrySettings struct {
 }
 
 func settingsOf(e *service.IndividualEnrollment) entrySettings {
-	return entrySettings{&e.ProvisioningStatus, &e.AllocationPolicy, &e.IotHubs, &e.InitialTwin, &e.ReprovisionPolicy, &e.Capabilities}
+	return entrySettings{&e.ProvisioningStatus, &e.AllocationPolicy, &e.CustomAllocationDefinition, &e.IotHubs, &e.InitialTwin, &e.ReprovisionPolicy, &e.Capabilities}
 }
 
 func settingsOfGroup(g *service.EnrollmentGroup) entrySettings {
-	return entrySettings{&g.ProvisioningStatus, &g.AllocationPolicy, &g.IotHubs, &g.InitialTwin, &g.ReprovisionPolicy, &g.Capabilities}
+	return entrySettings{&g.ProvisioningStatus, &g.AllocationPolicy, &g.CustomAllocationDefinition, &g.IotHubs, &g.InitialTwin, &g.ReprovisionPolicy, &g.Capabilities}
 }
 
 // apply sets what is given.
@@ -268,6 +271,9 @@ func (f settingFlags) apply(s entrySettings) error {
 	}
 	if f.AllocationPolicy != nil {
 		*s.allocation = f.AllocationPolicy
+	}
+	if f.WebhookURL != nil {
+		*s.custom = &service.CustomAllocationDefinition{WebhookURL: f.WebhookURL, APIVersion: &f.WebhookVersion}
 	}
 	if f.Reprovision != "" {
 		*s.reprovision = &service.ReprovisionPolicy{UpdateHubAssignment: new(f.Reprovision != "never"), MigrateDeviceData: new(f.Reprovision == "migrate")}

@@ -15,6 +15,7 @@ type deviceExplainCmd struct {
 	Key            string `placeholder:"KEY" help:"The device's symmetric key in base64; @FILE reads it from a file. Of a group's device the derived one."`
 	Token          string `name:"sas-token" placeholder:"TOKEN" help:"A SAS token of the device; @FILE reads it from a file."`
 	APIVersion     string `name:"api-version" placeholder:"DATE" help:"API version that the device speaks. Default: 2021-06-01."`
+	AskWebhook     bool   `help:"Ask the webhook, where one chooses the hub."`
 	scopeFlags
 }
 
@@ -39,6 +40,9 @@ func (c deviceExplainCmd) Run(ctx context.Context, env *Env) error {
 			return fmt.Errorf("read certificate: %w", err)
 		}
 		given(&in.CertificateChain, string(text))
+	}
+	if c.AskWebhook {
+		in.AskWebhook = &c.AskWebhook
 	}
 	key, err := secretText(env, c.Key)
 	if err != nil {
@@ -81,6 +85,7 @@ func explanationColumns() []column[admin.Explanation] {
 		{"LAST REFUSALS", refusalsOf},
 		{"DEVICE IS TOLD", func(e x) string { return errorOf(e.ErrorCode, e.ErrorMessage) }},
 		{"POLICY", func(e x) string { return show(e.AllocationPolicy) }},
+		{"WEBHOOK", func(e x) string { return show(e.Webhook) }},
 		{"CANDIDATES", candidatesOf},
 		{"FULL", func(e x) string { return joined(e.FullHubs) }},
 		{"REPROVISION", func(e x) string { return show(e.Reprovision) }},

@@ -29,6 +29,12 @@ func scopeColumns() []column[admin.Scope] {
 
 func scopeDetails() []column[admin.Scope] {
 	return append(scopeColumns(),
+		column[admin.Scope]{"WEBHOOK", func(s admin.Scope) string {
+			if s.CustomAllocationDefinition == nil {
+				return ""
+			}
+			return show(s.CustomAllocationDefinition.WebhookURL)
+		}},
 		column[admin.Scope]{"LOCAL AUTH DISABLED", func(s admin.Scope) string { return show(s.DisableLocalAuth) }},
 		column[admin.Scope]{"MIN TLS VERSION", func(s admin.Scope) string { return show(s.MinTLSVersion) }},
 		column[admin.Scope]{"LIMITS", func(s admin.Scope) string { return limitsText(s.Limits) }},
@@ -95,7 +101,9 @@ func (c scopeShowCmd) Run(ctx context.Context, env *Env) error {
 // scopeSettings are what create and update set; absent ones stay as they are.
 type scopeSettings struct {
 	HostName           []string `name:"host-name" placeholder:"HOST" help:"Host name of the service API; repeat for several. Replaces those there are."`
-	AllocationPolicy   *string  `placeholder:"POLICY" help:"hashed, geoLatency, static or capacity, for enrollments that name none."`
+	AllocationPolicy   *string  `placeholder:"POLICY" help:"hashed, geoLatency, static, custom or capacity, for enrollments that name none."`
+	WebhookURL         *string  `name:"webhook-url" placeholder:"URL" help:"Webhook of the allocation policy custom, for enrollments that name none."`
+	WebhookAPIVersion  string   `name:"webhook-api-version" default:"2021-10-01" help:"Version in which it is asked."`
 	FilterQueries      *bool    `negatable:"" help:"Obey the text of the service API's queries, which the original ignores."`
 	TrustInlineSigning *bool    `negatable:"" help:"Admit groups whose inline signing certificate does not roll up to a verified CA."`
 	DisableLocalAuth   *bool    `negatable:"" help:"Take no shared access signatures on the service API, only tokens of identity providers."`
@@ -115,6 +123,9 @@ func (s scopeSettings) model() admin.Scope {
 	}
 	if len(s.HostName) > 0 {
 		m.HostNames = &s.HostName
+	}
+	if s.WebhookURL != nil {
+		m.CustomAllocationDefinition = &admin.DefaultWebhook{WebhookURL: s.WebhookURL, APIVersion: &s.WebhookAPIVersion}
 	}
 	m.WhenRevoked = s.WhenRevoked
 	m.CertificateRules = s.rules(nil)

@@ -86,7 +86,7 @@ func NewState(r registration.Registration) State {
 	switch op.Status {
 	case registration.Assigned:
 		a := r.Assignment
-		s.AssignedHub, s.DeviceID, s.Substatus, s.Payload = a.Hub, a.DeviceID, a.Substatus, a.Payload
+		s.AssignedHub, s.DeviceID, s.Substatus, s.Payload = a.Hub, a.DeviceID, a.Substatus, a.Reply()
 	case registration.Failed:
 		s.ErrorCode, s.ErrorMessage = op.ErrorCode, op.ErrorMessage
 	case registration.Disabled:

@@ -55,7 +55,8 @@ func (r *Resolver) decoy(q Question) {
 	if _, held := m.(attestation.SymmetricKey); !held {
 		r.verifier.DecoyKey(e, q.Subject)
 	}
-	if _, held := m.(attestation.TPM); !held || q.Earlier == nil {
+	_, held := m.(attestation.TPM)
+	if held = held && q.Earlier != nil; !held && q.earlierTPMGroup() == nil {
 		r.verifier.DecoyTPM(e, q.Subject)
 	}
 }

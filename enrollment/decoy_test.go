@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/base64"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -68,6 +69,7 @@ type entry struct {
 	mechanism attestation.Mechanism
 	disabled  bool
 	earlier   *attestation.TPMProof
+	group     string // that admitted it earlier
 }
 
 // entries are all kinds of them.
@@ -88,13 +90,14 @@ func entries(t *testing.T) map[string]entry {
 		"another CA": {mechanism: ca}, "another CA, disabled": {mechanism: ca, disabled: true},
 		"a CA by name": {mechanism: attestation.X509CA{PrimaryRef: "elsewhere"}},
 		"TPM":          {mechanism: tpm}, "TPM, disabled": {mechanism: tpm, disabled: true},
-		"TPM, assigned":      {mechanism: tpm, earlier: &attestation.TPMProof{StorageRoot: []byte("root"), Hour: now.Unix() / 3600}},
-		"TPM, since an hour": {mechanism: tpm, earlier: &attestation.TPMProof{StorageRoot: []byte("root"), Hour: now.Unix()/3600 - 2}},
+		"none, TPM of a group": {group: "tpms", earlier: &attestation.TPMProof{EndorsementKey: tpm.EndorsementKey, StorageRoot: []byte("root"), Hour: now.Unix() / 3600}},
+		"TPM, assigned":        {mechanism: tpm, earlier: &attestation.TPMProof{StorageRoot: []byte("root"), Hour: now.Unix() / 3600}},
+		"TPM, since an hour":   {mechanism: tpm, earlier: &attestation.TPMProof{StorageRoot: []byte("root"), Hour: now.Unix()/3600 - 2}},
 	}
 }
 
 func (e entry) of(q enrollment.Question) enrollment.Question {
-	q.Earlier = e.earlier
+	q.Earlier, q.EarlierEntry.Group = e.earlier, e.group
 	if e.mechanism != nil {
 		q.Individual = &enrollment.Individual{ID: q.Subject.ID, Mechanism: e.mechanism, Settings: enrollment.Settings{Enabled: !e.disabled}}
 	}
@@ -121,6 +124,26 @@ func TestRefusalsCostAlike(t *testing.T) {
 	}
 }
 
+// proved is a TPM that took in its challenge.
+func proved(t *testing.T, chip *testtpm.Soft, s attestation.Subject) attestation.TPMEvidence {
+	t.Helper()
+	e := attestation.TPMEvidence{EndorsementKey: chip.Endorsement.Public, StorageRootKey: chip.StorageRoot.Public}
+	challenge, ok := errors.AsType[*attestation.ChallengeError](newResolver().Verifier().Challenge(e, s))
+	if !ok {
+		t.Fatal("no challenge")
+	}
+	k, _, err := chip.Open(challenge.AuthenticationKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := attestation.ClaimKey(dps.NewSecret(base64.StdEncoding.EncodeToString(k)), s, now.Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Token = &token.Token
+	return e
+}
+
 // refusedQuestions are of devices that show this or that and are not enrolled.
 func refusedQuestions(t *testing.T) map[string]enrollment.Question {
 	t.Helper()
@@ -144,6 +167,18 @@ func refusedQuestions(t *testing.T) map[string]enrollment.Question {
 	show("token, two key groups", token, keys, keys)
 	chain := func(e *testpki.Entity) attestation.Evidence { return attestation.X509Evidence{Chain: e.Chain(8)} }
 	line := enrollment.Group{ID: "line", Mechanism: attestation.X509CA{Primary: certificate(t, ok(root.CA("line", now)))}}
+	show("token, once of a TPM group", token, keys, enrollment.Group{ID: "tpms", Mechanism: attestation.GroupTPM{PrimaryRef: "root"}})
+	chip, err := testtpm.NewSoft(testtpm.ECC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := attestation.Subject{Scope: subject.Scope, ID: attestation.EndorsementID(chip.Endorsement.Public)}
+	shown := proved(t, chip, own)
+	shown.Certificates = ok(testtpm.Certify(other, chip.Endorsement, now)).Chain(1)
+	show("TPM of a stranger", shown, enrollment.Group{ID: "tpms", Mechanism: attestation.GroupTPM{PrimaryRef: "root"}})
+	q := out["TPM of a stranger"]
+	q.Subject = own
+	out["TPM of a stranger"] = q
 	show("self-signed certificate", chain(ok(testpki.SelfSigned("Dev-1", now))))
 	show("expired certificate", chain(ok(testpki.SelfSigned("Dev-1", now, testpki.Validity(now.Add(-2*time.Hour), now.Add(-time.Hour))))))
 	show("certificate of a stranger", chain(ok(other.Leaf("Dev-1", now))), line)

@@ -23,8 +23,9 @@ type Match struct {
 	Settings *Settings
 	// Mechanism is the entry's.
 	Mechanism attestation.Mechanism
-	// Individual is set when the entry is one.
+	// Individual or Group is set, as the entry is one.
 	Individual *Individual
+	Group      *Group
 	// Disabled tells that the device must be refused although its proof is good: the
 	// entry is disabled, or a disabled entry pins the device's certificate.
 	Disabled bool
@@ -160,6 +161,7 @@ func (r *Resolver) tpm(ctx context.Context, e attestation.TPMEvidence, q Questio
 	}
 	m, ok := q.Individual.Mechanism.(attestation.TPM)
 	if !ok || !bytes.Equal(m.EndorsementKey, e.EndorsementKey) {
+		_, _, _ = r.groupByEndorsement(ctx, e, q, proof) // costs what it would without the enrollment
 		return Match{}, attestation.Proof{}, attestation.Refuse(errors.New("the individual enrollment is of another TPM, or of none"))
 	}
 	match := individualMatch(q)
@@ -191,7 +193,11 @@ func (r *Resolver) group(ctx context.Context, q Question) (Match, attestation.Pr
 		return r.groupByChain(ctx, e, q)
 	case attestation.TokenEvidence:
 		if g := q.earlierTPMGroup(); g != nil {
-			return r.groupAgain(e, q, g)
+			m, p, err := r.groupAgain(e, q, g)
+			if err != nil {
+				_, _, _ = r.groupByKey(e, q) // costs what it would if no TPM had been here
+			}
+			return m, p, err
 		}
 		return r.groupByKey(e, q)
 	case attestation.TPMEvidence: // see groupByEndorsement
@@ -287,7 +293,7 @@ func (r *Resolver) order(groups []Group, memory string) []*Group {
 
 func groupMatch(g *Group, spelling string) Match {
 	return Match{
-		Ref: Ref{Group: g.ID}, Settings: &g.Settings, Mechanism: g.Mechanism,
+		Ref: Ref{Group: g.ID}, Settings: &g.Settings, Mechanism: g.Mechanism, Group: g,
 		Disabled: !g.Enabled, KeySpelling: spelling,
 	}
 }

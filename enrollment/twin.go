@@ -22,23 +22,28 @@ const (
 // normalizeTwin strips what services add to a twin when it is read ($version and
 // $metadata), checks the hub's limits, and forgets what is empty.
 func (s *Settings) normalizeTwin() error {
-	t := s.InitialTwin
-	if t == nil {
+	if s.InitialTwin == nil {
 		return nil
 	}
+	checked, err := s.InitialTwin.Checked()
+	if err == nil {
+		s.InitialTwin = checked
+	}
+	return err
+}
+
+// Checked returns the twin without what services add to it when it is read, held to the
+// hub's limits; nil when nothing is left. Errors: [dps.InvalidArgument].
+func (t *InitialTwin) Checked() (*InitialTwin, error) {
 	tags, err := section("initialTwin.tags", t.Tags, MaxTagsSize)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	desired, err := section("initialTwin.properties.desired", t.Desired, MaxDesiredSize)
-	if err != nil {
-		return err
+	if err != nil || tags == nil && desired == nil {
+		return nil, err
 	}
-	s.InitialTwin = nil
-	if tags != nil || desired != nil {
-		s.InitialTwin = &InitialTwin{Tags: tags, Desired: desired}
-	}
-	return nil
+	return &InitialTwin{Tags: tags, Desired: desired}, nil
 }
 
 func section(field string, raw json.RawMessage, limit int) (json.RawMessage, error) {

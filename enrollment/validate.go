@@ -214,10 +214,11 @@ func (s *Settings) checkAllocation() error {
 	if s.Custom == nil {
 		return nil
 	}
-	return s.Custom.check()
+	return s.Custom.Check()
 }
 
-func (c *CustomAllocation) check() error {
+// Check holds a webhook's definition to its rules. Errors: [dps.InvalidArgument].
+func (c *CustomAllocation) Check() error {
 	u, err := url.Parse(c.WebhookURL)
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || len(c.WebhookURL) > maxWebhookURL {
 		return dps.Invalid("customAllocationDefinition.webhookUrl", "url", "must be an absolute https URL of at most 2048 characters")

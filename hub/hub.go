@@ -82,7 +82,8 @@ const (
 	// Reset writes twin and, where it differs, credential.
 	Reset
 	// Move is an assignment in another hub than before: as Create, but an identity that
-	// exists there is what the device left behind once, and gets the twin too.
+	// exists there is what the device left behind once, and gets the twin too; Enable goes
+	// with it.
 	Move
 )
 
@@ -96,7 +97,8 @@ type Want struct {
 	// OnlyOwn refuses, in modes Create and Move, an identity that exists with another credential
 	// ([dps.DeviceIDTaken]).
 	OnlyOwn bool
-	// Enable enables an identity that exists, too: we disabled it.
+	// Enable writes an identity that exists in any case, enabled: we disabled it, or that is
+	// still on its way, and must find it changed.
 	Enable bool
 }
 

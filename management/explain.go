@@ -33,6 +33,7 @@ type Claim struct {
 	Token      dps.Secret         // SAS token
 	Key        dps.Secret         // base64
 	APIVersion string             // empty: 2021-06-01
+	AskWebhook bool
 }
 
 // Explained is what would become of a device.
@@ -71,7 +72,7 @@ func (s *Service) Explain(ctx context.Context, c Caller, id dps.IDScope, claim C
 }
 
 func (s *Service) claimed(id dps.IDScope, claim Claim) (registration.Request, error) {
-	req := registration.Request{Scope: id, ID: claim.ID, APIVersion: claim.APIVersion}
+	req := registration.Request{Scope: id, ID: claim.ID, APIVersion: claim.APIVersion, AskWebhook: claim.AskWebhook}
 	if req.APIVersion == "" {
 		req.APIVersion = explainedVersion
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/allocation"
 	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/scope"
 )
@@ -22,8 +23,11 @@ const (
 
 // ScopeChange are the members of a scope to set; nil leaves one as it is.
 type ScopeChange struct {
-	HostNames          *[]string
-	AllocationPolicy   *enrollment.AllocationPolicy
+	HostNames        *[]string
+	AllocationPolicy *enrollment.AllocationPolicy
+	// Custom is the webhook of the policy custom; a URL whose query is masked, as it is
+	// shown, keeps the stored one.
+	Custom             *enrollment.CustomAllocation
 	TrustInlineSigning *bool
 	DisableLocalAuth   *bool
 	FilterQueries      *bool
@@ -143,6 +147,9 @@ func (change ScopeChange) apply(to *scope.Scope) error {
 		}
 		to.AllocationPolicy = *change.AllocationPolicy
 	}
+	if change.Custom != nil {
+		to.Custom = customOf(*change.Custom, to.Custom)
+	}
 	set(change.TrustInlineSigning, &to.TrustInlineSigning)
 	set(change.FilterQueries, &to.FilterQueries)
 	set(change.DisableLocalAuth, &to.DisableLocalAuth)
@@ -153,14 +160,20 @@ func (change ScopeChange) apply(to *scope.Scope) error {
 	return to.Validate()
 }
 
-// checkDefaultPolicy refuses custom: a scope has no webhook.
+// customOf keeps the stored URL where the one given is what is shown of it.
+func customOf(given enrollment.CustomAllocation, stored *enrollment.CustomAllocation) *enrollment.CustomAllocation {
+	if stored != nil && given.WebhookURL == allocation.Masked(stored.WebhookURL) {
+		given.WebhookURL = stored.WebhookURL
+	}
+	return &given
+}
+
 func checkDefaultPolicy(p enrollment.AllocationPolicy) error {
 	switch p {
-	case enrollment.Hashed, enrollment.GeoLatency, enrollment.Static, enrollment.Capacity:
+	case enrollment.Hashed, enrollment.GeoLatency, enrollment.Static, enrollment.Custom, enrollment.Capacity:
 		return nil
-	case enrollment.Custom:
 	}
-	return dps.Invalid("allocationPolicy", "enum", "of a scope must be hashed, geoLatency, static or capacity")
+	return dps.Invalid("allocationPolicy", "enum", "of a scope must be hashed, geoLatency, static, custom or capacity")
 }
 
 // hostNames folds names and refuses what no Host header can hold.

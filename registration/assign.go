@@ -100,6 +100,11 @@ func (r *Registrar) launch(ctx context.Context, reg *Registration, cfg *config) 
 // carryOut makes the device in its hub and commits the outcome. It returns the row as
 // far as it is known here.
 func (r *Registrar) carryOut(ctx context.Context, w *work) *Registration {
+	if w.reg.Operation.choosing() {
+		if end := r.ask(ctx, w); end != nil {
+			return end
+		}
+	}
 	began := r.now()
 	placed, err := w.place(ctx)
 	return r.conclude(ctx, w, outcome{placed: placed, err: err, took: r.now().Sub(began)})
@@ -151,6 +156,16 @@ type work struct {
 	substatus Substatus // that the attempt turned out to deserve; empty: as begun
 }
 
+// configure reads the scope's configuration unless the request has.
+func (w *work) configure(ctx context.Context) error {
+	if w.config != nil {
+		return nil
+	}
+	cfg, err := w.r.configs.load(ctx, w.reg.Scope)
+	w.config = cfg
+	return err
+}
+
 var errLeaseLost = errors.New("another replica took the operation over")
 
 func retryable(err error) bool {
@@ -196,12 +211,8 @@ func (w *work) turn(gate *hub.Gate) error {
 // gate returns the gate of a hub as it is linked now: as the request's admission saw it
 // a moment ago, or as the store says.
 func (w *work) gate(ctx context.Context, host string) (*hub.Gate, error) {
-	if w.config == nil {
-		cfg, err := w.r.configs.load(ctx, w.reg.Scope)
-		if err != nil {
-			return nil, err
-		}
-		w.config = cfg
+	if err := w.configure(ctx); err != nil {
+		return nil, err
 	}
 	link, ok := w.config.linked(host)
 	if !ok {
@@ -212,9 +223,12 @@ func (w *work) gate(ctx context.Context, host string) (*hub.Gate, error) {
 
 // fenced is called right before a hub write: the lease must outlast the call, else it
 // is renewed, and if another replica holds the operation nothing is written.
-func (w *work) fenced(ctx context.Context) error {
+func (w *work) fenced(ctx context.Context) error { return w.leased(ctx, w.r.settings.HubTimeout) }
+
+// leased holds the operation for a time at least, and the margin.
+func (w *work) leased(ctx context.Context, d time.Duration) error {
 	s, now := w.r.settings, w.r.now()
-	if w.reg.Operation.LeaseUntil.Sub(now) >= s.HubTimeout+s.LeaseMargin {
+	if w.reg.Operation.LeaseUntil.Sub(now) >= d+s.LeaseMargin {
 		return nil
 	}
 	renewed, won, err := w.r.store.Claim(ctx, w.reg, now, now.Add(s.Lease))

@@ -21,6 +21,11 @@ type applicant struct {
 	was      Assignment // zero: none
 }
 
+// applicantOf returns the device of a row whose operation has its identity settled.
+func applicantOf(row *Registration) applicant {
+	return applicant{row.ID, row.Operation.Want.DeviceID, row.Assignment}
+}
+
 // in reports whether the device has its identity in the hub already and takes no room.
 func (w applicant) in(host string) bool {
 	return w.was.DeviceID == w.deviceID && dps.FoldASCII(w.was.Hub) == dps.FoldASCII(host)
@@ -88,6 +93,10 @@ func (r *Registrar) beginWithRoom(ctx context.Context, req Request, a *admission
 		}
 	}
 	return nil, fillingUp()
+}
+
+func noRoom() error {
+	return dps.Errorf(dps.HubFull, "every hub that could take this device is full or suspended")
 }
 
 func fillingUp() error {

@@ -17,6 +17,8 @@ type decision struct {
 	Reprovision string                      `json:"reprovision,omitempty"`
 	Policy      enrollment.AllocationPolicy `json:"policy,omitempty"`
 	Candidates  []allocation.Candidate      `json:"candidates,omitempty"`
+	Webhook     string                      `json:"webhook,omitempty"` // host of the webhook that decides
+	WebhookMS   int64                       `json:"webhookMs,omitempty"`
 	Full        []string                    `json:"full,omitempty"` // hubs that had no room
 	Hub         string                      `json:"hub,omitempty"`
 	Reason      string                      `json:"reason,omitempty"`

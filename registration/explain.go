@@ -43,19 +43,23 @@ type Explanation struct {
 	Signer      *attestation.CertificateInfo // the group's certificate on the chain
 	Reprovision string
 	Policy      enrollment.AllocationPolicy
-	Candidates  []allocation.Candidate
-	Full        []string // hubs that would be candidates and have no room
-	Hub         string   // that the device would be told
-	DeviceID    string
-	Substatus   Substatus
-	HubCall     bool          // the hub would be written; false: it keeps what it has
-	Current     *Registration // the record; nil: never registered
+	// Webhook is the host of the webhook that chooses the hub; Hub is empty unless it was
+	// asked.
+	Webhook    string
+	Candidates []allocation.Candidate
+	Full       []string // hubs that would be candidates and have no room
+	Hub        string   // that the device would be told
+	DeviceID   string
+	Substatus  Substatus
+	HubCall    bool          // the hub would be written; false: it keeps what it has
+	Current    *Registration // the record; nil: never registered
 	// Near are entries that did not admit a refused device, but have to do with it.
 	Near []Near
 }
 
 // Explain runs a request dry: with the very functions that decide about devices, but
-// nothing is written, no hub is called and nobody is noted as refused. Evidence may be
+// nothing is written, no hub is called and nobody is noted as refused; a webhook is called
+// only if the request says so. Evidence may be
 // nil: the device then is taken for who it claims to be. Errors: [dps.NotFound] (scope),
 // [dps.Unavailable].
 func (r *Registrar) Explain(ctx context.Context, req Request) (Explanation, error) {
@@ -86,6 +90,22 @@ func (r *Registrar) Explain(ctx context.Context, req Request) (Explanation, erro
 	return r.foresee(ctx, e, req, a)
 }
 
+// consultDry puts a start's question, as the flight of its operation would.
+func (r *Registrar) consultDry(ctx context.Context, start *Start, a *admission, why *decision) error {
+	w := &work{r: r, reg: start.Registration, config: a.config}
+	next, err := w.choice(ctx, why)
+	if err != nil && dps.Is(err, dps.Throttled) {
+		return err
+	}
+	if err != nil {
+		start.fail(err)
+		why.Reason = clipped(err.Error())
+		return nil
+	}
+	start.Registration = next
+	return nil
+}
+
 // foresee adds what the plan for an admitted device says.
 func (r *Registrar) foresee(ctx context.Context, e Explanation, req Request, a *admission) (Explanation, error) {
 	start, why, err := r.plan(ctx, req, a)
@@ -93,11 +113,17 @@ func (r *Registrar) foresee(ctx context.Context, e Explanation, req Request, a *
 		return Explanation{}, err
 	}
 	reg := &start.Registration
+	if reg.Operation.choosing() && req.AskWebhook {
+		if err := r.consultDry(ctx, start, a, &why); err != nil {
+			return Explanation{}, err
+		}
+	}
 	if err := r.foreseeOwner(ctx, start); err != nil {
 		return Explanation{}, err
 	}
 	op := reg.Operation
 	e.Reprovision, e.Policy, e.Candidates, e.Full, e.Reason = why.Reprovision, why.Policy, why.Candidates, why.Full, why.Reason
+	e.Webhook = why.Webhook
 	e.ErrorCode, e.Message = op.ErrorCode, op.ErrorMessage
 	switch op.Status {
 	case Disabled:
@@ -108,6 +134,9 @@ func (r *Registrar) foresee(ctx context.Context, e Explanation, req Request, a *
 		e.Outcome, e.Hub, e.DeviceID, e.Substatus = WouldAssign, reg.Assignment.Hub, reg.Assignment.DeviceID, op.Substatus
 	case Assigning, Unassigned:
 		e.Outcome, e.Hub, e.DeviceID, e.Substatus, e.HubCall = WouldAssign, op.Hub, op.Want.DeviceID, op.Substatus, true
+		if op.choosing() { // which of the outcomes it comes to is the webhook's
+			e.Substatus, e.HubCall = "", false
+		}
 	}
 	return e, nil
 }
@@ -154,8 +183,7 @@ func describe(e attestation.Evidence) []attestation.CertificateInfo {
 func assume(cfg *config, s Snapshot, id dps.RegistrationID) (*admission, error) {
 	m, ok := enrollment.Assume(s.Candidates)
 	if !ok {
-		return nil, attestation.Refuse(errors.New("no individual enrollment has this ID and no symmetric-key group its prefix; " +
-			"give the device's certificate chain to look for X.509 groups"))
+		return nil, attestation.Refuse(errors.New(unassumed(s.Current)))
 	}
 	m.KeySpelling = string(id)
 	proof := attestation.Proof{Kind: m.Mechanism.Kind()}
@@ -174,6 +202,14 @@ func assume(cfg *config, s Snapshot, id dps.RegistrationID) (*admission, error) 
 	case attestation.SymmetricKey, attestation.GroupKey, attestation.GroupTPM:
 	}
 	return &admission{config: cfg, match: m, proof: proof, current: s.Current}, nil
+}
+
+// unassumed says why nothing can be said of a device that shows nothing.
+func unassumed(cur *Registration) string {
+	if cur != nil && cur.Operation.Entry.Group != "" {
+		return fmt.Sprintf("it came in by enrollment group %q, which wants to see a certificate; give the device's chain", cur.Operation.Entry.Group)
+	}
+	return "no individual enrollment has this ID and no symmetric-key group its prefix; give the device's certificate chain to look for X.509 groups"
 }
 
 func enrolled(m attestation.X509Leaf) *attestation.CertificateInfo {

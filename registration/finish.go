@@ -25,7 +25,7 @@ func (w *work) ended(placed hub.Placed, err error, took time.Duration) (Registra
 		reg.Assignment = Assignment{
 			Hub: op.Hub, DeviceID: op.Want.DeviceID, GenerationID: placed.GenerationID,
 			CredentialDigest: hub.CredentialDigest(op.Want.Auth), Substatus: op.Substatus, Payload: placed.Payload,
-			AuthenticationKey: op.AuthenticationKey,
+			CustomPayload: op.CustomPayload, AuthenticationKey: op.AuthenticationKey,
 		}
 		op.Status = Assigned
 		op.Decision = withOutcome(op.Decision, "assigned", took.Milliseconds(), op.Attempt)
@@ -37,7 +37,7 @@ func (w *work) ended(placed hub.Placed, err error, took time.Duration) (Registra
 	}
 	op.LeaseUntil, op.Deadline = time.Time{}, time.Time{}
 	removals := leftBehind(was, reg)
-	op.Hub, op.Want, op.AuthenticationKey = "", hub.Want{}, nil
+	op.forget()
 	return reg, removals
 }
 

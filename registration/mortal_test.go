@@ -9,9 +9,11 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/allocation"
 	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/hub"
 	"github.com/zerotouch-dps/dps/registration"
+	"github.com/zerotouch-dps/dps/scope"
 )
 
 // mortal is a replica that is struck down at the n-th border between two steps: right
@@ -37,6 +39,11 @@ type mortalStore struct {
 	m *mortal
 }
 
+type mortalWebhooks struct {
+	registration.Webhooks
+	m *mortal
+}
+
 type mortalHub struct {
 	hub.Registry
 	name string
@@ -51,7 +58,7 @@ func (w *world) mortal(n int, halt bool) *mortal {
 	s.Sweep = sweeping.Sweep
 	m.Registrar = registration.New(registration.Deps{
 		Store: mortalStore{w.store.Registrations(), m}, Scopes: w.store.Scopes(), Entries: w.store.Enrollments(),
-		Resolver: enrollment.NewResolver(w.verifier()), Observer: silent{}, Log: zap.NewNop(),
+		Resolver: enrollment.NewResolver(w.verifier()), Observer: silent{}, Log: zap.NewNop(), Webhooks: mortalWebhooks{w.oracle, m},
 		OpenGate: func(l hub.Linked) (*hub.Gate, error) {
 			return hub.NewGate(hub.GateConfig{Registry: mortalHub{w.hubs[l.HostName], l.HostName, m}, Now: w.clock}), nil
 		},
@@ -212,6 +219,10 @@ func (m *mortal) overslept(ctx context.Context) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return deadline.Add(-hub.DefaultCallTimeout).Before(m.woke)
+}
+
+func (w mortalWebhooks) Ask(ctx context.Context, id dps.IDScope, o scope.Webhook, q *allocation.Question) (allocation.Answer, error) {
+	return step(w.m, "Ask", func() (allocation.Answer, error) { return w.Webhooks.Ask(ctx, id, o, q) })
 }
 
 func (h mortalHub) Get(ctx context.Context, id string) (hub.Device, error) {

@@ -57,6 +57,8 @@ func nearGroup(g *enrollment.Group) Near {
 		if g.IDPrefix != "" {
 			why = fmt.Sprintf("the ID begins with its prefix %q, and its keys were tried", g.IDPrefix)
 		}
+	case attestation.GroupTPM:
+		why = "a CA certificate that it refers to has the name of an issuer in the chain"
 	case attestation.X509Leaf, attestation.SymmetricKey, attestation.TPM: // individuals only
 	}
 	return Near{enrollment.Ref{Group: g.ID}, why + "; it is " + status(g.Enabled)}

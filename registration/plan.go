@@ -88,7 +88,12 @@ func later(a, b time.Time) time.Time {
 func (s *Start) end(status Status) {
 	op := &s.Registration.Operation
 	op.Status, op.LeaseUntil, op.Deadline = status, time.Time{}, time.Time{}
-	op.Hub, op.Want, op.AuthenticationKey = "", hub.Want{}, nil
+	op.forget()
+}
+
+// forget drops what an operation needs until it ends.
+func (op *Operation) forget() {
+	op.Hub, op.Want, op.AuthenticationKey, op.Question, op.CustomPayload = "", hub.Want{}, nil, nil, nil
 }
 
 func (s *Start) fail(err error) {
@@ -96,80 +101,124 @@ func (s *Start) fail(err error) {
 	s.Registration.Operation.setError(err)
 }
 
-// choose settles hub, device ID, credential, twin and what the hub write may do.
+// choose settles hub, device ID, credential, twin and what the hub write may do; or it
+// leaves the hub to a webhook, which is asked once the operation is committed.
 func (r *Registrar) choose(ctx context.Context, row *Registration, req Request, a *admission, why *decision) error {
 	was := row.Assignment
 	how := reprovisionOf(a.match.Settings.Reprovision, req.APIVersion)
-	if was.Hub != "" && how == never {
-		return stay(row, a, was, why)
-	}
-	deviceID := deviceIDOf(row, a.match)
-	link, err := r.allocate(ctx, applicant{row.ID, deviceID, was}, a.config, a.match.Settings, why)
-	if err != nil {
-		return err
-	}
-	moved := was.Hub != "" && (dps.FoldASCII(was.Hub) != dps.FoldASCII(link.HostName) || was.DeviceID != deviceID)
-	op := &row.Operation
-	switch {
-	case was.Hub == "":
-		op.Substatus = InitialAssignment
-		return want(row, a, link, deviceID, hub.Create)
-	case moved:
-		op.Substatus = DataReset
-		if _, linked := a.config.linked(was.Hub); how == migrate && linked {
-			op.Substatus = DataMigrated
-		}
-		return want(row, a, link, deviceID, hub.Move)
-	case how == reset:
-		op.Substatus = DataReset
-		return want(row, a, link, deviceID, hub.Reset)
-	}
-	return keep(row, a, link, deviceID)
-}
-
-// stay keeps a device where it was first put. When that hub is not linked any more the
-// stored assignment is returned as it is, for nothing can be verified.
-func stay(row *Registration, a *admission, was Assignment, why *decision) error {
-	link, ok := a.config.linked(was.Hub)
-	if !ok {
+	stays := was.Hub != "" && how == never
+	if _, ok := a.config.linked(was.Hub); stays && !ok {
+		// The stored assignment stands as it is, for nothing can be verified.
 		why.Reason = "stays on its hub, which is not linked any more"
+		row.Operation.CustomPayload = was.CustomPayload
 		finishAs(row, was, Reprovisioned)
 		return nil
 	}
-	why.Hub, why.Reason = link.HostName, "stays on its hub"
-	return keep(row, a, link, was.DeviceID)
+	if err := prepare(row, a, how); err != nil {
+		return err
+	}
+	if custom := webhookOf(a); custom != nil {
+		return r.leaveToWebhook(ctx, row, req, a, custom, why)
+	}
+	link, err := r.allocate(ctx, row, a, why)
+	if err != nil {
+		return err
+	}
+	if _, signed := a.match.Mechanism.(attestation.X509CA); signed {
+		row.Operation.Want.Auth = signedAuth(a.proof, link)
+	}
+	settle(row, a.config, link)
+	return nil
+}
+
+// allocate returns where the device stays, or what the policy chooses.
+func (r *Registrar) allocate(ctx context.Context, row *Registration, a *admission, why *decision) (hub.Linked, error) {
+	if row.Operation.Substatus == Reprovisioned {
+		link, _ := a.config.linked(row.Assignment.Hub)
+		why.Hub, why.Reason = link.HostName, "stays on its hub"
+		return link, nil
+	}
+	return r.pick(ctx, applicantOf(row), a.config, a.match.Settings, why)
+}
+
+// prepare fills in what does not depend on the hub: the identity that it shall hold, and
+// as substatus, what the device comes to if it moves.
+func prepare(row *Registration, a *admission, how reprovision) error {
+	auth, err := authOf(a, hub.Linked{})
+	if err != nil {
+		return err
+	}
+	op, was := &row.Operation, row.Assignment
+	op.Want = hub.Want{DeviceID: deviceIDOf(row, a.match), Auth: auth, Twin: twinOf(a.match.Settings), IoTEdge: a.match.Settings.IoTEdge}
+	if a.grant != nil {
+		op.AuthenticationKey = a.grant.authenticationKey
+	}
+	switch {
+	case was.Hub == "":
+		op.Substatus = InitialAssignment
+	case how == never:
+		op.Substatus, op.Want.DeviceID = Reprovisioned, was.DeviceID
+	case how == migrate:
+		op.Substatus = DataMigrated
+	case how == reset:
+		op.Substatus = DataReset
+	}
+	return nil
+}
+
+func twinOf(s *enrollment.Settings) hub.Twin {
+	if s.InitialTwin == nil {
+		return hub.Twin{}
+	}
+	return hub.Twin{Tags: s.InitialTwin.Tags, Desired: s.InitialTwin.Desired}
+}
+
+// settle takes the device to a hub: what the write there may do follows from where the
+// device is, and from what its registration may do.
+func settle(row *Registration, cfg *config, link hub.Linked) {
+	op, was := &row.Operation, row.Assignment
+	op.Hub, op.Want.OnlyOwn, op.Want.Enable = link.HostName, link.RefuseUnclaimed, was.Withdrawn
+	switch {
+	case was.Hub == "":
+		op.Want.Mode = hub.Create
+	case dps.FoldASCII(was.Hub) != dps.FoldASCII(link.HostName) || was.DeviceID != op.Want.DeviceID:
+		// What it left behind there once may have been withdrawn, and not removed yet.
+		op.Want.Mode, op.Want.Enable = hub.Move, true
+		if _, linked := cfg.linked(was.Hub); !linked {
+			op.Substatus = DataReset
+		}
+	case op.Substatus == DataReset:
+		op.Want.Mode = hub.Reset
+	default:
+		keep(row, link)
+	}
 }
 
 // keep is a further registration on the same hub: with an unchanged credential no hub
 // call is made, unless the hub takes calls freely and can be asked whether the
 // identity still exists.
-func keep(row *Registration, a *admission, link hub.Linked, deviceID string) error {
-	was := row.Assignment
-	row.Operation.Substatus = Reprovisioned
-	if err := want(row, a, link, deviceID, hub.Ensure); err != nil {
-		return err
-	}
-	row.Operation.Want.Enable = was.Withdrawn
+func keep(row *Registration, link hub.Linked) {
+	op, was := &row.Operation, row.Assignment
+	op.Substatus, op.Want.Mode = Reprovisioned, hub.Ensure
 	if was.CredentialDigest == "" { // in doubt: an earlier write may still arrive, and finds this one
-		row.Operation.Want.Mode, row.Operation.Want.OnlyOwn = hub.Create, false
-		return nil
+		op.Want.Mode, op.Want.OnlyOwn = hub.Create, false
+		return
 	}
-	if link.IdentityRate > 0 && !was.Withdrawn && was.CredentialDigest == hub.CredentialDigest(row.Operation.Want.Auth) {
+	if link.IdentityRate > 0 && !was.Withdrawn && was.CredentialDigest == hub.CredentialDigest(op.Want.Auth) {
 		finishAs(row, was, Reprovisioned)
 	}
-	return nil
 }
 
 // finishAs ends the row's operation with an assignment that needs no hub call.
 func finishAs(row *Registration, as Assignment, sub Substatus) {
 	op := &row.Operation
-	as.Substatus = sub
+	as.Substatus, as.CustomPayload = sub, op.CustomPayload
 	if op.AuthenticationKey != nil {
 		as.AuthenticationKey = op.AuthenticationKey
 	}
 	row.Assignment = as
 	op.Status, op.Substatus, op.LeaseUntil, op.Deadline = Assigned, sub, time.Time{}, time.Time{}
-	op.Hub, op.Want, op.AuthenticationKey = "", hub.Want{}, nil
+	op.forget()
 }
 
 // deviceIDOf returns the hub device ID: the one that an individual enrollment asks
@@ -181,8 +230,8 @@ func deviceIDOf(row *Registration, m enrollment.Match) string {
 	return string(row.ID)
 }
 
-// allocate asks the policy, leaving out hubs that are full or turned out to be.
-func (r *Registrar) allocate(ctx context.Context, who applicant, cfg *config, set *enrollment.Settings, why *decision) (hub.Linked, error) {
+// pick asks the policy, leaving out hubs that are full or turned out to be.
+func (r *Registrar) pick(ctx context.Context, who applicant, cfg *config, set *enrollment.Settings, why *decision) (hub.Linked, error) {
 	named := set.HubNames()
 	candidates, err := allocation.Candidates(named, cfg.Hubs)
 	if err != nil {
@@ -195,7 +244,7 @@ func (r *Registrar) allocate(ctx context.Context, who applicant, cfg *config, se
 		return hub.Linked{}, err
 	}
 	if len(candidates) == 0 {
-		return hub.Linked{}, dps.Errorf(dps.HubFull, "every hub that could take this device is full or suspended")
+		return hub.Linked{}, noRoom()
 	}
 	why.Candidates = candidates
 	policy, err := allocation.For(why.Policy)
@@ -234,23 +283,6 @@ func holds(names []string, name string) bool {
 		}
 	}
 	return false
-}
-
-// want fills in the identity that the hub shall hold.
-func want(row *Registration, a *admission, link hub.Linked, deviceID string, mode hub.Mode) error {
-	auth, err := authOf(a, link)
-	if err != nil {
-		return err
-	}
-	w := hub.Want{DeviceID: deviceID, Auth: auth, IoTEdge: a.match.Settings.IoTEdge, Mode: mode, OnlyOwn: link.RefuseUnclaimed}
-	if twin := a.match.Settings.InitialTwin; twin != nil {
-		w.Twin = hub.Twin{Tags: twin.Tags, Desired: twin.Desired}
-	}
-	row.Operation.Hub, row.Operation.Want = link.HostName, w
-	if a.grant != nil {
-		row.Operation.AuthenticationKey = a.grant.authenticationKey
-	}
-	return nil
 }
 
 // authOf turns what the device proved into what the hub shall accept: the same keys,

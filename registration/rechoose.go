@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/enrollment"
@@ -71,7 +72,11 @@ func (r *Registrar) nextHub(ctx context.Context, reg Registration) (Registration
 	var why decision
 	_ = json.Unmarshal(reg.Operation.Decision, &why) // our own record; without it nothing is known full
 	why.Full = append(why.Full, reg.Operation.Hub)
-	link, err := r.allocate(ctx, applicant{reg.ID, reg.Operation.Want.DeviceID, reg.Assignment}, cfg, settings, &why)
+	if reg.Operation.Question != nil {
+		again, err := r.askAnew(reg, settings, &why)
+		return again, 0, err
+	}
+	link, err := r.pick(ctx, applicantOf(&reg), cfg, settings, &why)
 	if err != nil {
 		return Registration{}, 0, err
 	}
@@ -88,6 +93,24 @@ func (r *Registrar) nextHub(ctx context.Context, reg Registration) (Registration
 		op.Want.Auth = signedAuth(op.Proof, link)
 	}
 	return reg, int64(link.MaxDevices), nil
+}
+
+// askAnew leaves the choice to the webhook again, without the hub that turned out full.
+func (r *Registrar) askAnew(reg Registration, settings *enrollment.Settings, why *decision) (Registration, error) {
+	now, op := r.now(), &reg.Operation
+	again := *op.Question
+	again.Hubs = slices.DeleteFunc(slices.Clone(again.Hubs), func(host string) bool { return holds(why.Full, host) })
+	if len(again.Hubs) == 0 {
+		return Registration{}, dps.Errorf(dps.HubFull, "every hub that the webhook may choose is full or suspended")
+	}
+	if op.Substatus == Reprovisioned { // it may move, or there would be no other hub
+		op.Substatus = DataMigrated
+	}
+	op.Attempt++
+	op.Hub, op.Question, op.CustomPayload, op.Decision = "", &again, nil, why.encode()
+	op.Want.Twin = twinOf(settings)
+	op.LeaseUntil, reg.Updated = now.Add(r.settings.Lease), now
+	return reg, nil
 }
 
 // modeAt returns how the device comes to the operation's hub, its own being full: that

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/allocation"
 	"github.com/zerotouch-dps/dps/attestation"
 	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/hub"
@@ -52,10 +53,35 @@ type Assignment struct {
 	CredentialDigest string // of what the hub holds, see CredentialDigest
 	Withdrawn        bool   // disabled in the hub by us; the next good registration enables it
 	Substatus        Substatus
-	Payload          json.RawMessage // returned to the device; nil: none
+	Payload          json.RawMessage // the hub's for the device; nil: none
+	// CustomPayload is what the allocation webhook said to the device when it was last
+	// asked; nil: nothing. The device is told both, see [Assignment.Reply].
+	CustomPayload json.RawMessage
 	// AuthenticationKey delivers the hub's key to the TPM that proved itself, and opens
 	// nowhere else; nil of other devices.
 	AuthenticationKey []byte
+}
+
+// Reply returns what the device is told beyond hub and device ID: of two objects the
+// members of both, and what the hub says counts, for the device needs that to connect.
+func (a *Assignment) Reply() json.RawMessage {
+	if a.Payload == nil {
+		return a.CustomPayload
+	}
+	var told map[string]json.RawMessage
+	if json.Unmarshal(a.CustomPayload, &told) != nil || json.Unmarshal(a.Payload, &told) != nil {
+		return a.Payload
+	}
+	both, err := json.Marshal(told)
+	if err != nil {
+		return a.Payload
+	}
+	return both
+}
+
+// choosing tells that a webhook is to choose the hub.
+func (op *Operation) choosing() bool {
+	return op.Status == Assigning && op.Hub == "" && op.Question != nil
 }
 
 // Operation is one run of the registration. While Status is [Assigning] some replica
@@ -77,8 +103,16 @@ type Operation struct {
 	Proof         attestation.Proof
 	RequestDigest string // of body and evidence: equal ones join
 
+	// Question is what a webhook is asked where it chooses the hub: until it has, the
+	// operation is assigning without a hub. Stored sealed; nil when the operation has
+	// ended, or when no webhook is asked.
+	Question *allocation.Question
+	// CustomPayload goes into the assignment; it came with the webhook's choice.
+	CustomPayload json.RawMessage
+
 	// Hub and Want are the choice, made once and never changed by a retry; Hub is empty
 	// when none was chosen. Want is stored sealed and forgotten when the operation ends.
+	// As long as a webhook is to choose, Substatus is what the device comes to if it moves.
 	Hub       string
 	Want      hub.Want
 	Substatus Substatus // of the assignment, once it is done

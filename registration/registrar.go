@@ -21,13 +21,16 @@ type Settings struct {
 	// assigning. Negative: not at all. Default 2 s.
 	AssignWait time.Duration
 	// Lease is how long a replica may work on an operation before another takes over.
-	// It must exceed HubTimeout by more than LeaseMargin. Default 60 s.
+	// It must exceed HubTimeout and WebhookTimeout by more than LeaseMargin. Default 60 s.
 	Lease time.Duration
 	// LeaseMargin is what a lease must outlast a hub call by when it starts: for clocks
 	// that differ and calls that end late. Default 10 s.
 	LeaseMargin time.Duration
 	// HubTimeout bounds one hub call. Default 10 s.
 	HubTimeout time.Duration
+	// WebhookTimeout bounds the asking of an allocation webhook, retries included. Default
+	// 20 s, or what the lease leaves.
+	WebhookTimeout time.Duration
 	// OperationTTL is how long an operation that can't reach its hub goes on after the
 	// device last asked. Default 30 min.
 	OperationTTL time.Duration
@@ -48,6 +51,7 @@ func (s Settings) withDefaults() Settings {
 	def(&s.Lease, time.Minute)
 	def(&s.LeaseMargin, 10*time.Second)
 	def(&s.HubTimeout, 10*time.Second)
+	def(&s.WebhookTimeout, min(20*time.Second, (s.Lease-s.LeaseMargin)*4/5))
 	def(&s.OperationTTL, 30*time.Minute)
 	def(&s.Sweep, time.Second)
 	if s.MaxFlights == 0 {
@@ -61,6 +65,9 @@ func (s Settings) Validate() error {
 	s = s.withDefaults()
 	if s.Lease <= s.HubTimeout+s.LeaseMargin {
 		return fmt.Errorf("lease (%s) must exceed the hub timeout (%s) and the lease margin (%s) together", s.Lease, s.HubTimeout, s.LeaseMargin)
+	}
+	if s.Lease <= s.WebhookTimeout+s.LeaseMargin {
+		return fmt.Errorf("lease (%s) must exceed the webhook timeout (%s) and the lease margin (%s) together", s.Lease, s.WebhookTimeout, s.LeaseMargin)
 	}
 	return nil
 }
@@ -81,13 +88,14 @@ type Observer interface {
 	HubCall(hub string, took time.Duration, err error)
 }
 
-// Deps are what a Registrar works with; none may be nil.
+// Deps are what a Registrar works with; none may be nil but Webhooks.
 type Deps struct {
 	Store    Store
 	Scopes   Scopes
 	Entries  Entries
 	Resolver *enrollment.Resolver
 	OpenGate OpenGateFunc
+	Webhooks Webhooks // nil: devices that a webhook should allocate fail
 	Observer Observer
 	Log      *zap.Logger
 	Now      func() time.Time
@@ -102,6 +110,7 @@ type Registrar struct {
 	entries  Entries
 	resolver *enrollment.Resolver
 	gates    *gates
+	webhooks Webhooks
 	observer Observer
 	log      *zap.Logger
 	now      func() time.Time
@@ -109,6 +118,8 @@ type Registrar struct {
 	settings Settings
 
 	slots   chan struct{} // one per flight
+	asking  chan struct{} // one per flight that asks a webhook
+	leaving chan struct{} // closed when Run ends
 	working sync.WaitGroup
 	mu      sync.Mutex
 	flights map[dps.OperationID]*flight
@@ -122,8 +133,9 @@ func New(d Deps) *Registrar {
 	s := d.Settings.withDefaults()
 	return &Registrar{
 		store: d.Store, configs: newConfigs(d.Scopes, d.Resolver.Verifier()), entries: d.Entries, resolver: d.Resolver,
-		gates: newGates(d.OpenGate, d.Now), observer: d.Observer, log: d.Log, now: d.Now, rand: d.Rand,
-		settings: s, slots: make(chan struct{}, s.MaxFlights), flights: map[dps.OperationID]*flight{},
+		gates: newGates(d.OpenGate, d.Now), webhooks: d.Webhooks, observer: d.Observer, log: d.Log, now: d.Now, rand: d.Rand,
+		settings: s, slots: make(chan struct{}, s.MaxFlights), asking: make(chan struct{}, max(1, s.MaxFlights/askingShare)), leaving: make(chan struct{}),
+		flights:  map[dps.OperationID]*flight{},
 		refusals: newRefusals(),
 	}
 }

@@ -176,6 +176,7 @@ func (r *Registrar) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			close(r.leaving)
 			err := r.gates.close() // who waits for its turn is put off, for another replica
 			r.working.Wait()
 			return err

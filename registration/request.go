@@ -20,6 +20,7 @@ type Request struct {
 	APIVersion string
 	Transport  string // "https", "mqtt", "mqtt-ws", "amqp", "amqp-ws"
 	Origin     peer.Origin
+	AskWebhook bool // of an explanation: put the question where a webhook chooses
 }
 
 // Result is the answer to a device.

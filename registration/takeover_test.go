@@ -30,11 +30,20 @@ const mostBorders = 150
 // the device home, and nothing is left behind.
 func TestEveryBorder(t *testing.T) {
 	t.Parallel()
-	for _, halt := range []bool{false, true} {
-		t.Run(map[bool]string{false: "killed", true: "halted"}[halt], func(t *testing.T) {
+	for _, way := range []struct {
+		name string
+		halt bool
+		send func(*world, enrollment.Individual, string)
+	}{
+		{"killed", false, byName},
+		{"halted", true, byName},
+		{"killed, a webhook chooses", false, byWebhook},
+		{"halted, a webhook chooses", true, byWebhook},
+	} {
+		t.Run(way.name, func(t *testing.T) {
 			t.Parallel()
 			for n, more := 1, true; more; n++ {
-				t.Run(strconv.Itoa(n), func(t *testing.T) { more = crossBorder(t, n, halt) })
+				t.Run(strconv.Itoa(n), func(t *testing.T) { more = crossBorder(t, n, way.halt, way.send) })
 				if n == mostBorders {
 					t.Fatal("the replica never got through")
 				}
@@ -43,16 +52,28 @@ func TestEveryBorder(t *testing.T) {
 	}
 }
 
+// byName sends a device to a hub by naming it.
+func byName(w *world, e enrollment.Individual, host string) {
+	e.Hubs = []string{host}
+	w.individual(e)
+}
+
+// byWebhook sends a device to a hub by the webhook's mouth.
+func byWebhook(w *world, e enrollment.Individual, host string) {
+	w.oracle.says(host)
+	e.AllocationPolicy, e.Custom = enrollment.Custom, definition
+	w.individual(e)
+}
+
 // crossBorder strikes a replica at its n-th border; false: there is no such border.
-func crossBorder(t *testing.T, n int, halt bool) (struck bool) {
+func crossBorder(t *testing.T, n int, halt bool, send func(*world, enrollment.Individual, string)) (struck bool) {
 	t.Helper()
 	w := newWorld(t, options{hubs: []string{east, west}})
 	j := &journey{world: w, first: w.mortal(n, halt)}
 	e := keyed("dev-1", key("a"))
 	e.InitialTwin = &enrollment.InitialTwin{Desired: object(`{"rate":1}`)}
 	for _, host := range []string{east, west, east} {
-		e.Hubs = []string{host}
-		w.individual(e)
+		send(w, e, host)
 		if got := j.home("dev-1", key("a")); got.Hub != host {
 			t.Fatalf("%s: assigned to %s, want %s", j, got.Hub, host)
 		}

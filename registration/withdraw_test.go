@@ -108,3 +108,23 @@ func TestDisabledInMidFlight(t *testing.T) {
 		})
 	}
 }
+
+// TestBackToAWithdrawnIdentity: a device that was disabled in one hub, moved to another
+// when it was enabled, and comes back before the first was tidied up, gets in.
+func TestBackToAWithdrawnIdentity(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{hubs: []string{east, west}, scope: func(s *scope.Scope) { s.WhenRevoked = scope.DisableIdentity }})
+	w.individual(onto(east))
+	w.assigned(w.signed("dev-1", key("a")))
+	w.individual(suspended(east))
+	w.outcome(w.signed("dev-1", key("a")))
+	d := w.device(east, "dev-1") // the outbox ran
+	w.need(w.hubs[east].Disable(w.ctx, "dev-1", d.ETag))
+	for _, host := range []string{west, east} {
+		w.individual(onto(host))
+		w.assigned(w.signed("dev-1", key("a")))
+	}
+	if !w.device(east, "dev-1").Enabled {
+		t.Error("it is still disabled where it is assigned")
+	}
+}

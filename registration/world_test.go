@@ -36,6 +36,7 @@ type world struct {
 	settings  registration.Settings
 	hubs      map[string]*memory.Registry
 	secrets   [][]byte // of TPM devices
+	oracle    *oracle
 
 	mu  sync.Mutex
 	now time.Time
@@ -51,7 +52,7 @@ type options struct {
 
 func newWorld(t *testing.T, o options) *world {
 	t.Helper()
-	w := &world{t: t, ctx: t.Context(), hubs: map[string]*memory.Registry{}, now: time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC), settings: o.settings, secrets: [][]byte{[]byte(strings.Repeat("s", 32))}}
+	w := &world{t: t, ctx: t.Context(), hubs: map[string]*memory.Registry{}, now: time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC), settings: o.settings, secrets: [][]byte{[]byte(strings.Repeat("s", 32))}, oracle: &oracle{}}
 	if w.settings.Sweep == 0 {
 		w.settings.Sweep = time.Hour // tests sweep by running another registrar
 	}
@@ -114,7 +115,7 @@ func (w *world) replica(s registration.Settings) *registration.Registrar {
 	w.t.Helper()
 	r := registration.New(registration.Deps{
 		Store: w.store.Registrations(), Scopes: w.store.Scopes(), Entries: w.store.Enrollments(),
-		Resolver: enrollment.NewResolver(w.verifier()), Observer: silent{}, Log: zap.NewNop(),
+		Resolver: enrollment.NewResolver(w.verifier()), Observer: silent{}, Log: zap.NewNop(), Webhooks: w.oracle,
 		OpenGate: func(l hub.Linked) (*hub.Gate, error) {
 			return hub.NewGate(hub.GateConfig{Registry: w.hubs[l.HostName], Rate: l.IdentityRate, CallTimeout: s.HubTimeout, Now: w.clock}), nil
 		},

@@ -14,7 +14,9 @@ import (
 type Scope struct {
 	ID               dps.IDScope
 	HostNames        []string                    // service API hosts, folded, no port; unique in the deployment
-	AllocationPolicy enrollment.AllocationPolicy // the default; never empty, never custom
+	AllocationPolicy enrollment.AllocationPolicy // the default; never empty
+	// Custom is the webhook of the default policy, when that is custom.
+	Custom *enrollment.CustomAllocation
 	// TrustInlineSigning admits groups whose inline signing certificate does not roll
 	// up to a verified CA.
 	TrustInlineSigning bool
@@ -48,7 +50,20 @@ func (s Scope) Validate() error {
 	if err := s.CertificateRules.validate(); err != nil {
 		return err
 	}
+	if err := s.checkCustom(); err != nil {
+		return err
+	}
 	return s.IPFilter.Validate()
+}
+
+func (s Scope) checkCustom() error {
+	if s.Custom == nil && s.AllocationPolicy == enrollment.Custom {
+		return dps.Invalid("customAllocationDefinition", "custom", "is required with allocationPolicy custom")
+	}
+	if s.Custom == nil {
+		return nil
+	}
+	return s.Custom.Check()
 }
 
 // Rights are what an access policy grants.
@@ -104,6 +119,7 @@ type Snapshot struct {
 	Hubs        []hub.Linked // by host name
 	Authorities []Authority  // by name
 	Denials     []Denial     // by kind, value and issuer
+	Webhooks    []Webhook    // by host
 	// KeyPrefixLengths are the distinct lengths of IDPrefix of the scope's
 	// symmetric-key groups, ascending.
 	KeyPrefixLengths []int
@@ -158,6 +174,15 @@ type Store interface {
 	PutDenials(ctx context.Context, id dps.IDScope, list []Denial) error
 	// DeleteDenial takes a normalized entry off. Errors: [dps.NotFound].
 	DeleteDenial(ctx context.Context, id dps.IDScope, d Denial) error
+
+	// Webhooks returns what is said about webhooks, by host.
+	Webhooks(ctx context.Context, id dps.IDScope) ([]Webhook, error)
+	// PutWebhook creates or replaces. Errors: [dps.NotFound] (scope), [dps.AlreadyExists],
+	// [dps.PreconditionFailed], [dps.QuotaReached] (there would be more than
+	// [MaxWebhooks]).
+	PutWebhook(ctx context.Context, id dps.IDScope, w Webhook, p enrollment.Precondition) (Webhook, error)
+	// DeleteWebhook deletes. Errors: [dps.NotFound], [dps.PreconditionFailed].
+	DeleteWebhook(ctx context.Context, id dps.IDScope, host string, p enrollment.Precondition) error
 
 	// CRL returns the DER of the list that was uploaded for a CA certificate. Errors:
 	// [dps.NotFound].

@@ -79,6 +79,9 @@ type Assign struct {
 	LeaseMargin time.Duration `koanf:"leaseMargin"`
 	// HubTimeout bounds one hub call. Default 10s.
 	HubTimeout time.Duration `koanf:"hubTimeout"`
+	// WebhookTimeout bounds the asking of an allocation webhook, with its retry. The lease
+	// must exceed it by more than the margin. Default 20s, or less as the lease is short.
+	WebhookTimeout time.Duration `koanf:"webhookTimeout"`
 	// OperationTTL is how long an operation that can't reach its hub goes on after the
 	// device last asked. Default 30m.
 	OperationTTL time.Duration `koanf:"operationTTL"`
@@ -248,7 +251,7 @@ func (c Config) Validate() error {
 
 func (a Assign) settings() registration.Settings {
 	s := registration.Settings{
-		Lease: a.Lease, LeaseMargin: a.LeaseMargin, HubTimeout: a.HubTimeout,
+		Lease: a.Lease, LeaseMargin: a.LeaseMargin, HubTimeout: a.HubTimeout, WebhookTimeout: a.WebhookTimeout,
 		OperationTTL: a.OperationTTL, Sweep: a.Sweep,
 	}
 	if a.Wait != nil {

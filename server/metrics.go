@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"regexp"
 	"time"
 
@@ -8,8 +9,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/allocation"
 	"github.com/zerotouch-dps/dps/endpoint/acceptor"
 	"github.com/zerotouch-dps/dps/internal/apierror"
+	"github.com/zerotouch-dps/dps/management/wire"
+	"github.com/zerotouch-dps/dps/scope"
 )
 
 // metrics counts what the operator watches. Label values come from closed lists and
@@ -21,6 +25,7 @@ type metrics struct {
 	assigned *prometheus.CounterVec
 	assign   *prometheus.HistogramVec
 	hubCalls *prometheus.HistogramVec
+	webhooks *prometheus.HistogramVec
 	dropped  prometheus.Counter
 }
 
@@ -44,10 +49,13 @@ func newMetrics() *metrics {
 			Name: "dps_hub_call_seconds", Help: "Time of identity writes, waiting for the hub's queue included.", Buckets: buckets,
 		}, []string{"hub", "code"}),
 	}
+	m.webhooks = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "dps_webhook_call_seconds", Help: "Time of asking allocation webhooks, waiting for a turn and the retry included.", Buckets: buckets,
+	}, []string{"code"})
 	m.dropped = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "dps_refusals_dropped_total", Help: "Refused device requests that were too many to be kept for reading.",
 	})
-	m.registry.MustRegister(m.requests, m.latency, m.assigned, m.assign, m.hubCalls, m.dropped,
+	m.registry.MustRegister(m.requests, m.latency, m.assigned, m.assign, m.hubCalls, m.webhooks, m.dropped,
 		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(collectors.GoRuntimeMetricsRule{
 			Matcher: regexp.MustCompile(`^/gc/heap/live:bytes$`), // what is no garbage
 		})), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -83,9 +91,23 @@ func (m *metrics) RefusalsDropped(n int) { m.dropped.Add(float64(n)) }
 
 // HubCall implements registration.Observer.
 func (m *metrics) HubCall(hub string, took time.Duration, err error) {
-	code := "ok"
-	if err != nil {
-		code = apierror.RowOf(dps.CodeOf(err)).Name
+	m.hubCalls.WithLabelValues(hub, codeName(err)).Observe(took.Seconds())
+}
+
+func codeName(err error) string {
+	if err == nil {
+		return "ok"
 	}
-	m.hubCalls.WithLabelValues(hub, code).Observe(took.Seconds())
+	return apierror.RowOf(dps.CodeOf(err)).Name
+}
+
+// timed has the asking of webhooks counted: by outcome alone, for whoever may write
+// enrollments may name any host.
+func (m *metrics) timed(ask wire.AskFunc, now func() time.Time) wire.AskFunc {
+	return func(ctx context.Context, id dps.IDScope, w scope.Webhook, q *allocation.Question) (allocation.Answer, error) {
+		began := now()
+		answer, err := ask(ctx, id, w, q)
+		m.webhooks.WithLabelValues(codeName(err)).Observe(now().Sub(began).Seconds())
+		return answer, err
+	}
 }

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/zerotouch-dps/dps/allocation/webhook"
 	"github.com/zerotouch-dps/dps/attestation"
 	"github.com/zerotouch-dps/dps/attestation/revocation"
 	"github.com/zerotouch-dps/dps/endpoint"
@@ -28,6 +29,7 @@ import (
 	"github.com/zerotouch-dps/dps/management/adminapi"
 	"github.com/zerotouch-dps/dps/management/identity"
 	"github.com/zerotouch-dps/dps/management/serviceapi"
+	"github.com/zerotouch-dps/dps/management/wire"
 	"github.com/zerotouch-dps/dps/openapi/docs"
 	"github.com/zerotouch-dps/dps/registration"
 	"github.com/zerotouch-dps/dps/storage"
@@ -135,6 +137,7 @@ func (s *Server) wire(ring *keyring.Ring) error {
 		Store: s.store.Registrations(), Scopes: s.store.Scopes(), Entries: s.store.Enrollments(),
 		Resolver: enrollment.NewResolver(verifier),
 		OpenGate: func(l hub.Linked) (*hub.Gate, error) { return openGate(l, c.Assign, env) },
+		Webhooks: wire.Webhooks{Caller: s.metrics.timed(webhook.New(env.Now).Ask, env.Now)},
 		Observer: s.metrics, Log: env.Log, Now: env.Now, Rand: env.Rand, Settings: settings,
 	})
 	s.management = management.New(management.Deps{

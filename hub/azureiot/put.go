@@ -50,7 +50,7 @@ func (r *Registry) settleOnce(ctx context.Context, w hub.Want) (hub.Placed, erro
 	if !same && w.Mode.Fresh() && w.OnlyOwn {
 		return hub.Placed{}, dps.Errorf(dps.DeviceIDTaken, "the device exists in the hub with another credential")
 	}
-	if !same || w.Mode.Fresh() || w.Enable && d.Status == statusDisabled {
+	if !same || w.Mode.Fresh() || w.Enable {
 		if d, err = r.update(ctx, d, w); err != nil {
 			return hub.Placed{}, err
 		}

@@ -242,8 +242,12 @@ func testDisable(t *testing.T, s Subject) {
 			t.Errorf("mode %d: etag %q, generation %q; want another etag than %q, the same generation as %q", mode, after.ETag, after.GenerationID, before.ETag, before.GenerationID)
 		}
 		checkDevice(t, after, hub.Device{DeviceID: want.DeviceID, Auth: sas(1), Twin: twin})
-		put(t, s, want)
-		checkDevice(t, get(t, s, want.DeviceID), hub.Device{DeviceID: want.DeviceID, Enabled: true, Auth: sas(1), Twin: twin})
+		for range 2 { // the second time it is enabled already, and a late Disable must not find it as it was
+			stale := get(t, s, want.DeviceID).ETag
+			put(t, s, want)
+			checkDevice(t, get(t, s, want.DeviceID), hub.Device{DeviceID: want.DeviceID, Enabled: true, Auth: sas(1), Twin: twin})
+			checkCode(t, s.Disable(t.Context(), want.DeviceID, stale), dps.PreconditionFailed)
+		}
 	}
 }
 

@@ -208,9 +208,8 @@ func (r *Registry) put(w hub.Want) (hub.Placed, error) {
 	if w.Mode.WritesTwin() {
 		d.Twin = w.Twin
 	}
-	enable := w.Enable && !d.Enabled
 	d.Enabled = d.Enabled || w.Enable
-	if !same || enable || w.Mode != hub.Ensure {
+	if !same || w.Enable || w.Mode != hub.Ensure {
 		d.ETag = r.next()
 		r.devices[w.DeviceID] = d
 	}

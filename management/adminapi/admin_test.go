@@ -114,7 +114,7 @@ func TestRefusals(t *testing.T) {
 		{"scope ID", call{"POST", scopes, `{"idScope":"a b"}`, nil}, 400, "invalidArgument", "idScope"},
 		{"scope named like a path", call{"POST", scopes, `{"idScope":"enrollments"}`, nil}, 400, "invalidArgument", "idScope"},
 		{"host with a port", call{"POST", scopes, `{"hostNames":["ok.example","x.example:443"]}`, nil}, 400, "invalidArgument", "hostNames[1]"},
-		{"custom as default", call{"PATCH", world, `{"allocationPolicy":"custom"}`, nil}, 400, "invalidArgument", "allocationPolicy"},
+		{"custom as default", call{"PATCH", world, `{"allocationPolicy":"custom"}`, nil}, 400, "invalidArgument", "customAllocationDefinition"},
 		{"unknown scope", call{"GET", scopes + "/0neNO", "", nil}, 404, "notFound", ""},
 		{"stale scope", call{"PATCH", world, `{}`, stale}, 412, "preconditionFailed", ""},
 		{"scope in use", call{"DELETE", world, "", nil}, 409, "inUse", ""},

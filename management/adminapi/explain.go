@@ -17,6 +17,7 @@ func (a *api) Explain(ctx context.Context, r admin.ExplainRequestObject) (admin.
 	claim := management.Claim{
 		ID: dps.RegistrationID(value(r.Body.RegistrationID)), Chain: value(r.Body.CertificateChain), APIVersion: value(r.Body.APIVersion),
 		Token: dps.NewSecret(value(r.Body.SasToken)), Key: dps.NewSecret(value(r.Body.SymmetricKey)),
+		AskWebhook: value(r.Body.AskWebhook),
 	}
 	e, err := a.c.Management.Explain(ctx, callerOf(ctx), dps.IDScope(r.IDScope), claim)
 	if err != nil {
@@ -30,7 +31,7 @@ func fromExplanation(e management.Explained) admin.Explanation {
 		Outcome: string(e.Outcome), RegistrationID: string(e.ID), Proven: e.Proven, Assumed: e.Assumed, Reason: optional(e.Reason),
 		ErrorCode: number(e.ErrorCode), ErrorMessage: optional(e.Message), Enrollment: fromRef(e.Entry),
 		Reprovision: optional(e.Reprovision), AllocationPolicy: optional(string(e.Policy)), AssignedHub: optional(e.Hub),
-		DeviceID: optional(e.DeviceID), Substatus: optional(string(e.Substatus)),
+		Webhook: optional(e.Webhook), DeviceID: optional(e.DeviceID), Substatus: optional(string(e.Substatus)),
 	}
 	if len(e.Chain) > 0 {
 		out.CertificateChain = new(each(e.Chain, fromPresented))

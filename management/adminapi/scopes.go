@@ -68,7 +68,7 @@ func scopeChange(m admin.Scope) (management.ScopeChange, error) {
 	change := management.ScopeChange{
 		HostNames: m.HostNames, TrustInlineSigning: m.TrustInlineSigningCertificates,
 		FilterQueries: m.FilterQueries, DisableLocalAuth: m.DisableLocalAuth, MinTLSVersion: m.MinTLSVersion, Limits: limits(m.Limits),
-		CertificateRules: certificateRules(m.CertificateRules),
+		CertificateRules: certificateRules(m.CertificateRules), Custom: defaultWebhook(m.CustomAllocationDefinition),
 	}
 	if m.WhenRevoked != nil {
 		change.WhenRevoked = new(scope.WhenRevoked(*m.WhenRevoked))
@@ -105,6 +105,7 @@ func fromScope(s scope.Scope) admin.Scope {
 	hosts := append([]string{}, s.HostNames...)
 	return admin.Scope{
 		IDScope: new(string(s.ID)), HostNames: &hosts, AllocationPolicy: new(string(s.AllocationPolicy)),
+		CustomAllocationDefinition:     fromDefaultWebhook(s.Custom),
 		TrustInlineSigningCertificates: &s.TrustInlineSigning, FilterQueries: &s.FilterQueries, DisableLocalAuth: &s.DisableLocalAuth,
 		MinTLSVersion: new(cmp.Or(s.MinTLSVersion, scope.TLS12)), Limits: fromLimits(s.Limits), Etag: quoted(s.ETag),
 		WhenRevoked: new(string(cmp.Or(s.WhenRevoked, scope.KeepIdentity))), CertificateRules: fromCertificateRules(s.CertificateRules),

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/allocation/webhook"
 	"github.com/zerotouch-dps/dps/attestation"
 	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/hub"
@@ -26,6 +27,7 @@ import (
 	"github.com/zerotouch-dps/dps/management"
 	"github.com/zerotouch-dps/dps/management/adminapi"
 	"github.com/zerotouch-dps/dps/management/serviceapi"
+	"github.com/zerotouch-dps/dps/management/wire"
 	"github.com/zerotouch-dps/dps/registration"
 	"github.com/zerotouch-dps/dps/scope"
 	"github.com/zerotouch-dps/dps/storage"
@@ -145,7 +147,8 @@ func (w *World) registrar() *registration.Registrar {
 		OpenGate: func(hub.Linked) (*hub.Gate, error) {
 			return hub.NewGate(hub.GateConfig{Registry: memory.New(), Now: w.Now}), nil
 		},
-		Now: w.Now, Rand: rand.Reader,
+		Webhooks: wire.Webhooks{Caller: webhook.New(w.Now).Ask},
+		Now:      w.Now, Rand: rand.Reader,
 	})
 }
 

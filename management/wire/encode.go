@@ -55,7 +55,7 @@ func FromRegistration(r registration.Registration) service.DeviceRegistrationSta
 	m := service.DeviceRegistrationState{
 		RegistrationID: new(string(r.ID)), Status: new(string(r.Operation.Status)),
 		AssignedHub: optional(r.Assignment.Hub), DeviceID: optional(r.Assignment.DeviceID),
-		Substatus: optional(string(r.Assignment.Substatus)), Payload: r.Assignment.Payload,
+		Substatus: optional(string(r.Assignment.Substatus)), Payload: r.Assignment.Reply(),
 		ErrorMessage: optional(r.Operation.ErrorMessage), CreatedDateTimeUtc: Time(r.Created), LastUpdatedDateTimeUtc: Time(r.Updated),
 	}
 	if r.Operation.ErrorCode != 0 {

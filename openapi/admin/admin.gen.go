@@ -194,6 +194,12 @@ type CertificateState struct {
 // Continuation Send it to read on; absent on the last page. A page may be short, or empty, although more follow.
 type Continuation = string
 
+// DefaultWebhook The webhook of the default policy custom. It is shown with **** for its query; a URL as it is shown keeps the query.
+type DefaultWebhook struct {
+	APIVersion *string `json:"apiVersion,omitempty"`
+	WebhookURL *string `json:"webhookUrl,omitempty"`
+}
+
 // Denial Refuses every device that shows what it names, in its own certificate or in one above it.
 type Denial struct {
 	// CreatedDateTimeUtc UTC with seven fractional digits. Ignored on writes.
@@ -256,6 +262,9 @@ type Etag = string
 type ExplainRequest struct {
 	// APIVersion That the device would send; 2021-06-01 is the default.
 	APIVersion *string `json:"apiVersion,omitempty"`
+
+	// AskWebhook Ask the webhook, where one chooses the hub; else only its host is told.
+	AskWebhook *bool `json:"askWebhook,omitempty"`
 
 	// CertificateChain PEM, the device's certificate first, as it would present them.
 	CertificateChain *string `json:"certificateChain,omitempty"`
@@ -338,6 +347,9 @@ type Explanation struct {
 	Reprovision *string               `json:"reprovision,omitempty"`
 	Signer      *ExplainedCertificate `json:"signer,omitempty"`
 	Substatus   *string               `json:"substatus,omitempty"`
+
+	// Webhook Host of the webhook that chooses the hub.
+	Webhook *string `json:"webhook,omitempty"`
 }
 
 // GroupImpact defines model for GroupImpact.
@@ -782,7 +794,7 @@ type RevocationSourceState struct {
 
 // Scope defines model for Scope.
 type Scope struct {
-	// AllocationPolicy hashed (the default), geoLatency, static or capacity; for enrollments that name none.
+	// AllocationPolicy hashed (the default), geoLatency, static, custom or capacity; for enrollments that name none.
 	AllocationPolicy *string `json:"allocationPolicy,omitempty"`
 
 	// CertificateRules What devices' certificates are held to beyond what always holds. Replaced as a whole.
@@ -790,6 +802,9 @@ type Scope struct {
 
 	// CreatedDateTimeUtc UTC with seven fractional digits. Ignored on writes.
 	CreatedDateTimeUtc *Time `json:"createdDateTimeUtc,omitempty"`
+
+	// CustomAllocationDefinition The webhook of the default policy custom. It is shown with **** for its query; a URL as it is shown keeps the query.
+	CustomAllocationDefinition *DefaultWebhook `json:"customAllocationDefinition,omitempty"`
 
 	// DisableLocalAuth Take no shared access signatures on the service API, only tokens of identity providers.
 	DisableLocalAuth *bool `json:"disableLocalAuth,omitempty"`
@@ -918,6 +933,45 @@ type VerificationProof struct {
 	Certificate string `json:"certificate"`
 }
 
+// Webhook defines model for Webhook.
+type Webhook struct {
+	// AllowHTTP Permit URLs without TLS, which else only loopback addresses may have.
+	AllowHTTP *bool `json:"allowHttp,omitempty"`
+
+	// ClientCertificate PEM of the certificate, and those above it, by which the service proves itself.
+	ClientCertificate *string `json:"clientCertificate,omitempty"`
+
+	// ClientKey PEM of its private key.
+	ClientKey *string `json:"clientKey,omitempty"`
+
+	// CreatedDateTimeUtc UTC with seven fractional digits. Ignored on writes.
+	CreatedDateTimeUtc *Time `json:"createdDateTimeUtc,omitempty"`
+
+	// Etag Quoted version of the resource. Informative on writes; send If-Match.
+	Etag *Etag `json:"etag,omitempty"`
+
+	// FallbackPolicy hashed, geoLatency, static or capacity, which chooses where the webhook fails. Without one the registration fails.
+	FallbackPolicy *string `json:"fallbackPolicy,omitempty"`
+	Host           *string `json:"host,omitempty"`
+
+	// LastUpdatedDateTimeUtc UTC with seven fractional digits. Ignored on writes.
+	LastUpdatedDateTimeUtc *Time `json:"lastUpdatedDateTimeUtc,omitempty"`
+
+	// Secret 16 to 256 characters. Requests then bear Dps-Signature, "t=" and seconds since 1970, ",v1=" and the HMAC-SHA256 of these seconds, a dot and the body in hex.
+	Secret *string `json:"secret,omitempty"`
+
+	// Signed There is a secret.
+	Signed *bool `json:"signed,omitempty"`
+
+	// TrustedCertificates PEM of root certificates to trust beside the system's.
+	TrustedCertificates *string `json:"trustedCertificates,omitempty"`
+}
+
+// WebhookList defines model for WebhookList.
+type WebhookList struct {
+	Value []Webhook `json:"value"`
+}
+
 // AuditAction defines model for AuditAction.
 type AuditAction = string
 
@@ -1022,6 +1076,9 @@ type SearchUpdatedUntil = string
 
 // SearchUploader defines model for SearchUploader.
 type SearchUploader = string
+
+// WebhookHost defines model for WebhookHost.
+type WebhookHost = string
 
 // ListAuditParams defines parameters for ListAudit.
 type ListAuditParams struct {
@@ -1463,6 +1520,21 @@ type ForgetRegistrationParams struct {
 // ForgetRegistrationParamsHubIdentity defines parameters for ForgetRegistration.
 type ForgetRegistrationParamsHubIdentity string
 
+// DeleteWebhookParams defines parameters for DeleteWebhook.
+type DeleteWebhookParams struct {
+	// IfMatch Etag of the resource as it was read.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// PutWebhookParams defines parameters for PutWebhook.
+type PutWebhookParams struct {
+	// IfMatch Etag of the resource as it was read.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch "*": the resource must not exist.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // PutRetentionJSONRequestBody defines body for PutRetention for application/json ContentType.
 type PutRetentionJSONRequestBody = Retention
 
@@ -1513,6 +1585,9 @@ type RenewPolicyKeyJSONRequestBody = KeyRenewal
 
 // CompareSecretsJSONRequestBody defines body for CompareSecrets for application/json ContentType.
 type CompareSecretsJSONRequestBody = SecretQuestions
+
+// PutWebhookJSONRequestBody defines body for PutWebhook for application/json ContentType.
+type PutWebhookJSONRequestBody = Webhook
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -1621,7 +1696,7 @@ type ServerInterface interface {
 	// ImportEnrollments Import individual enrollments, one per row of a file of any length.
 	// (POST /admin/v1/scopes/{idScope}/enrollments:import)
 	ImportEnrollments(w http.ResponseWriter, r *http.Request, idScope IDScope, params ImportEnrollmentsParams)
-	// Explain Say what would become of a device, and why. Nothing is written and no hub is called.
+	// Explain Say what would become of a device, and why. Nothing is written and no hub is called, nor a webhook unless that is asked for.
 	// (POST /admin/v1/scopes/{idScope}/explain)
 	Explain(w http.ResponseWriter, r *http.Request, idScope IDScope)
 	// GetIPFilterRules Show the IP filter of a scope, in order.
@@ -1693,6 +1768,18 @@ type ServerInterface interface {
 	// CompareSecrets Tell which secrets are not those that are stored. Keys of access policies take the role security.
 	// (POST /admin/v1/scopes/{idScope}/secrets:compare)
 	CompareSecrets(w http.ResponseWriter, r *http.Request, idScope IDScope)
+	// ListWebhooks List what is said about allocation webhooks, without secrets.
+	// (GET /admin/v1/scopes/{idScope}/webhooks)
+	ListWebhooks(w http.ResponseWriter, r *http.Request, idScope IDScope)
+	// DeleteWebhook Say nothing about the webhooks of a host any more; enrollments may go on naming them.
+	// (DELETE /admin/v1/scopes/{idScope}/webhooks/{webhookHost})
+	DeleteWebhook(w http.ResponseWriter, r *http.Request, idScope IDScope, webhookHost WebhookHost, params DeleteWebhookParams)
+	// GetWebhook Show what is said about the allocation webhooks of a host, without secrets.
+	// (GET /admin/v1/scopes/{idScope}/webhooks/{webhookHost})
+	GetWebhook(w http.ResponseWriter, r *http.Request, idScope IDScope, webhookHost WebhookHost)
+	// PutWebhook Say how the allocation webhooks of a host are called. Members left out are kept; an empty text takes one away.
+	// (PUT /admin/v1/scopes/{idScope}/webhooks/{webhookHost})
+	PutWebhook(w http.ResponseWriter, r *http.Request, idScope IDScope, webhookHost WebhookHost, params PutWebhookParams)
 	// GetState The state of the replica that answers, and of the store.
 	// (GET /admin/v1/state)
 	GetState(w http.ResponseWriter, r *http.Request)
@@ -1912,7 +1999,7 @@ func (_ Unimplemented) ImportEnrollments(w http.ResponseWriter, r *http.Request,
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// Explain Say what would become of a device, and why. Nothing is written and no hub is called.
+// Explain Say what would become of a device, and why. Nothing is written and no hub is called, nor a webhook unless that is asked for.
 // (POST /admin/v1/scopes/{idScope}/explain)
 func (_ Unimplemented) Explain(w http.ResponseWriter, r *http.Request, idScope IDScope) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -2053,6 +2140,30 @@ func (_ Unimplemented) ForgetRegistration(w http.ResponseWriter, r *http.Request
 // CompareSecrets Tell which secrets are not those that are stored. Keys of access policies take the role security.
 // (POST /admin/v1/scopes/{idScope}/secrets:compare)
 func (_ Unimplemented) CompareSecrets(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListWebhooks List what is said about allocation webhooks, without secrets.
+// (GET /admin/v1/scopes/{idScope}/webhooks)
+func (_ Unimplemented) ListWebhooks(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// DeleteWebhook Say nothing about the webhooks of a host any more; enrollments may go on naming them.
+// (DELETE /admin/v1/scopes/{idScope}/webhooks/{webhookHost})
+func (_ Unimplemented) DeleteWebhook(w http.ResponseWriter, r *http.Request, idScope IDScope, webhookHost WebhookHost, params DeleteWebhookParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetWebhook Show what is said about the allocation webhooks of a host, without secrets.
+// (GET /admin/v1/scopes/{idScope}/webhooks/{webhookHost})
+func (_ Unimplemented) GetWebhook(w http.ResponseWriter, r *http.Request, idScope IDScope, webhookHost WebhookHost) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PutWebhook Say how the allocation webhooks of a host are called. Members left out are kept; an empty text takes one away.
+// (PUT /admin/v1/scopes/{idScope}/webhooks/{webhookHost})
+func (_ Unimplemented) PutWebhook(w http.ResponseWriter, r *http.Request, idScope IDScope, webhookHost WebhookHost, params PutWebhookParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -5631,6 +5742,204 @@ func (siw *ServerInterfaceWrapper) CompareSecrets(w http.ResponseWriter, r *http
 	handler.ServeHTTP(w, r)
 }
 
+// ListWebhooks operation middleware
+func (siw *ServerInterfaceWrapper) ListWebhooks(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListWebhooks(w, r, idScope)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DeleteWebhook operation middleware
+func (siw *ServerInterfaceWrapper) DeleteWebhook(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "webhookHost" -------------
+	var webhookHost WebhookHost
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhookHost", chi.URLParam(r, "webhookHost"), &webhookHost, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "webhookHost", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteWebhookParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeleteWebhook(w, r, idScope, webhookHost, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetWebhook operation middleware
+func (siw *ServerInterfaceWrapper) GetWebhook(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "webhookHost" -------------
+	var webhookHost WebhookHost
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhookHost", chi.URLParam(r, "webhookHost"), &webhookHost, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "webhookHost", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetWebhook(w, r, idScope, webhookHost)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PutWebhook operation middleware
+func (siw *ServerInterfaceWrapper) PutWebhook(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "webhookHost" -------------
+	var webhookHost WebhookHost
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhookHost", chi.URLParam(r, "webhookHost"), &webhookHost, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "webhookHost", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PutWebhookParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PutWebhook(w, r, idScope, webhookHost, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetState operation middleware
 func (siw *ServerInterfaceWrapper) GetState(w http.ResponseWriter, r *http.Request) {
 
@@ -5921,6 +6230,18 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/secrets:compare", wrapper.CompareSecrets)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/webhooks", wrapper.ListWebhooks)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/admin/v1/scopes/{idScope}/webhooks/{webhookHost}", wrapper.DeleteWebhook)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/webhooks/{webhookHost}", wrapper.GetWebhook)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/admin/v1/scopes/{idScope}/webhooks/{webhookHost}", wrapper.PutWebhook)
+	})
+	r.Group(func(r chi.Router) {
 		r.Delete(options.BaseURL+"/admin/v1/scopes/{idScope}/denials", wrapper.DeleteDenial)
 	})
 	r.Group(func(r chi.Router) {
@@ -6027,6 +6348,15 @@ type ScopeJSONResponse struct {
 	Body Scope
 
 	Headers ScopeResponseHeaders
+}
+
+type WebhookResponseHeaders struct {
+	ETag *string
+}
+type WebhookJSONResponse struct {
+	Body Webhook
+
+	Headers WebhookResponseHeaders
 }
 
 type ListAuditRequestObject struct {
@@ -8556,6 +8886,168 @@ func (response CompareSecretsdefaultApplicationProblemPlusJSONResponse) VisitCom
 	return err
 }
 
+type ListWebhooksRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+}
+
+type ListWebhooksResponseObject interface {
+	VisitListWebhooksResponse(w http.ResponseWriter) error
+}
+
+type ListWebhooks200JSONResponse WebhookList
+
+func (response ListWebhooks200JSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooksdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListWebhooksdefaultApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhookRequestObject struct {
+	IDScope     IDScope     `json:"idScope"`
+	WebhookHost WebhookHost `json:"webhookHost"`
+	Params      DeleteWebhookParams
+}
+
+type DeleteWebhookResponseObject interface {
+	VisitDeleteWebhookResponse(w http.ResponseWriter) error
+}
+
+type DeleteWebhook204Response struct {
+}
+
+func (response DeleteWebhook204Response) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteWebhookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteWebhookdefaultApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhookRequestObject struct {
+	IDScope     IDScope     `json:"idScope"`
+	WebhookHost WebhookHost `json:"webhookHost"`
+}
+
+type GetWebhookResponseObject interface {
+	VisitGetWebhookResponse(w http.ResponseWriter) error
+}
+
+type GetWebhook200JSONResponse struct{ WebhookJSONResponse }
+
+func (response GetWebhook200JSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetWebhookdefaultApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutWebhookRequestObject struct {
+	IDScope     IDScope     `json:"idScope"`
+	WebhookHost WebhookHost `json:"webhookHost"`
+	Params      PutWebhookParams
+	Body        *PutWebhookJSONRequestBody
+}
+
+type PutWebhookResponseObject interface {
+	VisitPutWebhookResponse(w http.ResponseWriter) error
+}
+
+type PutWebhook200JSONResponse struct{ WebhookJSONResponse }
+
+func (response PutWebhook200JSONResponse) VisitPutWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutWebhookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PutWebhookdefaultApplicationProblemPlusJSONResponse) VisitPutWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetStateRequestObject struct {
 }
 
@@ -8701,7 +9193,7 @@ type StrictServerInterface interface {
 	// ImportEnrollments Import individual enrollments, one per row of a file of any length.
 	// (POST /admin/v1/scopes/{idScope}/enrollments:import)
 	ImportEnrollments(ctx context.Context, request ImportEnrollmentsRequestObject) (ImportEnrollmentsResponseObject, error)
-	// Explain Say what would become of a device, and why. Nothing is written and no hub is called.
+	// Explain Say what would become of a device, and why. Nothing is written and no hub is called, nor a webhook unless that is asked for.
 	// (POST /admin/v1/scopes/{idScope}/explain)
 	Explain(ctx context.Context, request ExplainRequestObject) (ExplainResponseObject, error)
 	// GetIPFilterRules Show the IP filter of a scope, in order.
@@ -8773,6 +9265,18 @@ type StrictServerInterface interface {
 	// CompareSecrets Tell which secrets are not those that are stored. Keys of access policies take the role security.
 	// (POST /admin/v1/scopes/{idScope}/secrets:compare)
 	CompareSecrets(ctx context.Context, request CompareSecretsRequestObject) (CompareSecretsResponseObject, error)
+	// ListWebhooks List what is said about allocation webhooks, without secrets.
+	// (GET /admin/v1/scopes/{idScope}/webhooks)
+	ListWebhooks(ctx context.Context, request ListWebhooksRequestObject) (ListWebhooksResponseObject, error)
+	// DeleteWebhook Say nothing about the webhooks of a host any more; enrollments may go on naming them.
+	// (DELETE /admin/v1/scopes/{idScope}/webhooks/{webhookHost})
+	DeleteWebhook(ctx context.Context, request DeleteWebhookRequestObject) (DeleteWebhookResponseObject, error)
+	// GetWebhook Show what is said about the allocation webhooks of a host, without secrets.
+	// (GET /admin/v1/scopes/{idScope}/webhooks/{webhookHost})
+	GetWebhook(ctx context.Context, request GetWebhookRequestObject) (GetWebhookResponseObject, error)
+	// PutWebhook Say how the allocation webhooks of a host are called. Members left out are kept; an empty text takes one away.
+	// (PUT /admin/v1/scopes/{idScope}/webhooks/{webhookHost})
+	PutWebhook(ctx context.Context, request PutWebhookRequestObject) (PutWebhookResponseObject, error)
 	// GetState The state of the replica that answers, and of the store.
 	// (GET /admin/v1/state)
 	GetState(ctx context.Context, request GetStateRequestObject) (GetStateResponseObject, error)
@@ -10522,6 +11026,122 @@ func (sh *strictHandler) CompareSecrets(w http.ResponseWriter, r *http.Request, 
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(CompareSecretsResponseObject); ok {
 		if err := validResponse.VisitCompareSecretsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListWebhooks operation middleware
+func (sh *strictHandler) ListWebhooks(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	var request ListWebhooksRequestObject
+
+	request.IDScope = idScope
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListWebhooks(ctx, request.(ListWebhooksRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListWebhooks")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListWebhooksResponseObject); ok {
+		if err := validResponse.VisitListWebhooksResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DeleteWebhook operation middleware
+func (sh *strictHandler) DeleteWebhook(w http.ResponseWriter, r *http.Request, idScope IDScope, webhookHost WebhookHost, params DeleteWebhookParams) {
+	var request DeleteWebhookRequestObject
+
+	request.IDScope = idScope
+	request.WebhookHost = webhookHost
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteWebhook(ctx, request.(DeleteWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteWebhook")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DeleteWebhookResponseObject); ok {
+		if err := validResponse.VisitDeleteWebhookResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetWebhook operation middleware
+func (sh *strictHandler) GetWebhook(w http.ResponseWriter, r *http.Request, idScope IDScope, webhookHost WebhookHost) {
+	var request GetWebhookRequestObject
+
+	request.IDScope = idScope
+	request.WebhookHost = webhookHost
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetWebhook(ctx, request.(GetWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetWebhook")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetWebhookResponseObject); ok {
+		if err := validResponse.VisitGetWebhookResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutWebhook operation middleware
+func (sh *strictHandler) PutWebhook(w http.ResponseWriter, r *http.Request, idScope IDScope, webhookHost WebhookHost, params PutWebhookParams) {
+	var request PutWebhookRequestObject
+
+	request.IDScope = idScope
+	request.WebhookHost = webhookHost
+	request.Params = params
+
+	var body PutWebhookJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PutWebhook(ctx, request.(PutWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutWebhook")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PutWebhookResponseObject); ok {
+		if err := validResponse.VisitPutWebhookResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -40,7 +40,8 @@ const CandidateList = `string_agg(a.group_key || ' ' || a.etag || ' ' || a.creat
 
 type candidate struct {
 	groupVersion
-	created string
+	created int64
+	held    *enrollment.Group // nil: it is not there (any more)
 }
 
 // Resolve returns the groups of a candidate list, oldest first. It asks fetch once for
@@ -50,12 +51,10 @@ func (g *GroupCache) Resolve(scope dps.IDScope, list string, fetch func(groupKey
 		return nil, nil
 	}
 	candidates := parseCandidates(scope.Fold(), list)
-	held := make(map[string]*enrollment.Group, len(candidates))
 	var missing []string
-	for _, c := range candidates {
-		if group, ok := g.groups.Get(c.groupVersion); ok {
-			held[c.group] = group
-		} else {
+	for i := range candidates {
+		c, ok := &candidates[i], false
+		if c.held, ok = g.groups.Get(c.groupVersion); !ok {
 			missing = append(missing, c.group)
 		}
 	}
@@ -64,46 +63,46 @@ func (g *GroupCache) Resolve(scope dps.IDScope, list string, fetch func(groupKey
 		if err != nil {
 			return nil, err
 		}
-		for i := range fresh {
-			key := dps.FoldASCII(fresh[i].ID)
-			held[key] = &fresh[i]
-			g.groups.Add(groupVersion{scope.Fold(), key, string(fresh[i].ETag)}, &fresh[i])
-		}
+		g.hold(scope, candidates, fresh)
 	}
-	return inOrder(candidates, held), nil
-}
-
-func inOrder(candidates []candidate, held map[string]*enrollment.Group) []enrollment.Group {
 	out := make([]enrollment.Group, 0, len(candidates))
 	for _, c := range candidates {
-		if group := held[c.group]; group != nil {
-			out = append(out, *group)
+		if c.held != nil {
+			out = append(out, *c.held)
 		}
 	}
-	return out
+	return out, nil
 }
 
-// parseCandidates splits a list and drops repetitions: a chain may meet two anchors
-// of one group.
+// hold keeps fresh groups and puts them where they are wanted.
+func (g *GroupCache) hold(scope dps.IDScope, candidates []candidate, fresh []enrollment.Group) {
+	byKey := make(map[string]*enrollment.Group, len(fresh))
+	for i := range fresh {
+		key := dps.FoldASCII(fresh[i].ID)
+		byKey[key] = &fresh[i]
+		g.groups.Add(groupVersion{scope.Fold(), key, string(fresh[i].ETag)}, &fresh[i])
+	}
+	for i := range candidates {
+		if candidates[i].held == nil {
+			candidates[i].held = byKey[candidates[i].group]
+		}
+	}
+}
+
+// parseCandidates splits and orders a list, and drops repetitions: a chain may meet two
+// anchors of one group.
 func parseCandidates(scopeKey, list string) []candidate {
-	var out []candidate
+	out := make([]candidate, 0, strings.Count(list, ",")+1)
 	for part := range strings.SplitSeq(list, ",") {
 		group, rest, _ := strings.Cut(part, " ")
 		etag, created, _ := strings.Cut(rest, " ")
-		c := candidate{groupVersion{scopeKey, group, etag}, created}
-		if !slices.Contains(out, c) {
-			out = append(out, c)
-		}
+		n, _ := strconv.ParseInt(created, 10, 64) // written by CandidateList
+		out = append(out, candidate{groupVersion: groupVersion{scopeKey, group, etag}, created: n})
 	}
 	slices.SortFunc(out, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(micros(a.created), micros(b.created)), cmp.Compare(a.group, b.group))
+		return cmp.Or(cmp.Compare(a.created, b.created), cmp.Compare(a.group, b.group))
 	})
-	return out
-}
-
-func micros(text string) int64 {
-	n, _ := strconv.ParseInt(text, 10, 64) // written by CandidateList
-	return n
+	return slices.CompactFunc(out, func(a, b candidate) bool { return a.groupVersion == b.groupVersion })
 }
 
 // FetchGroups reads groups by their keys, in one query.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/allocation"
 	"github.com/zerotouch-dps/dps/attestation"
 	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/hub"
@@ -61,6 +62,7 @@ type assignmentJSON struct {
 	Withdrawn    bool                   `json:"withdrawn,omitempty"`
 	Substatus    registration.Substatus `json:"substatus,omitempty"`
 	Payload      *string                `json:"payload,omitempty"` // a string keeps the JSON as written
+	Custom       *string                `json:"custom,omitempty"`
 	AuthKey      []byte                 `json:"authKey,omitempty"`
 }
 
@@ -85,9 +87,26 @@ type operationJSON struct {
 	ErrorCode     int                    `json:"errorCode,omitempty"`
 	ErrorMessage  string                 `json:"errorMessage,omitempty"`
 	Fence         int64                  `json:"fence,omitempty"`
+	Custom        *string                `json:"custom,omitempty"`
 }
 
-// wantJSON is a hub.Want; it is sealed as a whole.
+// sealedJSON is what an operation needs until it ends; it is sealed as a whole.
+type sealedJSON struct {
+	wantJSON
+
+	Question *questionJSON `json:"question,omitempty"`
+}
+
+// questionJSON is an allocation.Question.
+type questionJSON struct {
+	URL    string   `json:"url"`
+	Group  bool     `json:"group,omitempty"`
+	Entry  string   `json:"entry"` // strings keep the JSON as written
+	Device string   `json:"device"`
+	Hubs   []string `json:"hubs"`
+}
+
+// wantJSON is a hub.Want.
 type wantJSON struct {
 	DeviceID string       `json:"deviceId"`
 	Auth     hub.AuthType `json:"auth,omitempty"`
@@ -161,7 +180,7 @@ func (c Codec) StartRow(s *registration.Start) (RegistrationRow, error) {
 		row.LeaseUntil, row.Deadline = 0, 0
 	}
 	if err == nil && (r.Operation.Status == registration.Assigning || row.WantHub != "") {
-		row.Sealed, err = c.seal(wantPlace(r.Scope, r.ID), encodeWant(&r.Operation.Want))
+		row.Sealed, err = c.seal(wantPlace(r.Scope, r.ID), encodeSealed(&r.Operation))
 	}
 	return row, err
 }
@@ -180,7 +199,7 @@ func Holds(s registration.Status) bool {
 }
 
 func encodeAssignment(a *registration.Assignment) string {
-	return encode(assignmentJSON{a.GenerationID, a.CredentialDigest, a.Withdrawn, a.Substatus, asWritten(a.Payload), a.AuthenticationKey})
+	return encode(assignmentJSON{a.GenerationID, a.CredentialDigest, a.Withdrawn, a.Substatus, asWritten(a.Payload), asWritten(a.CustomPayload), a.AuthenticationKey})
 }
 
 func encodeOperation(op *registration.Operation) string {
@@ -189,12 +208,27 @@ func encodeOperation(op *registration.Operation) string {
 		EntryETag: op.EntryETag, Proof: op.Proof.Kind, Leaf: infoToRow(op.Proof.Leaf), Signer: infoToRow(op.Proof.Signer),
 		SecondarySlot: op.Proof.Secondary, RequestDigest: op.RequestDigest, Hub: op.Hub, Substatus: op.Substatus,
 		ErrorCode: op.ErrorCode, ErrorMessage: op.ErrorMessage, AuthKey: op.AuthenticationKey,
-		Fence: Micros(op.Fence),
+		Fence: Micros(op.Fence), Custom: asWritten(op.CustomPayload),
 	}
 	if tpm := op.Proof.TPM; tpm != nil {
 		row.StorageRoot, row.TPMHour, row.TPMKey = tpm.StorageRoot, tpm.Hour, tpm.EndorsementKey
 	}
 	return encode(row)
+}
+
+func encodeSealed(op *registration.Operation) sealedJSON {
+	out := sealedJSON{wantJSON: encodeWant(&op.Want)}
+	if q := op.Question; q != nil {
+		out.Question = &questionJSON{URL: q.URL, Group: q.Group, Entry: string(q.Entry), Device: string(q.Device), Hubs: q.Hubs}
+	}
+	return out
+}
+
+func (q *questionJSON) question() *allocation.Question {
+	if q == nil {
+		return nil
+	}
+	return &allocation.Question{URL: q.URL, Group: q.Group, Entry: raw(q.Entry), Device: raw(q.Device), Hubs: q.Hubs}
 }
 
 func encodeWant(w *hub.Want) wantJSON {
@@ -223,7 +257,7 @@ func (c Codec) Registration(row *RegistrationRow) (registration.Registration, er
 		Created: Time(row.Created), Updated: Time(row.Updated),
 		Assignment: registration.Assignment{
 			Hub: row.AssignedHub, DeviceID: row.DeviceID, GenerationID: a.GenerationID, CredentialDigest: a.Digest,
-			Withdrawn: a.Withdrawn, Substatus: a.Substatus, Payload: fromWritten(a.Payload), AuthenticationKey: a.AuthKey,
+			Withdrawn: a.Withdrawn, Substatus: a.Substatus, Payload: fromWritten(a.Payload), CustomPayload: fromWritten(a.Custom), AuthenticationKey: a.AuthKey,
 		},
 	}
 	var err error
@@ -231,11 +265,11 @@ func (c Codec) Registration(row *RegistrationRow) (registration.Registration, er
 		return registration.Registration{}, err
 	}
 	if len(row.Sealed) > 0 {
-		var w wantJSON
+		var w sealedJSON
 		if err := c.open(wantPlace(r.Scope, r.ID), row.Sealed, &w); err != nil {
 			return registration.Registration{}, err
 		}
-		r.Operation.Want = w.want()
+		r.Operation.Want, r.Operation.Question = w.want(), w.Question.question()
 	}
 	return r, nil
 }
@@ -251,7 +285,7 @@ func decodeOperation(row *RegistrationRow) (registration.Operation, error) {
 		Entry: enrollment.Ref{Individual: o.Individual, Group: o.Group}, EntryETag: o.EntryETag,
 		Proof:         attestation.Proof{Kind: o.Proof, Leaf: o.Leaf.info(), Signer: o.Signer.info(), Secondary: o.SecondarySlot},
 		RequestDigest: o.RequestDigest, Hub: o.Hub, Substatus: o.Substatus, ErrorCode: o.ErrorCode, ErrorMessage: o.ErrorMessage,
-		Decision: raw(row.Decision), AuthenticationKey: o.AuthKey, Fence: Time(o.Fence),
+		Decision: raw(row.Decision), AuthenticationKey: o.AuthKey, Fence: Time(o.Fence), CustomPayload: fromWritten(o.Custom),
 	}
 	if len(o.StorageRoot) > 0 {
 		op.Proof.TPM = &attestation.TPMProof{StorageRoot: o.StorageRoot, Hour: o.TPMHour, EndorsementKey: o.TPMKey}

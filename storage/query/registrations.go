@@ -204,7 +204,7 @@ func Normalize(r registration.Registration) registration.Registration {
 	if op.Status == registration.Assigning {
 		op.LeaseUntil = Time(Lease(op.LeaseUntil))
 	} else {
-		op.Want, op.LeaseUntil, op.Deadline = hub.Want{}, time.Time{}, time.Time{}
+		op.Want, op.Question, op.LeaseUntil, op.Deadline = hub.Want{}, nil, time.Time{}, time.Time{}
 	}
 	return r
 }

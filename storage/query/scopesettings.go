@@ -3,20 +3,22 @@ package query
 import (
 	"net/netip"
 
+	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/scope"
 )
 
 // scopeSettings is the stored form of what a scope says about who may connect and how
 // much it may hold. Without it everything is at its default.
 type scopeSettings struct {
-	DisableLocalAuth bool                 `json:"disableLocalAuth,omitempty"`
-	FilterQueries    bool                 `json:"filterQueries,omitempty"`
-	MinTLSVersion    string               `json:"minTls,omitempty"`
-	IPFilter         []ipRuleRow          `json:"ipFilter,omitempty"`
-	Profile          scope.Profile        `json:"profile,omitempty"`
-	Limits           map[string]int       `json:"limits,omitempty"`
-	WhenRevoked      scope.WhenRevoked    `json:"whenRevoked,omitempty"`
-	Certificates     *certificateRulesRow `json:"certificates,omitempty"`
+	DisableLocalAuth bool                         `json:"disableLocalAuth,omitempty"`
+	FilterQueries    bool                         `json:"filterQueries,omitempty"`
+	MinTLSVersion    string                       `json:"minTls,omitempty"`
+	IPFilter         []ipRuleRow                  `json:"ipFilter,omitempty"`
+	Profile          scope.Profile                `json:"profile,omitempty"`
+	Limits           map[string]int               `json:"limits,omitempty"`
+	WhenRevoked      scope.WhenRevoked            `json:"whenRevoked,omitempty"`
+	Certificates     *certificateRulesRow         `json:"certificates,omitempty"`
+	Custom           *enrollment.CustomAllocation `json:"custom,omitempty"`
 }
 
 type certificateRulesRow struct {
@@ -43,7 +45,7 @@ func limitSlots(l *scope.Limits) map[string]**int {
 func encodeScopeSettings(s *scope.Scope) string {
 	row := scopeSettings{
 		DisableLocalAuth: s.DisableLocalAuth, FilterQueries: s.FilterQueries, MinTLSVersion: s.MinTLSVersion,
-		Profile: s.Limits.Profile, Limits: map[string]int{}, WhenRevoked: s.WhenRevoked,
+		Profile: s.Limits.Profile, Limits: map[string]int{}, WhenRevoked: s.WhenRevoked, Custom: s.Custom,
 	}
 	if r := s.CertificateRules; r.MaxChainLength != 0 || r.MinRSABits != 0 || len(r.Algorithms) > 0 || r.RequireClientAuth {
 		row.Certificates = new(certificateRulesRow(r))
@@ -67,7 +69,7 @@ func decodeScopeSettings(text string, s *scope.Scope) error {
 		}
 	}
 	s.DisableLocalAuth, s.FilterQueries, s.MinTLSVersion, s.Limits.Profile = row.DisableLocalAuth, row.FilterQueries, row.MinTLSVersion, row.Profile
-	s.WhenRevoked = row.WhenRevoked
+	s.WhenRevoked, s.Custom = row.WhenRevoked, row.Custom
 	if row.Certificates != nil {
 		s.CertificateRules = scope.CertificateRules(*row.Certificates)
 	}

@@ -28,6 +28,7 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 		{"scope", scopeCases()},
 		{"configuration", configurationCases()},
 		{"revocation", revocationCases()},
+		{"webhook", webhookCases()},
 		{"individual", individualCases()},
 		{"bulk", bulkCases()},
 		{"group", groupCases()},

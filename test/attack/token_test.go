@@ -100,7 +100,7 @@ func mixed(w *world, soon string, resource func(scope, id string) string) []atta
 	return []attack{
 		{name: "group: the group's own key", reason: none, play: func(id string) shown { return shown{token: sign(resource(scope, id), soon, groupKey)} }},
 		{name: "group: another device's key", reason: none, play: func(id string) shown { return shown{token: sign(resource(scope, id), soon, derived("other"))} }},
-		{name: "group: another device's token", reason: "", play: func(string) shown { return shown{token: sign(resource(scope, "other"), soon, derived("other"))} }},
+		{name: "group: another device's token", reason: none, play: func(string) shown { return shown{token: sign(resource(scope, "other"), soon, derived("other"))} }},
 		{name: "group: the device's own", admitted: true, play: func(id string) shown { return shown{token: sign(resource(scope, id), soon, derived(id))} }},
 		{name: "enrolled with a key of its own, comes with the group's", reason: "token is signed with neither key", play: func(id string) shown {
 			w.key(id, deviceKey)

@@ -56,33 +56,60 @@ func measureLookup(ctx context.Context, l *lab) (err error) {
 	defer h.stop()
 	c := &census{lab: l, pg: pg, hubs: h}
 	defer func() { err = errors.Join(err, c.close()) }()
-	sizes := []int{10_000, 1_000_000, 10_000_000}
-	if l.quick {
-		sizes = sizes[:2]
-	}
-	for _, n := range sizes {
-		if err := c.addEnrollments(ctx, n); err != nil {
-			return fmt.Errorf("%d enrollments: %w", n, err)
-		}
-	}
-	for _, n := range []int{1, 100, 10_000} {
-		if err := c.addGroups(ctx, n); err != nil {
-			return fmt.Errorf("%d groups: %w", n, err)
-		}
+	if err := c.populate(ctx); err != nil {
+		return err
 	}
 	if err := c.run(ctx); err != nil {
 		return err
 	}
-	return c.report(len(sizes))
+	return c.report()
+}
+
+// populate makes all populations, or those of one kind; the first of each kind is its base.
+func (c *census) populate(ctx context.Context) error {
+	enrollments := []int{10_000, 1_000_000, 10_000_000}
+	if c.lab.quick {
+		enrollments = enrollments[:2]
+	}
+	for _, kind := range []struct {
+		name  string
+		sizes []int
+		add   func(context.Context, int) error
+	}{
+		{"enrollments", enrollments, c.addEnrollments},
+		{"groups", []int{1, 100, 10_000}, c.addGroups},
+		{"keys", []int{1, 10, enrollment.MaxUnprefixedKeyGroups}, c.addKeyGroups},
+		{"prefixes", []int{1, 100, 10_000}, c.addPrefixedGroups},
+	} {
+		if c.lab.only != "" && c.lab.only != kind.name {
+			continue
+		}
+		from := len(c.all)
+		for _, n := range kind.sizes {
+			if err := kind.add(ctx, n); err != nil {
+				return fmt.Errorf("%d %s: %w", n, kind.name, err)
+			}
+		}
+		c.kinds = append(c.kinds, populations{c.all[from:], kind.name != "keys"}) // all of those must be tried
+	}
+	return nil
 }
 
 // census is all populations.
 type census struct {
-	lab  *lab
-	pg   *testpg.Server
-	hubs *hubs
-	from connections
-	all  []*population
+	lab   *lab
+	pg    *testpg.Server
+	hubs  *hubs
+	from  connections
+	all   []*population
+	kinds []populations
+}
+
+// populations are of one kind; the first is the base of the others, which are held to the
+// bar if there is one.
+type populations struct {
+	all []*population
+	bar bool
 }
 
 func (c *census) close() error {
@@ -183,7 +210,7 @@ func (c *census) addGroups(ctx context.Context, n int) error {
 	p, err := c.add(ctx, fmt.Sprintf("%d_groups", n), func(ctx context.Context, s storage.Store, _ string, _ *keyring.Ring) error {
 		return each(n, func(i int) error {
 			cert := &attestation.Certificate{DER: factories[i].Cert.Raw, Info: attestation.Describe(factories[i].Cert)}
-			return putGroup(ctx, s, fmt.Sprintf("line-%d", i), attestation.X509CA{Primary: cert})
+			return putGroup(ctx, s, fmt.Sprintf("line-%d", i), attestation.X509CA{Primary: cert}, "")
 		})
 	})
 	if err != nil {
@@ -277,17 +304,19 @@ func (c *census) round(ctx context.Context, p *population, round int) error {
 	return nil
 }
 
-// report compares each population with the smallest of its kind; the first n have
-// enrollments, the others groups.
-func (c *census) report(n int) error {
+// report compares each population with the smallest of its kind.
+func (c *census) report() error {
 	r := newReport(c.lab.out)
-	for _, kind := range [][]*population{c.all[:n], c.all[n:]} {
-		least := kind[0]
+	for _, kind := range c.kinds {
+		least, hold := kind.all[0], r.ratio
+		if kind.bar {
+			hold = func(name string, values []float64, beside string) { r.atMost(name, values, 1.3, beside) }
+		}
 		r.figure(least.name, fmt.Sprintf("admission %.4f ms, registration %.3f ms", median(least.admit), median(least.register)))
-		for _, p := range kind[1:] {
-			r.atMost(p.name+": admission", ratios(p.admit, least.admit), 1.3, fmt.Sprintf("%.4f ms", median(p.admit)))
+		for _, p := range kind.all[1:] {
+			hold(p.name+": admission", ratios(p.admit, least.admit), fmt.Sprintf("%.4f ms", median(p.admit)))
 			r.ratio(p.name+": admission, Postgres alone", ratios(p.admitPG, least.admitPG), fmt.Sprintf("%.4f ms", median(p.admitPG)))
-			r.atMost(p.name+": registration", ratios(p.register, least.register), 1.3, fmt.Sprintf("%.3f ms", median(p.register)))
+			hold(p.name+": registration", ratios(p.register, least.register), fmt.Sprintf("%.3f ms", median(p.register)))
 		}
 	}
 	return r.flush()

@@ -39,6 +39,7 @@ func benchmarks() []benchmark {
 		{"memory", "bar 7: memory per waiting device", measureMemory, false},
 		{"transports", "bar 8: processor time of a first boot over each transport", measureTransports, false},
 		{"tpm", "processor time of a first boot with a TPM", measureTPM, false},
+		{"allocation", "the choice of a hub: by hash among many, by a webhook beside the hash", measureAllocation, false},
 		{"revocation", "a revocation list of a million entries against x509's and a map", measureRevocation, false},
 		{"refusal", "whether the time of a refusal tells who is enrolled", measureRefusal, false},
 		{"connections", "bar 7: memory per idle connection of MQTT, AMQP and WebSockets", measureConnections, false},
@@ -72,7 +73,7 @@ func run(args []string, out, errs io.Writer) int {
 	flags.IntVar(&o.devices, "devices", 0, "devices per round and variant of registration; default 1500, with -quick 400")
 	flags.BoolVar(&o.keep, "keep", false, "keep the temporary folder, with the logs")
 	flags.StringVar(&o.binary, "dps", "", "dps binary to measure instead of building one (to compare two)")
-	flags.StringVar(&o.only, "only", "", "of registration, the variants whose name begins so, and their base (to profile): postgres-x509, sqlite-key; of import, one store")
+	flags.StringVar(&o.only, "only", "", "of registration, the variants whose name begins so, and their base (to profile): postgres-x509, sqlite-key; of import, one store; of lookup, one of enrollments, groups, keys and prefixes")
 	flags.Usage = func() { usage(flags) }
 	if err := flags.Parse(args); err != nil {
 		return 2

@@ -149,14 +149,14 @@ func (l *lab) enroll(ctx context.Context, s storage.Store, key dps.Secret) error
 		return err
 	}
 	return errors.Join(
-		putGroup(ctx, s, x509GroupID, attestation.X509CA{PrimaryRef: rootName}),
-		putGroup(ctx, s, keyGroupID, attestation.GroupKey{Primary: key, Secondary: key}),
+		putGroup(ctx, s, x509GroupID, attestation.X509CA{PrimaryRef: rootName}, ""),
+		putGroup(ctx, s, keyGroupID, attestation.GroupKey{Primary: key, Secondary: key}, ""),
 	)
 }
 
-func putGroup(ctx context.Context, s storage.Store, id string, m attestation.Mechanism) error {
+func putGroup(ctx context.Context, s storage.Store, id string, m attestation.Mechanism, prefix string) error {
 	_, err := s.Enrollments().PutGroup(ctx, scopeID, enrollment.Group{
-		ID: id, Mechanism: m, Settings: enrollment.Settings{Enabled: true, Updated: time.Now()},
+		ID: id, IDPrefix: prefix, Mechanism: m, Settings: enrollment.Settings{Enabled: true, Updated: time.Now()},
 	}, enrollment.Precondition{})
 	return err
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+
+	"github.com/zerotouch-dps/dps/scope"
 )
 
 // settleTime is how long leases, backoffs and second looks may take when nothing goes
@@ -129,6 +131,7 @@ func (d *life) check(t *testing.T, known []string) {
 		if !slices.ContainsFunc(known, func(s string) bool { return strings.HasPrefix(s, d.id+" disabled ") }) {
 			t.Errorf("%s is not disabled in its record", d.id)
 		}
+		d.checkWithdrawn(t)
 		return
 	}
 	if want := d.id + " assigned " + d.hub; !slices.Contains(known, want) {
@@ -140,6 +143,9 @@ func (d *life) check(t *testing.T, known []string) {
 		t.Errorf("%s: its hub %s: %v", d.id, d.hub, err)
 		return
 	}
+	if !got.Enabled {
+		t.Errorf("%s: %s keeps it out", d.id, d.hub)
+	}
 	if !d.accepted(got.Auth) {
 		t.Errorf("%s: %s holds another credential (%s)", d.id, d.hub, got.Auth.Type)
 	}
@@ -150,8 +156,20 @@ func (d *life) check(t *testing.T, known []string) {
 	case groupChain:
 		who = "chain"
 	}
-	if !sameJSON(got.Twin.Desired, rate(d.rate)) || !sameJSON(got.Twin.Tags, tags(who)) {
+	initial := d.fresh && sameJSON(got.Twin.Desired, rate(d.entry.rate))
+	if !initial && !sameJSON(got.Twin.Desired, rate(d.rate)) || !sameJSON(got.Twin.Tags, tags(who)) {
 		t.Errorf("%s: twin %s %s in %s, want rate %d", d.id, got.Twin.Tags, got.Twin.Desired, d.hub, d.rate)
+	}
+}
+
+// checkWithdrawn wants no hub to let a disabled device in.
+func (d *life) checkWithdrawn(t *testing.T) {
+	t.Helper()
+	for _, h := range d.world.hubs {
+		got, err := h.clean.Get(t.Context(), d.id)
+		if err == nil && (got.Enabled || d.world.whenRevoked == scope.RemoveIdentity) {
+			t.Errorf("%s is disabled, and %s holds it (enabled: %t)", d.id, h.name, got.Enabled)
+		}
 	}
 }
 

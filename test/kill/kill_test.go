@@ -16,6 +16,7 @@ import (
 
 	"github.com/zerotouch-dps/dps/internal/testpg"
 	"github.com/zerotouch-dps/dps/internal/testpki"
+	"github.com/zerotouch-dps/dps/scope"
 )
 
 // How hard a run is; seed decides who does what, not the order of events.
@@ -25,6 +26,9 @@ var (
 	duration = flag.Duration("duration", 45*time.Second, "how long processes are killed")
 )
 
+// calmAfter is how long hubs go on failing when nobody is killed any more.
+const calmAfter = 20 * time.Second
+
 var cluster testpg.Cluster
 
 func TestMain(m *testing.M) { os.Exit(cluster.Main(m)) }
@@ -32,7 +36,7 @@ func TestMain(m *testing.M) { os.Exit(cluster.Main(m)) }
 // TestSQLite kills the one process of an embedded deployment.
 func TestSQLite(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "store.db")
-	w := newWorld(t, "sqlite:"+path, 1)
+	w := newWorld(t, "sqlite:"+path, 1, scope.DisableIdentity)
 	w.open = func() *database { return openDatabase(t, "sqlite", path) }
 	w.run(t)
 }
@@ -40,7 +44,7 @@ func TestSQLite(t *testing.T) {
 // TestPostgres kills and halts two replicas on one database.
 func TestPostgres(t *testing.T) {
 	url := cluster.Database(t)
-	w := newWorld(t, url, 2)
+	w := newWorld(t, url, 2, scope.RemoveIdentity)
 	w.open = func() *database { return openDatabase(t, "pgx", url) }
 	w.run(t)
 }
@@ -53,14 +57,16 @@ type world struct {
 	open     func() *database
 	scope    *tenant
 	counts   counts
+	// whenRevoked says what becomes of the identities of disabled devices.
+	whenRevoked scope.WhenRevoked
 }
 
 // counts are what happened, for the report.
 type counts struct{ kills, halts, registrations, tries, conflicts, broken atomic.Int64 }
 
-func newWorld(t *testing.T, store string, replicas int) *world {
+func newWorld(t *testing.T, store string, replicas int, whenRevoked scope.WhenRevoked) *world {
 	t.Helper()
-	w := &world{root: must(testpki.Root("kill root", time.Now()))(t)}
+	w := &world{whenRevoked: whenRevoked, root: must(testpki.Root("kill root", time.Now()))(t)}
 	for i, name := range []string{"hub-a.kill.example", "hub-b.kill.example", "hub-cc.kill.example"} {
 		w.hubs = append(w.hubs, openHub(t, name, w.root, *seed+uint64(i)))
 	}
@@ -123,6 +129,13 @@ func (w *world) boot(t *testing.T) []*life {
 		living.Go(func() { d.live(t) })
 	}
 	reapers.Wait()
+	// Hubs that fail for ever would starve the last devices where the machine is slow.
+	calm := time.AfterFunc(calmAfter, func() {
+		for _, h := range w.hubs {
+			h.behave()
+		}
+	})
+	defer calm.Stop()
 	living.Wait()
 	return devices
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/zerotouch-dps/dps/client/device"
 	"github.com/zerotouch-dps/dps/hub"
 	"github.com/zerotouch-dps/dps/internal/testpki"
+	"github.com/zerotouch-dps/dps/scope"
 )
 
 // patience is how long a device or an operator goes on trying: longer than every
@@ -44,6 +45,7 @@ type life struct {
 	hub      string // where the last answer put it
 	rate     int    // that its twin must show
 	disabled bool   // so it ended
+	fresh    bool   // its identity may have been made anew, with the initial twin
 }
 
 func (w *world) newLife(t *testing.T, n int) *life {
@@ -143,7 +145,7 @@ func (d *life) move(migrate bool) error {
 			return err
 		}
 	}
-	d.rate = 100 + d.rng.IntN(900)
+	d.rate, d.fresh = 100+d.rng.IntN(900), false
 	if err := d.world.hubOf(d.hub).setRate(d.id, d.rate); err != nil {
 		return err
 	}
@@ -221,7 +223,7 @@ func (d *life) suspend() error {
 	if d.disabled = d.rng.IntN(3) == 0; d.disabled {
 		return nil
 	}
-	d.entry.disabled = false
+	d.entry.disabled, d.fresh = false, d.world.whenRevoked == scope.RemoveIdentity
 	return errors.Join(d.enroll(), d.register("assigned"))
 }
 

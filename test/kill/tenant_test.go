@@ -49,7 +49,7 @@ func prepare(t *testing.T, w *world, url string, f files) *tenant {
 	ctx, now := t.Context(), time.Now()
 	scopes := store.Scopes()
 	_, err := scopes.Create(ctx, scope.Scope{
-		ID: scopeID, HostNames: []string{"127.0.0.1"}, AllocationPolicy: enrollment.Hashed, TrustInlineSigning: true, Updated: now,
+		ID: scopeID, HostNames: []string{"127.0.0.1"}, AllocationPolicy: enrollment.Hashed, TrustInlineSigning: true, WhenRevoked: w.whenRevoked, Updated: now,
 	})
 	need(t, err)
 	policyKey := freshKey()

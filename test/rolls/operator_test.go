@@ -16,6 +16,15 @@ func (w *world) hubsTrustCA() {
 	}
 }
 
+// hubsTake limits the identity writes that hubs take a minute; 0: none.
+func (w *world) hubsTake(rate int) {
+	w.t.Helper()
+	for _, h := range w.d.Ready.Hubs {
+		_, err := w.d.Admin.UpdateHub(w.t.Context(), w.d.Ready.IDScope, h.HostName, admin.LinkedHub{IdentityRate: &rate})
+		w.need(err)
+	}
+}
+
 // retrieved is the primary key of a mechanism that was asked for.
 func (w *world) retrieved(m service.AttestationMechanism, err error) dps.Secret {
 	w.t.Helper()
@@ -33,5 +42,5 @@ func (w *world) substatus() string {
 	if r.Substatus == nil {
 		return ""
 	}
-	return string(*r.Substatus)
+	return *r.Substatus
 }

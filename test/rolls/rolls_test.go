@@ -16,11 +16,22 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestSymmetricIndividual: from the primary over the secondary to a new primary key.
+// TestSymmetricIndividual: from the primary over the secondary to a new primary key, also
+// in hubs that are not called when a credential is the same.
 func TestSymmetricIndividual(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "sn-1")
-	one, two, three := newKey(t), newKey(t), newKey(t)
+	for name, rate := range map[string]int{"hub": 0, "metered hub": 6000} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, "sn-1")
+			w.hubsTake(rate)
+			rollKeys(w)
+		})
+	}
+}
+
+func rollKeys(w *world) {
+	one, two, three := newKey(w.t), newKey(w.t), newKey(w.t)
 	w.at("the device has the primary key")
 	w.individual(keys(one, two))
 	w.works(w.keyed(one))

@@ -57,6 +57,7 @@ export async function refusal(registering) {
   if (!error) throw new Error('the device was not refused');
   // Over AMQP the SDK may hand on the AMQP error as it came.
   if (error.condition) return `AMQP error ${error.condition}, errorCode ${JSON.parse(error.description).errorCode}`;
+  if (!error.message) return `${error.name ?? JSON.stringify(error)} without a reason`;
   const code = error.result?.errorCode ?? error.message.match(/"errorCode":(\d+)/)?.[1];
   const text = error.message.replace(/^Error: |\{.*\}|\(.*\)/gs, '').trim();
   return `${error.name}${text ? `: ${text}` : ''}${code ? `, errorCode ${code}` : ''}`;

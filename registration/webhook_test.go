@@ -1,0 +1,466 @@
+package registration_test
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/zap"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/allocation"
+	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/hub"
+	"github.com/zerotouch-dps/dps/registration"
+	"github.com/zerotouch-dps/dps/scope"
+)
+
+// oracle is a webhook.
+type oracle struct {
+	mu     sync.Mutex
+	answer allocation.Answer
+	err    error
+	held   chan struct{} // nil: answers at once
+	asked  []allocation.Question
+}
+
+var definition = &enrollment.CustomAllocation{WebhookURL: "https://f.example/a?code=k", APIVersion: "2021-10-01"}
+
+// says has the webhook choose a hub from now on.
+func (o *oracle) says(host string) { o.answers(allocation.Answer{Hub: host}, nil) }
+
+func (o *oracle) answers(a allocation.Answer, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.answer, o.err = a, err
+}
+
+// hold makes the webhook hang until the returned function is called.
+func (o *oracle) hold() (release func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	held := make(chan struct{})
+	o.held = held
+	return func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.held = nil
+		close(held)
+	}
+}
+
+func (o *oracle) questions() []allocation.Question {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.asked
+}
+
+func (o *oracle) Show(m enrollment.Match, _ string) (json.RawMessage, error) {
+	return json.Marshal(map[string]enrollment.Ref{"ref": m.Ref})
+}
+
+func (o *oracle) Ask(ctx context.Context, _ dps.IDScope, _ scope.Webhook, q *allocation.Question) (allocation.Answer, error) {
+	o.mu.Lock()
+	o.asked = append(o.asked, *q)
+	held := o.held
+	o.mu.Unlock()
+	if held != nil {
+		select {
+		case <-held:
+		case <-ctx.Done():
+			return allocation.Answer{}, dps.Wrap(dps.AllocationFailed, ctx.Err(), "Custom allocation failed: the webhook did not answer")
+		}
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.answer, o.err
+}
+
+// custom is an enrollment whose hub a webhook chooses.
+func custom(id string, p *enrollment.ReprovisionPolicy) enrollment.Individual {
+	e := keyed(id, key("a"))
+	e.AllocationPolicy, e.Custom, e.Reprovision = enrollment.Custom, definition, p
+	e.InitialTwin = &enrollment.InitialTwin{Desired: object(`{"from":"enrollment"}`)}
+	return e
+}
+
+func TestWebhookIsAsked(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{hubs: []string{east, west}})
+	w.oracle.answers(allocation.Answer{Hub: west, Payload: object(`{"tz":"CET"}`)}, nil)
+	w.individual(custom("dev-1", nil))
+	req := w.signed("dev-1", key("a"))
+	req.Payload = object(`{"line":3}`)
+	got := w.assigned(req)
+	if got.Hub != west || string(got.Reply()) != `{"tz":"CET"}` {
+		t.Errorf("first: %s %s", got.Hub, got.Reply())
+	}
+	w.oracle.answers(allocation.Answer{Hub: west}, nil)
+	if got = w.assigned(w.signed("dev-1", key("a"))); got.Hub != west || got.Reply() != nil || got.Substatus != registration.Reprovisioned {
+		t.Errorf("again: %+v", got)
+	}
+	want := []allocation.Question{
+		{URL: definition.WebhookURL, Entry: object(`{"ref":{"individual":"dev-1"}}`), Device: object(`{"registrationId":"dev-1","symmetricKey":{},"payload":{"line":3}}`), Hubs: []string{east, west}},
+		{URL: definition.WebhookURL, Entry: object(`{"ref":{"individual":"dev-1"}}`), Device: object(`{"registrationId":"dev-1","currentIotHubHostName":"h-west.example","currentDeviceId":"dev-1","symmetricKey":{}}`), Hubs: []string{east, west}},
+	}
+	texts := func(list []allocation.Question) (out []string) {
+		for _, q := range list {
+			out = append(out, q.URL+" "+string(q.Entry)+" "+string(q.Device))
+		}
+		return out
+	}
+	if diff := cmp.Diff(texts(want), texts(w.oracle.questions())); diff != "" {
+		t.Error(diff)
+	}
+	if row := w.row("dev-1"); row.Operation.Question != nil || row.Operation.CustomPayload != nil {
+		t.Errorf("the question outlives the operation: %+v", row.Operation)
+	}
+}
+
+// TestWebhookAndReprovisioning: what the webhook's choice and twin come to under each
+// policy.
+func TestWebhookAndReprovisioning(t *testing.T) {
+	t.Parallel()
+	migrate := &enrollment.ReprovisionPolicy{UpdateHubAssignment: true, MigrateDeviceData: true}
+	reset := &enrollment.ReprovisionPolicy{UpdateHubAssignment: true}
+	never := &enrollment.ReprovisionPolicy{}
+	for _, tt := range []struct {
+		name   string
+		policy *enrollment.ReprovisionPolicy
+		second string // whither the webhook sends the device at its second registration
+		hubs   []string
+		sub    registration.Substatus
+		rate   string // desired afterwards
+	}{
+		{"migrate, moved", migrate, west, []string{east, west}, registration.DataMigrated, `{"from":"first answer"}`},
+		{"migrate, same", migrate, east, []string{east, west}, registration.Reprovisioned, `{"from":"first answer"}`},
+		{"reset, moved", reset, west, []string{east, west}, registration.DataReset, `{"from":"second answer"}`},
+		{"reset, same", reset, east, []string{east, west}, registration.DataReset, `{"from":"enrollment"}`},
+		{"never", never, east, []string{east}, registration.Reprovisioned, `{"from":"first answer"}`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, options{hubs: []string{east, west}})
+			w.individual(custom("dev", tt.policy))
+			answer := func(host, from string) {
+				twin := &enrollment.InitialTwin{Desired: object(`{"from":"` + from + `"}`)}
+				w.oracle.answers(allocation.Answer{Hub: host, Twin: twin, Payload: object(`"` + from + `"`)}, nil)
+			}
+			answer(east, "first answer")
+			if got := w.assigned(w.signed("dev", key("a"))); got.Substatus != registration.InitialAssignment || got.Hub != east {
+				t.Fatalf("first: %+v", got)
+			}
+			answer(tt.second, "second answer")
+			got := w.assigned(w.signed("dev", key("a")))
+			if got.Hub != tt.second || got.Substatus != tt.sub || string(got.Reply()) != `"second answer"` {
+				t.Errorf("in %s, %s, told %s", got.Hub, got.Substatus, got.Reply())
+			}
+			if d := w.device(tt.second, "dev"); string(d.Twin.Desired) != tt.rate {
+				t.Errorf("desired %s, want %s", d.Twin.Desired, tt.rate)
+			}
+			asked := w.oracle.questions()
+			if diff := cmp.Diff(tt.hubs, asked[len(asked)-1].Hubs); diff != "" {
+				t.Errorf("linkedHubs: %s", diff)
+			}
+		})
+	}
+}
+
+// TestKeptWithoutACall: on a metered hub a device that stays costs no hub call, but the
+// webhook is heard all the same.
+func TestKeptWithoutACall(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{hubs: []string{east}, link: func(l *hub.Linked) { l.IdentityRate = 1000 }})
+	w.individual(custom("dev", nil))
+	w.oracle.says(east)
+	w.assigned(w.signed("dev", key("a")))
+	calls := w.hubs[east].Stats().Calls
+	w.oracle.answers(allocation.Answer{Hub: east, Payload: object(`1`)}, nil)
+	got := w.assigned(w.signed("dev", key("a")))
+	if string(got.Reply()) != `1` || w.hubs[east].Stats().Calls != calls {
+		t.Errorf("told %s after %d more hub calls", got.Reply(), w.hubs[east].Stats().Calls-calls)
+	}
+	history, err := w.store.Registrations().History(w.ctx, scopeID, "dev")
+	w.need(err)
+	if len(history) != 2 || history[0].Hub != east {
+		t.Errorf("history %+v", history)
+	}
+}
+
+func TestWebhookFails(t *testing.T) {
+	t.Parallel()
+	failed := dps.Errorf(dps.AllocationFailed, "Custom allocation failed with status code: 503")
+	for _, tt := range []struct {
+		name     string
+		fallback enrollment.AllocationPolicy
+		named    []string
+		status   registration.Status
+	}{
+		{"no fallback", "", nil, registration.Failed},
+		{"hashed", enrollment.Hashed, nil, registration.Assigned},
+		{"static", enrollment.Static, []string{west}, registration.Assigned},
+		{"static among several", enrollment.Static, nil, registration.Failed},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, options{hubs: []string{east, west}})
+			_, err := w.store.Scopes().PutWebhook(w.ctx, scopeID, scope.Webhook{Host: "f.example", Fallback: tt.fallback, Updated: w.clock()}, enrollment.Precondition{})
+			w.need(err)
+			e := custom("dev", nil)
+			e.Hubs = tt.named
+			w.individual(e)
+			w.oracle.answers(allocation.Answer{}, failed)
+			got := w.register(w.signed("dev", key("a")))
+			if got.Operation.Status != tt.status {
+				t.Fatalf("%s %s", got.Operation.Status, got.Operation.ErrorMessage)
+			}
+			if tt.status == registration.Failed && tt.fallback == "" &&
+				(got.Operation.ErrorCode != 400207 || got.Operation.ErrorMessage != failed.Message) {
+				t.Errorf("told %d %s", got.Operation.ErrorCode, got.Operation.ErrorMessage)
+			}
+			if tt.named != nil && got.Assignment.Hub != west {
+				t.Errorf("in %s", got.Assignment.Hub)
+			}
+		})
+	}
+}
+
+// TestWebhookOfTheScope: a scope's default policy may be custom.
+func TestWebhookOfTheScope(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{hubs: []string{east, west}, scope: func(s *scope.Scope) { s.AllocationPolicy, s.Custom = enrollment.Custom, definition }})
+	w.individual(keyed("dev", key("a")))
+	w.oracle.says(west)
+	if got := w.assigned(w.signed("dev", key("a"))); got.Hub != west {
+		t.Errorf("in %s", got.Hub)
+	}
+}
+
+// TestWebhookMayTakeLong: the device is told to come again, and another request, here or
+// at another replica, asks nobody a second time.
+func TestWebhookMayTakeLong(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{hubs: []string{east}, settings: atOnce})
+	release := w.oracle.hold()
+	w.oracle.says(east)
+	w.individual(custom("dev", nil))
+	began := w.register(w.signed("dev", key("a")))
+	if began.Operation.Status != registration.Assigning || began.Operation.Hub != "" {
+		t.Fatalf("%s in %q", began.Operation.Status, began.Operation.Hub)
+	}
+	w.eventually("the webhook is asked", func() bool { return len(w.oracle.questions()) == 1 })
+	other := w.replica(registration.Settings{AssignWait: -1, Sweep: sweeping.Sweep})
+	res, err := other.Register(w.ctx, w.signed("dev", key("a")))
+	if err != nil || res.Registration.Operation.ID != began.Operation.ID {
+		t.Errorf("an equal request elsewhere: %v, operation %s", err, res.Registration.Operation.ID)
+	}
+	w.individual(keyed("quick", key("a")))
+	w.assignedSoon("quick")
+	release()
+	if got := w.ended("dev"); got.Operation.Status != registration.Assigned || len(w.oracle.questions()) != 1 {
+		t.Errorf("%s after %d questions", got.Operation.Status, len(w.oracle.questions()))
+	}
+}
+
+func (w *world) assignedSoon(id string) {
+	w.t.Helper()
+	w.register(w.signed(id, key("a")))
+	if got := w.ended(id); got.Operation.Status != registration.Assigned {
+		w.t.Errorf("%s is %s", id, got.Operation.Status)
+	}
+}
+
+// TestBusyWebhookIsWaitedFor: who finds too many others asking comes again, and holds no
+// place meanwhile.
+func TestBusyWebhookIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{hubs: []string{east}, settings: registration.Settings{MaxFlights: 4, Sweep: sweeping.Sweep}})
+	release := w.oracle.hold()
+	w.oracle.says(east)
+	ids := []string{"dev-1", "dev-2", "dev-3", "dev-4", "dev-5"}
+	for _, id := range ids {
+		w.individual(custom(id, nil))
+		slow := w.signed(id, key("a"))
+		res, err := w.impatient(slow)
+		if err != nil || res.Operation.Status != registration.Assigning {
+			t.Fatalf("%s: %s, %v", id, res.Operation.Status, err)
+		}
+	}
+	if n := len(w.oracle.questions()); n > 2 {
+		t.Errorf("%d of 4 flights ask a webhook; half may", n)
+	}
+	w.individual(keyed("quick", key("a")))
+	w.assignedSoon("quick")
+	release()
+	for _, id := range ids {
+		w.flies(id+" is assigned", func() bool { return w.row(id).Operation.Status == registration.Assigned })
+	}
+}
+
+// impatient registers without waiting for the outcome.
+func (w *world) impatient(r registration.Request) (registration.Registration, error) {
+	ctx, cancel := context.WithCancel(w.ctx)
+	type answer struct {
+		res registration.Result
+		err error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		res, err := w.registrar.Register(ctx, r)
+		answers <- answer{res, err}
+	}()
+	w.eventually("the operation is committed", func() bool {
+		_, err := w.store.Registrations().Registration(w.ctx, scopeID, r.ID)
+		return err == nil
+	})
+	cancel()
+	a := <-answers
+	return a.res.Registration, a.err
+}
+
+// TestWebhookChoosesAgain: a hub that turns out full is left out when it is asked again.
+func TestWebhookChoosesAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{hubs: []string{east, west}})
+	w.individual(custom("dev", nil))
+	w.hubs[east].FailNext(1, dps.HubFull)
+	w.oracle.says(east)
+	got := w.register(w.signed("dev", key("a")))
+	asked := w.oracle.questions()
+	if len(asked) != 2 || !cmp.Equal(asked[1].Hubs, []string{west}) {
+		t.Fatalf("asked %+v", asked)
+	}
+	if got.Operation.Status != registration.Assigned && got.Operation.Status != registration.Failed {
+		t.Errorf("%s", got.Operation.Status)
+	}
+}
+
+// slowScopes read a scope's configuration when they are told to.
+type slowScopes struct {
+	registration.Scopes
+	asked, goOn chan struct{}
+}
+
+func (s slowScopes) Snapshot(ctx context.Context, id dps.IDScope) (scope.Snapshot, error) {
+	s.asked <- struct{}{}
+	<-s.goOn
+	return s.Scopes.Snapshot(ctx, id)
+}
+
+// TestLostLeaseAsksNobody: a replica that was slow until another took the operation over
+// does not call the webhook any more.
+func TestLostLeaseAsksNobody(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{hubs: []string{east}, settings: atOnce})
+	w.oracle.answers(allocation.Answer{}, dps.Errorf(dps.Throttled, "busy"))
+	w.individual(custom("dev", nil))
+	w.register(w.signed("dev", key("a")))
+	w.eventually("the operation is put off", func() bool { return !w.row("dev").Operation.LeaseUntil.After(w.clock().Add(2 * time.Second)) })
+	asked := len(w.oracle.questions())
+	slow := slowScopes{w.store.Scopes(), make(chan struct{}), make(chan struct{})}
+	stop := w.sweeper(slow)
+	w.advance(3 * time.Second)
+	<-slow.asked // it has claimed the operation, and its flight begins
+	w.advance(65 * time.Second)
+	w.oracle.says(east)
+	w.replica(sweeping)
+	if got := w.ended("dev"); got.Operation.Status != registration.Assigned {
+		t.Fatalf("%s", got.Operation.Status)
+	}
+	close(slow.goOn)
+	stop()
+	if n := len(w.oracle.questions()) - asked; n != 1 {
+		t.Errorf("%d replicas asked, want the one that holds the operation", n)
+	}
+}
+
+// sweeper runs a replica that takes up what others left, and returns what ends it.
+func (w *world) sweeper(scopes registration.Scopes) (stop func()) {
+	r := registration.New(registration.Deps{
+		Store: w.store.Registrations(), Scopes: scopes, Entries: w.store.Enrollments(),
+		Resolver: enrollment.NewResolver(w.verifier()), Observer: silent{}, Log: zap.NewNop(), Webhooks: w.oracle,
+		OpenGate: func(l hub.Linked) (*hub.Gate, error) {
+			return hub.NewGate(hub.GateConfig{Registry: w.hubs[l.HostName], Now: w.clock}), nil
+		},
+		Now: w.clock, Rand: rand.Reader, Settings: sweeping,
+	})
+	ctx, cancel := context.WithCancel(context.WithoutCancel(w.ctx))
+	ended := make(chan error, 1)
+	go func() { ended <- r.Run(ctx) }()
+	return func() {
+		cancel()
+		w.need(<-ended)
+	}
+}
+
+// TestLeavingReplicaWaitsForNoWebhook: it gives the operation back to be taken up by
+// another, which asks again.
+func TestLeavingReplicaWaitsForNoWebhook(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{hubs: []string{east}, settings: atOnce})
+	w.oracle.answers(allocation.Answer{}, dps.Errorf(dps.Throttled, "busy"))
+	w.individual(custom("dev", nil))
+	w.register(w.signed("dev", key("a")))
+	w.eventually("the operation is put off", func() bool { return !w.row("dev").Operation.LeaseUntil.After(w.clock().Add(2 * time.Second)) })
+	asked := len(w.oracle.questions())
+	release := w.oracle.hold()
+	defer release()
+	w.oracle.says(east)
+	stop := w.sweeper(w.store.Scopes())
+	w.advance(3 * time.Second)
+	w.eventually("the webhook is asked", func() bool { return len(w.oracle.questions()) > asked })
+	stop() // the test's own deadline is shorter than the webhook's
+	if op := w.row("dev").Operation; op.Status != registration.Assigning || op.LeaseUntil.After(w.clock().Add(20*time.Second)) {
+		t.Errorf("%s, lease until %s at %s", op.Status, op.LeaseUntil, w.clock())
+	}
+}
+
+// TestExplainAsksWhenTold: else the webhook's host is all that is said.
+func TestExplainAsksWhenTold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{hubs: []string{east, west}})
+	w.individual(custom("dev", nil))
+	w.oracle.says(west)
+	req := w.signed("dev", key("a"))
+	silently := w.explain(req)
+	if silently.Webhook != "f.example" || silently.Hub != "" || silently.Outcome != registration.WouldAssign || len(w.oracle.questions()) != 0 {
+		t.Errorf("not asked: %+v after %d questions", silently, len(w.oracle.questions()))
+	}
+	req.AskWebhook = true
+	if asked := w.explain(req); asked.Hub != west || !asked.HubCall || asked.Substatus != registration.InitialAssignment {
+		t.Errorf("asked: %+v", asked)
+	}
+	w.oracle.answers(allocation.Answer{}, dps.Errorf(dps.AllocationFailed, "Custom allocation failed with status code: 404"))
+	if failed := w.explain(req); failed.Outcome != registration.WouldFail || failed.ErrorCode != 400207 || failed.Hub != "" {
+		t.Errorf("failed: %+v", failed)
+	}
+	if len(w.holders("dev")) != 0 {
+		t.Error("a hub was written")
+	}
+}
+
+func TestReplyMergesWhatHubAndWebhookSay(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ hub, webhook, want string }{
+		{"", "", ""},
+		{`{"port":8883}`, "", `{"port":8883}`},
+		{"", `[1, 2]`, `[1, 2]`},
+		{`{"port":8883}`, `{"tz":"CET","port":1}`, `{"port":8883,"tz":"CET"}`},
+		{`{"port":8883}`, `"CET"`, `{"port":8883}`},
+	} {
+		a := registration.Assignment{}
+		if tt.hub != "" {
+			a.Payload = object(tt.hub)
+		}
+		if tt.webhook != "" {
+			a.CustomPayload = object(tt.webhook)
+		}
+		if got := string(a.Reply()); got != tt.want {
+			t.Errorf("%s and %s: %s, want %s", tt.hub, tt.webhook, got, tt.want)
+		}
+	}
+}
