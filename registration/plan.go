@@ -21,6 +21,7 @@ func (r *Registrar) plan(ctx context.Context, req Request, a *admission) (*Start
 	if a.current != nil {
 		s.Previous, s.PreviousAttempt = a.current.Operation.ID, a.current.Operation.Attempt
 	}
+	s.doubt(a.current)
 	if a.match.Disabled {
 		s.end(Disabled)
 		s.giveUp(a)
@@ -36,8 +37,28 @@ func (r *Registrar) plan(ctx context.Context, req Request, a *admission) (*Start
 		}
 		s.fail(err)
 	}
+	s.leave(a.current)
 	s.Registration.Operation.Decision = why.encode()
 	return s, why, nil
+}
+
+// doubt is of a start that puts an end to an operation in flight.
+func (s *Start) doubt(cur *Registration) {
+	if inFlight(cur) {
+		s.Registration.doubtCredential(cur.Operation)
+	}
+}
+
+// leave queues the removal of what the row points to no more: until the fence it may
+// still be made.
+func (s *Start) leave(cur *Registration) {
+	if cur == nil {
+		return
+	}
+	s.Removals = append(s.Removals, leftBehind(*cur, s.Registration)...)
+	for i := range s.Removals {
+		s.Removals[i].Due = later(s.Removals[i].Due, s.Registration.Operation.Fence)
+	}
 }
 
 // newRow fills in the row with a new operation that has no hub yet. The spelling of
