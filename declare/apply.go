@@ -125,6 +125,8 @@ func (a *applying) step(ctx context.Context, s Step) error {
 		_, err = a.Admin.PutCertificate(ctx, s.IDScope, s.Name, body, expect)
 	case admin.Policy:
 		_, err = a.Admin.PutPolicy(ctx, s.IDScope, s.Name, body, expect)
+	case admin.Webhook:
+		_, err = a.Admin.PutWebhook(ctx, s.IDScope, s.Name, body, expect)
 	case admin.EnrollmentGroup:
 		_, err = a.Admin.PutEnrollmentGroup(ctx, s.IDScope, s.Name, body, expect)
 	case admin.Enrollment:
@@ -183,6 +185,8 @@ func (a *applying) delete(ctx context.Context, s Step) error {
 		return err
 	case KindPolicy:
 		return a.Admin.DeletePolicy(ctx, s.IDScope, s.Name, expect)
+	case KindWebhook:
+		return a.Admin.DeleteWebhook(ctx, s.IDScope, s.Name, expect)
 	case KindGroup:
 		return a.Admin.DeleteEnrollmentGroup(ctx, s.IDScope, s.Name, expect)
 	default:

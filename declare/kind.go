@@ -18,6 +18,8 @@ func modelOf(spec any) any {
 		return spec.model()
 	case *Policy:
 		return spec.model()
+	case *Webhook:
+		return spec.model()
 	case *Group:
 		return spec.model()
 	case *Enrollment:
@@ -29,7 +31,7 @@ func modelOf(spec any) any {
 // blanks are models with nothing set.
 func blanks() map[Kind]any {
 	return map[Kind]any{
-		KindDenial: admin.Denial{}, KindHub: admin.LinkedHub{}, KindCertificate: admin.Certificate{}, KindPolicy: admin.Policy{},
+		KindDenial: admin.Denial{}, KindHub: admin.LinkedHub{}, KindCertificate: admin.Certificate{}, KindPolicy: admin.Policy{}, KindWebhook: admin.Webhook{},
 		KindGroup:      admin.EnrollmentGroup{EnrollmentGroup: service.EnrollmentGroup{Attestation: &service.AttestationMechanism{}}},
 		KindEnrollment: admin.Enrollment{IndividualEnrollment: service.IndividualEnrollment{Attestation: &service.AttestationMechanism{}}},
 	}
@@ -45,6 +47,8 @@ func facetsOf(model any) []facet {
 		return certificateFacets(m)
 	case admin.Policy:
 		return policyFacets(m)
+	case admin.Webhook:
+		return webhookFacets(m)
 	case admin.EnrollmentGroup:
 		return groupFacets(m)
 	case admin.Enrollment:
@@ -63,6 +67,8 @@ func identity(model any) (Kind, string) {
 		return KindCertificate, value(m.Name)
 	case admin.Policy:
 		return KindPolicy, value(m.KeyName)
+	case admin.Webhook:
+		return KindWebhook, value(m.Host)
 	case admin.EnrollmentGroup:
 		return KindGroup, value(m.EnrollmentGroupID)
 	case admin.Enrollment:
@@ -78,6 +84,8 @@ func etagOf(model any) string {
 	case admin.Certificate:
 		return value(m.Etag)
 	case admin.Policy:
+		return value(m.Etag)
+	case admin.Webhook:
 		return value(m.Etag)
 	case admin.EnrollmentGroup:
 		return value(m.Etag)
@@ -95,6 +103,8 @@ func question(kind Kind, r named) admin.SecretQuestion {
 		q.ConnectionString = revealed(spec.ConnectionString)
 	case *Policy:
 		q.PrimaryKey, q.SecondaryKey = revealed(spec.PrimaryKey), revealed(spec.SecondaryKey)
+	case *Webhook:
+		q.Secret, q.ClientKey = revealed(spec.Secret), revealed(spec.ClientKey)
 	case *Group:
 		q.PrimaryKey, q.SecondaryKey = spec.Attestation.keys()
 	case *Enrollment:
@@ -117,7 +127,7 @@ func secretsOf(spec any) []string {
 	for _, one := range []struct {
 		member string
 		text   *string
-	}{{"connectionString", q.ConnectionString}, {"primaryKey", q.PrimaryKey}, {"secondaryKey", q.SecondaryKey}} {
+	}{{"connectionString", q.ConnectionString}, {"primaryKey", q.PrimaryKey}, {"secondaryKey", q.SecondaryKey}, {"secret", q.Secret}, {"clientKey", q.ClientKey}} {
 		if one.text != nil {
 			out = append(out, one.member)
 		}

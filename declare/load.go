@@ -99,6 +99,9 @@ func (c *completion) scope(s *Scope) {
 		c.secret(&p.place, "primaryKey", &p.PrimaryKey, &p.PrimaryKeyFrom)
 		c.secret(&p.place, "secondaryKey", &p.SecondaryKey, &p.SecondaryKeyFrom)
 	}
+	for i := range s.Webhooks {
+		c.webhook(&s.Webhooks[i])
+	}
 	for i := range s.EnrollmentGroups {
 		c.settings(&s.EnrollmentGroups[i].place, &s.EnrollmentGroups[i].Settings)
 	}
@@ -285,7 +288,7 @@ type listed struct {
 type named struct {
 	name string
 	at   *place
-	spec any // *Denial, *Hub, *Certificate, *Policy, *Group, *Enrollment
+	spec any // *Denial, *Hub, *Certificate, *Policy, *Webhook, *Group, *Enrollment
 }
 
 // lists are the kinds whose resources stand for themselves, in the order in which they
@@ -296,6 +299,7 @@ func (s *Scope) lists() []listed {
 		list(KindHub, "name, or connectionString,", s.LinkedHubs, func(h *Hub) named { return named{h.Name, &h.place, h} }),
 		list(KindCertificate, "name", s.Certificates, func(m *Certificate) named { return named{m.Name, &m.place, m} }),
 		list(KindPolicy, "keyName", s.Policies, func(p *Policy) named { return named{p.KeyName, &p.place, p} }),
+		list(KindWebhook, "host", s.Webhooks, func(w *Webhook) named { return named{w.Host, &w.place, w} }),
 		list(KindGroup, "enrollmentGroupId", s.EnrollmentGroups, func(g *Group) named { return named{g.EnrollmentGroupID, &g.place, g} }),
 		list(KindEnrollment, "registrationId", s.Enrollments, func(e *Enrollment) named { return named{e.RegistrationID, &e.place, e} }),
 	}

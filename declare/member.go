@@ -33,6 +33,7 @@ func scopeFacets(m admin.Scope) []facet {
 	return []facet{
 		{member: "hostNames", value: foldedList(m.HostNames, false), stays: true},
 		{member: "allocationPolicy", value: folded(m.AllocationPolicy, "hashed", "geoLatency", "static", "custom", "capacity"), stays: true},
+		{member: "customAllocationDefinition", value: defaultWebhookOf(m.CustomAllocationDefinition), stays: true},
 		{member: "trustInlineSigningCertificates", value: plain(m.TrustInlineSigningCertificates), stays: true},
 		{member: "disableLocalAuth", value: plain(m.DisableLocalAuth), stays: true},
 		{member: "minTlsVersion", value: plain(m.MinTLSVersion), stays: true},

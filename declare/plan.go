@@ -18,6 +18,7 @@ const (
 	KindHub         Kind = "linkedHub"
 	KindCertificate Kind = "certificate"
 	KindPolicy      Kind = "policy"
+	KindWebhook     Kind = "webhook"
 	KindGroup       Kind = "enrollmentGroup"
 	KindEnrollment  Kind = "enrollment"
 	KindFile        Kind = "enrollmentFile"

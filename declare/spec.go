@@ -10,6 +10,7 @@ type Scope struct {
 	LinkedHubs       []Hub            `yaml:"linkedHubs,omitempty"`
 	Certificates     []Certificate    `yaml:"certificates,omitempty"`
 	Policies         []Policy         `yaml:"policies,omitempty"`
+	Webhooks         []Webhook        `yaml:"webhooks,omitempty"`
 	IPFilterRules    []IPRule         `yaml:"ipFilterRules,omitempty"`
 	EnrollmentGroups []Group          `yaml:"enrollmentGroups,omitempty"`
 	Enrollments      []Enrollment     `yaml:"enrollments,omitempty"`
@@ -23,6 +24,7 @@ type Service struct {
 	IDScope                        string            `yaml:"idScope,omitempty"`
 	HostNames                      *[]string         `yaml:"hostNames,omitempty"`
 	AllocationPolicy               string            `yaml:"allocationPolicy,omitempty"`
+	CustomAllocationDefinition     *CustomAllocation `yaml:"customAllocationDefinition,omitempty"`
 	TrustInlineSigningCertificates *bool             `yaml:"trustInlineSigningCertificates,omitempty"`
 	DisableLocalAuth               *bool             `yaml:"disableLocalAuth,omitempty"`
 	MinTLSVersion                  string            `yaml:"minTlsVersion,omitempty"`

@@ -148,7 +148,11 @@ func (change ScopeChange) apply(to *scope.Scope) error {
 		to.AllocationPolicy = *change.AllocationPolicy
 	}
 	if change.Custom != nil {
-		to.Custom = customOf(*change.Custom, to.Custom)
+		custom, err := customOf(*change.Custom, to.Custom)
+		if err != nil {
+			return err
+		}
+		to.Custom = custom
 	}
 	set(change.TrustInlineSigning, &to.TrustInlineSigning)
 	set(change.FilterQueries, &to.FilterQueries)
@@ -161,11 +165,14 @@ func (change ScopeChange) apply(to *scope.Scope) error {
 }
 
 // customOf keeps the stored URL where the one given is what is shown of it.
-func customOf(given enrollment.CustomAllocation, stored *enrollment.CustomAllocation) *enrollment.CustomAllocation {
+func customOf(given enrollment.CustomAllocation, stored *enrollment.CustomAllocation) (*enrollment.CustomAllocation, error) {
 	if stored != nil && given.WebhookURL == allocation.Masked(stored.WebhookURL) {
 		given.WebhookURL = stored.WebhookURL
 	}
-	return &given
+	if strings.HasSuffix(given.WebhookURL, "?****") {
+		return nil, dps.Invalid("customAllocationDefinition.webhookUrl", "masked", "has its query masked, and no such URL is stored; give it whole")
+	}
+	return &given, nil
 }
 
 func checkDefaultPolicy(p enrollment.AllocationPolicy) error {

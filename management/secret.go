@@ -18,6 +18,7 @@ type SecretOwner string
 const (
 	HubSecrets        SecretOwner = "linkedHub"
 	PolicySecrets     SecretOwner = "policy"
+	WebhookSecrets    SecretOwner = "webhook"
 	GroupSecrets      SecretOwner = "enrollmentGroup"
 	IndividualSecrets SecretOwner = "enrollment"
 )
@@ -26,14 +27,14 @@ const (
 type SecretQuestion struct {
 	Owner   SecretOwner
 	Name    string
-	Secrets map[string]dps.Secret // of which only connectionString, primaryKey and secondaryKey are there
+	Secrets map[string]dps.Secret // of which only connectionString, primaryKey, secondaryKey, secret and clientKey are there
 }
 
 // CompareSecrets returns for each question the members that are not those that are
 // stored, by which a tool finds out what it has to write without a secret being
 // revealed. Where there is no such resource, or it has no such secret, all differ.
 // Errors: [dps.NotFound] (scope), [dps.InvalidArgument], and those of a caller below
-// [RoleOperator], with access policies below [RoleSecurity].
+// [RoleOperator], with access policies and webhooks below [RoleSecurity].
 func (s *Service) CompareSecrets(ctx context.Context, c Caller, id dps.IDScope, questions []SecretQuestion) ([][]string, error) {
 	if err := c.Demand(id, RoleOperator); err != nil {
 		return nil, err
@@ -47,7 +48,7 @@ func (s *Service) CompareSecrets(ctx context.Context, c Caller, id dps.IDScope, 
 		if err != nil {
 			return nil, err
 		}
-		for _, member := range []string{"connectionString", "primaryKey", "secondaryKey"} {
+		for _, member := range []string{"connectionString", "primaryKey", "secondaryKey", "secret", "clientKey"} {
 			if given, ok := q.Secrets[member]; ok && (stored[member].IsZero() || !given.Equal(stored[member])) {
 				out[i] = append(out[i], member)
 			}
@@ -74,6 +75,15 @@ func (s *Service) secretsOf(ctx context.Context, c Caller, id dps.IDScope, q Sec
 			return none, s.scopeExists(ctx, id)
 		}
 		return map[string]dps.Secret{"primaryKey": p.Primary, "secondaryKey": p.Secondary}, err
+	case WebhookSecrets:
+		if err := c.Demand(id, RoleSecurity); err != nil {
+			return nil, err
+		}
+		w, err := s.Webhook(ctx, c, id, q.Name)
+		if dps.Is(err, dps.NotFound) {
+			return none, s.scopeExists(ctx, id)
+		}
+		return map[string]dps.Secret{"secret": w.Secret, "clientKey": w.Key}, err
 	case GroupSecrets:
 		g, err := s.group(ctx, id, q.Name)
 		if dps.Is(err, dps.GroupNotFound) {
@@ -87,7 +97,7 @@ func (s *Service) secretsOf(ctx context.Context, c Caller, id dps.IDScope, q Sec
 		}
 		return symmetricKeys(e.Mechanism), err
 	}
-	return nil, dps.Invalid("kind", "enum", "must be linkedHub, policy, enrollmentGroup or enrollment")
+	return nil, dps.Invalid("kind", "enum", "must be linkedHub, policy, webhook, enrollmentGroup or enrollment")
 }
 
 func (s *Service) scopeExists(ctx context.Context, id dps.IDScope) error {

@@ -83,7 +83,7 @@ func (r *Registrar) Explain(ctx context.Context, req Request) (Explanation, erro
 		e.tell(attestation.Refuse(nil))
 		return e, nil
 	}
-	if inFlight(a.current) && !a.match.Disabled {
+	if inFlight(a.current) && !a.overtakes() {
 		e.Outcome, e.Reason = InFlight, "an operation of this device is under way"
 		return e, nil
 	}

@@ -324,6 +324,32 @@ func TestGivenUpWritesStayBehind(t *testing.T) {
 	w.flies("the former hub is left", func() bool { return len(w.holders("dev-1")) == 1 })
 }
 
+// TestChangedEntryOvertakes: the hub of a device is down, and its operator points the
+// device elsewhere. It need not wait for the hub, nor for the life of its operation.
+func TestChangedEntryOvertakes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{hubs: []string{east, west}, settings: registration.Settings{AssignWait: 20 * time.Millisecond}})
+	w.individual(onto(east))
+	w.hubs[east].FailNext(1_000_000, dps.HubUnavailable)
+	first := w.register(w.signed("dev-1", key("a")))
+	w.calling(east, 3) // and its retries; time flies below
+	w.individual(onto(west))
+	second := w.register(w.signed("dev-1", key("a")))
+	if second.Operation.ID == first.Operation.ID || second.Operation.Status != registration.Assigning {
+		t.Fatalf("then %s %s", second.Operation.ID, second.Operation.Status)
+	}
+	if again := w.register(w.signed("dev-1", key("a"))); again.Operation.ID != second.Operation.ID {
+		t.Error("an equal request did not join")
+	}
+	w.replica(sweeping)
+	w.flies("the device is assigned", func() bool { return w.row("dev-1").Operation.Status == registration.Assigned })
+	w.hubs[east].FailNext(0, dps.HubUnavailable)
+	w.flies("nothing is left to do", w.seldom(func() bool { return w.unfinished() == 0 }))
+	if got := w.holders("dev-1"); len(got) != 1 || got[0] != west {
+		t.Errorf("the device is in %v", got)
+	}
+}
+
 // TestWorkInHandIsNotSwept: a replica does not take over from itself.
 func TestWorkInHandIsNotSwept(t *testing.T) {
 	t.Parallel()

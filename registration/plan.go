@@ -21,6 +21,7 @@ func (r *Registrar) plan(ctx context.Context, req Request, a *admission) (*Start
 	if a.current != nil {
 		s.Previous, s.PreviousAttempt = a.current.Operation.ID, a.current.Operation.Attempt
 	}
+	s.doubt(a.current)
 	if a.match.Disabled {
 		s.end(Disabled)
 		s.giveUp(a)
@@ -37,8 +38,28 @@ func (r *Registrar) plan(ctx context.Context, req Request, a *admission) (*Start
 		s.fail(err)
 	}
 	s.Room = a.config.room(s.Registration.Operation.Hub)
+	s.leave(a.current)
 	s.Registration.Operation.Decision = why.encode()
 	return s, why, nil
+}
+
+// doubt is of a start that puts an end to an operation in flight.
+func (s *Start) doubt(cur *Registration) {
+	if inFlight(cur) {
+		s.Registration.doubtCredential(cur.Operation)
+	}
+}
+
+// leave queues the removal of what the row points to no more: until the fence it may
+// still be made.
+func (s *Start) leave(cur *Registration) {
+	if cur == nil {
+		return
+	}
+	s.Removals = append(s.Removals, leftBehind(*cur, s.Registration)...)
+	for i := range s.Removals {
+		s.Removals[i].Due = later(s.Removals[i].Due, s.Registration.Operation.Fence)
+	}
 }
 
 // newRow fills in the row with a new operation that has no hub yet. The spelling of
@@ -138,7 +159,7 @@ func (r *Registrar) allocate(ctx context.Context, row *Registration, a *admissio
 		why.Hub, why.Reason = link.HostName, "stays on its hub"
 		return link, nil
 	}
-	return r.pick(ctx, applicantOf(row), a.config, a.match.Settings, why)
+	return r.pick(ctx, applicant{row.ID, row.Operation.Want.DeviceID, a.current}, a.config, a.match.Settings, why)
 }
 
 // prepare fills in what does not depend on the hub: the identity that it shall hold, and
@@ -251,11 +272,11 @@ func (r *Registrar) pick(ctx context.Context, who applicant, cfg *config, set *e
 	if err != nil {
 		return hub.Linked{}, err
 	}
-	choice, err := policy.Choose(ctx, allocation.Request{ID: who.id, Candidates: candidates, Named: len(named) > 0, Current: who.was.Hub})
+	choice, err := policy.Choose(ctx, allocation.Request{ID: who.id, Candidates: candidates, Named: len(named) > 0, Current: who.home()})
 	if err != nil {
 		return hub.Linked{}, err
 	}
-	why.Hub, why.Reason = choice.Hub, choice.Reason+cfg.leaving(who.was.Hub)
+	why.Hub, why.Reason = choice.Hub, choice.Reason+cfg.leaving(who.home())
 	link, ok := cfg.linked(choice.Hub)
 	if !ok {
 		return hub.Linked{}, errors.New("allocation chose a hub that is not linked")

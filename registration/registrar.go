@@ -169,10 +169,17 @@ func (r *Registrar) start(ctx context.Context, req Request) (*pending, error) {
 	if err != nil {
 		return nil, err
 	}
-	if inFlight(a.current) && !a.match.Disabled {
+	if inFlight(a.current) && !a.overtakes() {
 		return r.join(ctx, req, a)
 	}
 	return r.beginWithRoom(ctx, req, a)
+}
+
+// overtakes reports whether an operation in flight is given up for this request: what
+// admitted it was disabled or changed since, perhaps because its hub is down.
+func (a *admission) overtakes() bool {
+	op := &a.current.Operation
+	return a.match.Disabled || op.Entry != a.match.Ref || op.EntryETag != a.match.Settings.ETag
 }
 
 func inFlight(cur *Registration) bool { return cur != nil && cur.Operation.Status == Assigning }

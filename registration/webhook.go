@@ -80,7 +80,7 @@ func (r *Registrar) eligible(ctx context.Context, row *Registration, a *admissio
 	if err != nil {
 		return nil, err
 	}
-	if candidates, err = r.weigh(ctx, applicantOf(row), a.config, candidates, why); err != nil {
+	if candidates, err = r.weigh(ctx, applicant{row.ID, row.Operation.Want.DeviceID, a.current}, a.config, candidates, why); err != nil {
 		return nil, err
 	}
 	if len(candidates) == 0 {
@@ -277,7 +277,7 @@ func (w *work) fallback(ctx context.Context, name enrollment.AllocationPolicy, w
 		return allocation.Answer{}, err
 	}
 	why.Policy = name
-	candidates, err = w.r.weigh(ctx, applicantOf(reg), cfg, candidates, why)
+	candidates, err = w.r.weigh(ctx, applicant{reg.ID, reg.Operation.Want.DeviceID, reg}, cfg, candidates, why)
 	if why.Policy = enrollment.Custom; err != nil {
 		return allocation.Answer{}, err
 	}

@@ -13,8 +13,10 @@ import (
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/allocation"
+	"github.com/zerotouch-dps/dps/attestation"
 	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/hub"
+	"github.com/zerotouch-dps/dps/internal/testpki"
 	"github.com/zerotouch-dps/dps/registration"
 	"github.com/zerotouch-dps/dps/scope"
 )
@@ -77,7 +79,11 @@ func (o *oracle) Ask(ctx context.Context, _ dps.IDScope, _ scope.Webhook, q *all
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.answer, o.err
+	a := o.answer
+	if a.Hub == "" && o.err == nil {
+		a.Hub = q.Hubs[0]
+	}
+	return a, o.err
 }
 
 // custom is an enrollment whose hub a webhook chooses.
@@ -328,14 +334,39 @@ func TestWebhookChoosesAgain(t *testing.T) {
 	w := newWorld(t, options{hubs: []string{east, west}})
 	w.individual(custom("dev", nil))
 	w.hubs[east].FailNext(1, dps.HubFull)
-	w.oracle.says(east)
-	got := w.register(w.signed("dev", key("a")))
+	got := w.assigned(w.signed("dev", key("a"))) // the webhook names the first hub
 	asked := w.oracle.questions()
-	if len(asked) != 2 || !cmp.Equal(asked[1].Hubs, []string{west}) {
-		t.Fatalf("asked %+v", asked)
+	if len(asked) != 2 || !cmp.Equal(asked[1].Hubs, []string{west}) || got.Hub != west {
+		t.Errorf("in %s, asked %+v", got.Hub, asked)
 	}
-	if got.Operation.Status != registration.Assigned && got.Operation.Status != registration.Failed {
-		t.Errorf("%s", got.Operation.Status)
+	w.hubs[west].FailNext(1, dps.HubFull)
+	full := custom("full", nil)
+	full.Hubs = []string{west}
+	w.individual(full)
+	if reg := w.register(w.signed("full", key("a"))); reg.Operation.Status != registration.Failed || reg.Operation.ErrorCode != 403202 {
+		t.Errorf("no hub is left: %s %d", reg.Operation.Status, reg.Operation.ErrorCode)
+	}
+}
+
+// TestWebhookAndCredential: how the device proves itself to its hub depends on the link,
+// which is known once the webhook has chosen.
+func TestWebhookAndCredential(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{hubs: []string{east}, link: func(l *hub.Linked) { l.CertificateAuthority = true }})
+	w.link(west, nil)
+	root, err := testpki.Root("R", w.now)
+	w.need(err)
+	w.authority("root", root)
+	settings := enrollment.Settings{Enabled: true, AllocationPolicy: enrollment.Custom, Custom: definition}
+	w.group(enrollment.Group{ID: "line", Mechanism: attestation.X509CA{PrimaryRef: "root"}, Settings: settings})
+	for host, want := range map[string]hub.AuthType{east: hub.AuthCertificate, west: hub.AuthThumbprint} {
+		leaf, err := root.Leaf("dev-"+host, w.now)
+		w.need(err)
+		w.oracle.says(host)
+		w.assigned(presented("dev-"+host, leaf, 0))
+		if got := w.device(host, "dev-"+host).Auth.Type; got != want {
+			t.Errorf("%s: %s, want %s", host, got, want)
+		}
 	}
 }
 

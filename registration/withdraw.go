@@ -14,18 +14,8 @@ import (
 // giveUp puts an end to what the row's device had: an operation in flight, and, as the
 // scope says, the identity in its hub.
 func (s *Start) giveUp(a *admission) {
-	cur := a.current
-	if cur == nil {
-		return
-	}
-	if inFlight(cur) {
-		s.Registration.doubtCredential(cur.Operation)
-	}
 	s.withdraw(a.config.Scope.WhenRevoked)
-	s.Removals = append(s.Removals, leftBehind(*cur, s.Registration)...)
-	for i := range s.Removals { // until then it may still be made
-		s.Removals[i].Due = later(s.Removals[i].Due, s.Registration.Operation.Fence)
-	}
+	s.leave(a.current)
 }
 
 // withdraw takes the assigned identity out of force, once.
@@ -74,6 +64,7 @@ func (r *Registrar) recordRevoked(ctx context.Context, req Request, a *admission
 	if err := r.newRow(&s.Registration, req, a); err != nil {
 		return err
 	}
+	s.doubt(a.current)
 	s.fail(attestation.Refuse(errors.New(a.match.Revoked)))
 	s.Registration.Operation.Decision = decision{Entry: a.match.Ref, Proof: a.proof.Kind, Reason: clipped(a.match.Revoked)}.encode()
 	s.giveUp(a)

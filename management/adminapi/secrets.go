@@ -28,6 +28,7 @@ func secretQuestion(m admin.SecretQuestion) management.SecretQuestion {
 	q := management.SecretQuestion{Owner: management.SecretOwner(m.Kind), Name: m.Name, Secrets: map[string]dps.Secret{}}
 	for member, text := range map[string]*string{
 		"connectionString": m.ConnectionString, "primaryKey": m.PrimaryKey, "secondaryKey": m.SecondaryKey,
+		"secret": m.Secret, "clientKey": m.ClientKey,
 	} {
 		if text != nil {
 			q.Secrets[member] = dps.NewSecret(*text)
