@@ -15,6 +15,10 @@ import (
 type Candidate struct {
 	Hub    string `json:"hub"`
 	Weight int    `json:"weight"` // 1 to 1000
+	// MaxDevices is how many devices it may hold, and Devices how many it does; 0: no
+	// limit, and not counted.
+	MaxDevices int64 `json:"maxDevices,omitempty"`
+	Devices    int64 `json:"devices,omitempty"`
 }
 
 // Request is the question put to a policy.
@@ -22,6 +26,7 @@ type Request struct {
 	ID         dps.RegistrationID
 	Candidates []Candidate // never empty
 	Named      bool        // the enrollment names its hubs
+	Current    string      // hub that the device is assigned to; empty: none
 }
 
 // Decision is a policy's answer.
@@ -46,13 +51,15 @@ func For(name enrollment.AllocationPolicy) (Policy, error) {
 		return hashed{note: "; no latency data"}, nil
 	case enrollment.Static:
 		return static{}, nil
+	case enrollment.Capacity:
+		return capacity{}, nil
 	case enrollment.Custom:
 	}
 	return nil, dps.Errorf(dps.AllocationFailed, "allocation policy %q chooses no hub by itself", name)
 }
 
 // Candidates returns the hubs that an entry's devices may be put on: those that it
-// names, else every linked one, minus those that take part in no policy. Errors:
+// names, else every linked one, minus those that take part in no policy or are drained. Errors:
 // [dps.NoHub], which says whether nothing is linked or nothing is left.
 func Candidates(named []string, linked []hub.Linked) ([]Candidate, error) {
 	if len(linked) == 0 {
@@ -60,8 +67,8 @@ func Candidates(named []string, linked []hub.Linked) ([]Candidate, error) {
 	}
 	var out []Candidate
 	for _, l := range linked {
-		if l.ApplyAllocation && admits(named, l.HostName) {
-			out = append(out, Candidate{Hub: l.HostName, Weight: max(1, l.AllocationWeight)})
+		if l.ApplyAllocation && !l.Drain && admits(named, l.HostName) {
+			out = append(out, Candidate{Hub: l.HostName, Weight: max(1, l.AllocationWeight), MaxDevices: int64(l.MaxDevices)})
 		}
 	}
 	if len(out) == 0 {
@@ -88,7 +95,23 @@ func noneLeft(named []string, linked []hub.Linked) error {
 			return dps.Errorf(dps.NoHub, "no linked hub can take this device: the enrollment names %q, which is not linked", n)
 		}
 	}
-	return dps.Errorf(dps.NoHub, "no linked hub can take this device: none takes part in allocation")
+	switch {
+	case !drains(named, linked):
+		return dps.Errorf(dps.NoHub, "no linked hub can take this device: none takes part in allocation")
+	case len(named) > 0:
+		return dps.Errorf(dps.NoHub, "no linked hub can take this device: those that the enrollment names are drained")
+	}
+	return dps.Errorf(dps.NoHub, "no linked hub can take this device: they are drained")
+}
+
+// drains reports whether a hub would be a candidate were it not drained.
+func drains(named []string, linked []hub.Linked) bool {
+	for _, l := range linked {
+		if l.Drain && l.ApplyAllocation && admits(named, l.HostName) {
+			return true
+		}
+	}
+	return false
 }
 
 func isLinked(name string, linked []hub.Linked) bool {

@@ -29,10 +29,10 @@ func TestHashedFollowsWeights(t *testing.T) {
 		name       string
 		candidates []allocation.Candidate
 	}{
-		{"even", []allocation.Candidate{{"127.0.0.2", 1}, {"127.0.0.3", 1}}},
-		{"one to three", []allocation.Candidate{{"h-east", 1}, {"h-west", 3}}},
-		{"one to a thousand", []allocation.Candidate{{"a", 1}, {"b", 1000}}},
-		{"five hubs", []allocation.Candidate{{"a", 1}, {"b", 2}, {"c", 3}, {"d", 4}, {"e", 10}}},
+		{"even", []allocation.Candidate{{Hub: "127.0.0.2", Weight: 1}, {Hub: "127.0.0.3", Weight: 1}}},
+		{"one to three", []allocation.Candidate{{Hub: "h-east", Weight: 1}, {Hub: "h-west", Weight: 3}}},
+		{"one to a thousand", []allocation.Candidate{{Hub: "a", Weight: 1}, {Hub: "b", Weight: 1000}}},
+		{"five hubs", []allocation.Candidate{{Hub: "a", Weight: 1}, {Hub: "b", Weight: 2}, {Hub: "c", Weight: 3}, {Hub: "d", Weight: 4}, {Hub: "e", Weight: 10}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -231,7 +231,7 @@ type settingFlags struct {
 	Enable           bool     `xor:"status" help:"Let devices in."`
 	Disable          bool     `xor:"status" help:"Refuse devices."`
 	Hub              []string `placeholder:"HOST" help:"Linked hub that devices may be put on; repeat for several. Default: every one."`
-	AllocationPolicy *string  `placeholder:"POLICY" help:"hashed, geoLatency, static or custom."`
+	AllocationPolicy *string  `placeholder:"POLICY" help:"hashed, geoLatency, static, custom or capacity."`
 	WebhookURL       *string  `name:"webhook-url" placeholder:"URL" help:"Webhook of the allocation policy custom; it may bear a key in its query."`
 	WebhookVersion   string   `name:"webhook-api-version" default:"2021-10-01" help:"Version in which it is asked."`
 	Reprovision      string   `enum:",migrate,reset,never" default:"" help:"When a device registers again: migrate its data, reset it, or never move it."`

@@ -87,6 +87,7 @@ func explanationColumns() []column[admin.Explanation] {
 		{"POLICY", func(e x) string { return show(e.AllocationPolicy) }},
 		{"WEBHOOK", func(e x) string { return show(e.Webhook) }},
 		{"CANDIDATES", candidatesOf},
+		{"FULL", func(e x) string { return joined(e.FullHubs) }},
 		{"REPROVISION", func(e x) string { return show(e.Reprovision) }},
 		{"HUB IS WRITTEN", func(e x) string { return show(e.HubCall) }},
 		{"CHAIN", chainOf},
@@ -137,7 +138,14 @@ func candidatesOf(e admin.Explanation) string {
 	}
 	texts := make([]string, 0, len(*e.Candidates))
 	for _, c := range *e.Candidates {
-		texts = append(texts, fmt.Sprintf("%s (weight %d)", c.HostName, c.AllocationWeight))
+		text := fmt.Sprintf("weight %d", c.AllocationWeight)
+		if c.Devices != nil {
+			text += fmt.Sprintf(", %d devices", *c.Devices)
+		}
+		if c.MaxDevices != nil {
+			text += fmt.Sprintf(" of %d", *c.MaxDevices)
+		}
+		texts = append(texts, fmt.Sprintf("%s (%s)", c.HostName, text))
 	}
 	return strings.Join(texts, ", ")
 }

@@ -16,6 +16,7 @@ type hubCmd struct {
 	Link   hubLinkCmd   `cmd:"" help:"Link a hub, so that devices can be assigned to it."`
 	Update hubUpdateCmd `cmd:"" help:"Change a link: its key, weight, location and so on."`
 	Test   hubTestCmd   `cmd:"" help:"Have the server call the hub, and tell which rights its key has."`
+	Drain  hubDrainCmd  `cmd:"" help:"Have a hub take no device anew, and move its devices as they register again."`
 	Rotate hubRotateCmd `cmd:"" help:"Roll the hub's key without a gap: set a second connection string, then finish."`
 	Unlink hubUnlinkCmd `cmd:"" help:"Unlink a hub. Devices in it keep working."`
 }
@@ -27,6 +28,9 @@ func hubColumns() []column[admin.LinkedHub] {
 		{"LOCATION", func(h admin.LinkedHub) string { return show(h.Location) }},
 		{"WEIGHT", func(h admin.LinkedHub) string { return show(h.AllocationWeight) }},
 		{"APPLY", func(h admin.LinkedHub) string { return show(h.ApplyAllocationPolicy) }},
+		{"DRAIN", func(h admin.LinkedHub) string { return show(h.Drain) }},
+		{"DEVICES", func(h admin.LinkedHub) string { return show(h.Devices) }},
+		{"MAX", maxDevices},
 		{"KEY", func(h admin.LinkedHub) string { return hint(h.KeyHint) }},
 	}
 }
@@ -40,6 +44,14 @@ func hubDetails() []column[admin.LinkedHub] {
 		column[admin.LinkedHub]{"ADOPT", func(h admin.LinkedHub) string { return show(h.Adopt) }},
 		column[admin.LinkedHub]{"UPDATED", func(h admin.LinkedHub) string { return day(h.LastUpdatedDateTimeUtc) }},
 	)
+}
+
+// maxDevices shows no limit as a dash.
+func maxDevices(h admin.LinkedHub) string {
+	if h.MaxDevices == nil || *h.MaxDevices == 0 {
+		return "-"
+	}
+	return show(h.MaxDevices)
 }
 
 func hint(p *string) string {
@@ -94,12 +106,14 @@ type hubSettings struct {
 	IdentityRate        *int    `placeholder:"N" help:"Identity operations a minute that the hub takes (an S1 unit 100); 0 is unmetered."`
 	GroupX509           *string `name:"group-x509" placeholder:"HOW" help:"How X.509 group devices prove themselves to the hub: thumbprint or certificateAuthority."`
 	Adopt               *bool   `negatable:"" help:"Whether a device ID that the hub holds already is taken over."`
+	MaxDevices          *int    `placeholder:"N" help:"Devices, of registrations of all ID scopes, after which no more are assigned to the hub; 0 is no limit."`
 }
 
 func (s hubSettings) model(env *Env) (admin.LinkedHub, error) {
 	m := admin.LinkedHub{
 		Kind: s.Kind, DialAddress: s.DialAddress, Location: s.Location, AllocationWeight: s.Weight,
 		ApplyAllocationPolicy: s.Apply, IdentityRate: s.IdentityRate, GroupX509: s.GroupX509, Adopt: s.Adopt,
+		MaxDevices: s.MaxDevices,
 	}
 	if s.ConnectionString != nil {
 		text, err := secretText(env, *s.ConnectionString)

@@ -101,7 +101,7 @@ func (c scopeShowCmd) Run(ctx context.Context, env *Env) error {
 // scopeSettings are what create and update set; absent ones stay as they are.
 type scopeSettings struct {
 	HostName           []string `name:"host-name" placeholder:"HOST" help:"Host name of the service API; repeat for several. Replaces those there are."`
-	AllocationPolicy   *string  `placeholder:"POLICY" help:"hashed, geoLatency, static or custom, for enrollments that name none."`
+	AllocationPolicy   *string  `placeholder:"POLICY" help:"hashed, geoLatency, static, custom or capacity, for enrollments that name none."`
 	WebhookURL         *string  `name:"webhook-url" placeholder:"URL" help:"Webhook of the allocation policy custom, for enrollments that name none."`
 	WebhookAPIVersion  string   `name:"webhook-api-version" default:"2021-10-01" help:"Version in which it is asked."`
 	FilterQueries      *bool    `negatable:"" help:"Obey the text of the service API's queries, which the original ignores."`

@@ -98,6 +98,7 @@ func hubStateColumns() []column[admin.HubState] {
 		{"QUEUED", func(h admin.HubState) string { return strconv.Itoa(h.Queued) }},
 		{"IN FLIGHT", func(h admin.HubState) string { return strconv.Itoa(h.InFlight) }},
 		{"DELAY", func(h admin.HubState) string { return fmt.Sprintf("%.1fs", h.ExpectedDelaySeconds) }},
+		{"DEVICES", func(h admin.HubState) string { return show(h.Devices) }},
 		{"LAST ERROR", func(h admin.HubState) string { return show(h.LastError) }},
 	}
 }

@@ -92,7 +92,7 @@ func fromHub(m admin.LinkedHub) Hub {
 	return Hub{
 		Name: value(m.Name), Kind: value(m.Kind), DialAddress: value(m.DialAddress), TrustedCertificates: value(m.TrustedCertificates),
 		Location: value(m.Location), AllocationWeight: m.AllocationWeight, ApplyAllocationPolicy: m.ApplyAllocationPolicy,
-		IdentityRate: m.IdentityRate, GroupX509: value(m.GroupX509), Adopt: m.Adopt,
+		IdentityRate: m.IdentityRate, GroupX509: value(m.GroupX509), Adopt: m.Adopt, Drain: m.Drain, MaxDevices: m.MaxDevices,
 	}
 }
 

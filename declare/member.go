@@ -32,7 +32,7 @@ type facet struct {
 func scopeFacets(m admin.Scope) []facet {
 	return []facet{
 		{member: "hostNames", value: foldedList(m.HostNames, false), stays: true},
-		{member: "allocationPolicy", value: folded(m.AllocationPolicy, "hashed", "geoLatency", "static", "custom"), stays: true},
+		{member: "allocationPolicy", value: folded(m.AllocationPolicy, "hashed", "geoLatency", "static", "custom", "capacity"), stays: true},
 		{member: "customAllocationDefinition", value: defaultWebhookOf(m.CustomAllocationDefinition), stays: true},
 		{member: "trustInlineSigningCertificates", value: plain(m.TrustInlineSigningCertificates), stays: true},
 		{member: "disableLocalAuth", value: plain(m.DisableLocalAuth), stays: true},
@@ -64,6 +64,8 @@ func hubFacets(m admin.LinkedHub) []facet {
 		{member: "identityRate", value: value(m.IdentityRate)},
 		{member: "groupX509", value: folded(or(m.GroupX509, "thumbprint"), "thumbprint", "certificateAuthority")},
 		{member: "adopt", value: *or(m.Adopt, true)},
+		{member: "drain", value: *or(m.Drain, false)},
+		{member: "maxDevices", value: value(m.MaxDevices)},
 	}
 }
 
@@ -171,7 +173,7 @@ func settingsFacets(e entry) []facet {
 	}
 	return []facet{
 		{member: "provisioningStatus", value: folded(or(e.status, "enabled"), "enabled", "disabled")},
-		{member: "allocationPolicy", value: text(folded(e.policy, "hashed", "geoLatency", "static", "custom"))},
+		{member: "allocationPolicy", value: text(folded(e.policy, "hashed", "geoLatency", "static", "custom", "capacity"))},
 		{member: "iotHubs", value: foldedList(e.hubs, true)},
 		{member: "iotHubHostName", value: dps.FoldASCII(value(e.legacyHub))},
 		{member: "reprovisionPolicy", value: reprovision, absent: map[string]any{"updateHubAssignment": true, "migrateDeviceData": true}},

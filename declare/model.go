@@ -32,7 +32,7 @@ func (h *Hub) model() admin.LinkedHub {
 		Name: &h.Name, ConnectionString: revealed(h.ConnectionString), Kind: optional(h.Kind), DialAddress: optional(h.DialAddress),
 		TrustedCertificates: optional(h.TrustedCertificates), Location: optional(h.Location),
 		AllocationWeight: h.AllocationWeight, ApplyAllocationPolicy: h.ApplyAllocationPolicy,
-		IdentityRate: h.IdentityRate, GroupX509: optional(h.GroupX509), Adopt: h.Adopt,
+		IdentityRate: h.IdentityRate, GroupX509: optional(h.GroupX509), Adopt: h.Adopt, Drain: h.Drain, MaxDevices: h.MaxDevices,
 	}
 }
 

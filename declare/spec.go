@@ -87,6 +87,8 @@ type Hub struct {
 	IdentityRate            *int    `yaml:"identityRate,omitempty"`
 	GroupX509               string  `yaml:"groupX509,omitempty"`
 	Adopt                   *bool   `yaml:"adopt,omitempty"`
+	Drain                   *bool   `yaml:"drain,omitempty"`
+	MaxDevices              *int    `yaml:"maxDevices,omitempty"`
 }
 
 // Certificate is a CA certificate, PEM or base64 of DER.

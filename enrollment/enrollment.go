@@ -18,6 +18,8 @@ const (
 	GeoLatency AllocationPolicy = "geoLatency"
 	Static     AllocationPolicy = "static"
 	Custom     AllocationPolicy = "custom"
+	// Capacity is none of the original's.
+	Capacity AllocationPolicy = "capacity"
 )
 
 // ReprovisionPolicy says what registering again may change. A nil policy is a value

@@ -199,7 +199,7 @@ func notLinked(field, name string) error {
 
 func (s *Settings) checkAllocation() error {
 	switch s.AllocationPolicy {
-	case "", Hashed, GeoLatency:
+	case "", Hashed, GeoLatency, Capacity:
 	case Static:
 		if len(s.HubNames()) != 1 {
 			return dps.Invalid("iotHubs", "static", "must name exactly one hub with allocationPolicy static")
@@ -209,7 +209,7 @@ func (s *Settings) checkAllocation() error {
 			return dps.Invalid("customAllocationDefinition", "custom", "is required with allocationPolicy custom")
 		}
 	default:
-		return dps.Invalid("allocationPolicy", "enum", "must be hashed, geoLatency, static or custom")
+		return dps.Invalid("allocationPolicy", "enum", "must be hashed, geoLatency, static, custom or capacity")
 	}
 	if s.Custom == nil {
 		return nil

@@ -22,6 +22,12 @@ type Linked struct {
 	Location             string
 	AllocationWeight     int  // 1 to 1000
 	ApplyAllocation      bool // false: no policy chooses it
+	// Drain keeps every policy from choosing the hub, and moves a device that is in it
+	// elsewhere when it registers again; with policy never it stays.
+	Drain bool
+	// MaxDevices is how many identities the registrations of the deployment, of all scopes,
+	// may have in the hub before no more are assigned. 0: no limit.
+	MaxDevices int
 	// IdentityRate is how many identity operations a minute the hub takes (an Azure S1
 	// unit: 100). 0: unmetered.
 	IdentityRate int

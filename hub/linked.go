@@ -14,8 +14,9 @@ const (
 	MaxConnectionString = 4 << 10  // bytes; real ones are under 300
 	MaxTrustedCAs       = 64 << 10 // bytes of PEM
 	MaxAllocationWeight = 1000
-	MaxIdentityRate     = 1_000_000 // operations a minute; far above an S3 unit's 5,000
-	maxHostName         = 253       // RFC 1035, 2.3.4
+	MaxIdentityRate     = 1_000_000     // operations a minute; far above an S3 unit's 5,000
+	MaxDevices          = 1_000_000_000 // of Linked.MaxDevices; an Azure hub takes a million
+	maxHostName         = 253           // RFC 1035, 2.3.4
 )
 
 // The adapters that a link may name.
@@ -131,6 +132,9 @@ func (l *Linked) Validate() error {
 	}
 	if l.IdentityRate < 0 || l.IdentityRate > MaxIdentityRate {
 		return dps.Invalid("identityRate", "range", "must be 0 to 1000000 operations a minute")
+	}
+	if l.MaxDevices < 0 || l.MaxDevices > MaxDevices {
+		return dps.Invalid("maxDevices", "range", "must be 0 to 1000000000, 0 for no limit")
 	}
 	if err := l.checkRoots(); err != nil {
 		return err

@@ -90,6 +90,7 @@ func TestValidate(t *testing.T) {
 		"no host dialled":  {func(l *hub.Linked) { l.DialAddress = ":443" }, "dialAddress"},
 		"weight 0":         {func(l *hub.Linked) { l.AllocationWeight = 0 }, "allocationWeight"},
 		"weight 1001":      {func(l *hub.Linked) { l.AllocationWeight = 1001 }, "allocationWeight"},
+		"negative maximum": {func(l *hub.Linked) { l.MaxDevices = -1 }, "maxDevices"},
 		"negative rate":    {func(l *hub.Linked) { l.IdentityRate = -1 }, "identityRate"},
 		"roots without CA": {func(l *hub.Linked) { l.TrustedCAs = "hello" }, "trustedCertificates"},
 		"huge roots":       {func(l *hub.Linked) { l.TrustedCAs = strings.Repeat("x", 65<<10) }, "trustedCertificates"},

@@ -40,6 +40,15 @@ func (s *Service) Hub(ctx context.Context, c Caller, id dps.IDScope, hostName st
 	return hub.Linked{}, dps.Errorf(dps.NotFound, "the hub %q is not linked to this scope", hostName)
 }
 
+// HubLoads counts the devices that registrations of all scopes have in the hubs that a
+// scope links, by folded host name. Errors: as [Service.Hubs].
+func (s *Service) HubLoads(ctx context.Context, c Caller, id dps.IDScope) (map[string]int64, error) {
+	if err := c.Demand(id, RoleViewer); err != nil {
+		return nil, err
+	}
+	return s.d.Registrations.Loads(ctx, id)
+}
+
 // HubChange are the members of a link to set; nil leaves one as it is, or at its
 // default in a new link.
 type HubChange struct {
@@ -54,6 +63,8 @@ type HubChange struct {
 	IdentityRate         *int
 	CertificateAuthority *bool
 	RefuseUnclaimed      *bool
+	Drain                *bool
+	MaxDevices           *int
 }
 
 // LinkHub links a hub, or replaces its link; a connection string that is left out
@@ -69,7 +80,7 @@ func (s *Service) LinkHub(ctx context.Context, c Caller, id dps.IDScope, hostNam
 	case err == nil && change.If.Absent:
 		return hub.Linked{}, dps.Errorf(dps.AlreadyLinked, "the hub %q is linked to this scope already", hostName)
 	case err == nil:
-		return s.changeHub(ctx, c, id, hostName, change.If.IfMatch, "hub.update", func(l *hub.Linked) error {
+		return s.changeHub(ctx, c, id, hostName, change.If.IfMatch, hubUpdate(id, change), func(l *hub.Linked) error {
 			former := *l
 			*l = s.newLink(former.HostName)
 			l.ConnectionString, l.NextConnectionString, l.Kind = former.ConnectionString, former.NextConnectionString, former.Kind
@@ -97,7 +108,7 @@ func (s *Service) newHub(ctx context.Context, c Caller, id dps.IDScope, hostName
 // UpdateHub changes a link. Errors: [dps.NotFound], [dps.PreconditionFailed],
 // [dps.InvalidArgument], and those of a caller below [RoleOperator].
 func (s *Service) UpdateHub(ctx context.Context, c Caller, id dps.IDScope, hostName string, change HubChange) (hub.Linked, error) {
-	return s.changeHub(ctx, c, id, hostName, change.If.IfMatch, "hub.update", func(l *hub.Linked) error { return s.applyHub(change, l) })
+	return s.changeHub(ctx, c, id, hostName, change.If.IfMatch, hubUpdate(id, change), func(l *hub.Linked) error { return s.applyHub(change, l) })
 }
 
 // Unlink says how a hub is unlinked.
@@ -141,14 +152,15 @@ func (s *Service) TestHub(ctx context.Context, c Caller, id dps.IDScope, hostNam
 	return s.d.Probe(ctx, link)
 }
 
-func (s *Service) changeHub(ctx context.Context, c Caller, id dps.IDScope, hostName, ifMatch, action string, alter func(*hub.Linked) error) (hub.Linked, error) {
+func (s *Service) changeHub(ctx context.Context, c Caller, id dps.IDScope, hostName, ifMatch string, record entry, alter func(*hub.Linked) error) (hub.Linked, error) {
 	if err := c.Demand(id, RoleOperator); err != nil {
 		return hub.Linked{}, err
 	}
 	t := table[hub.Linked]{
 		get: func(ctx context.Context) (hub.Linked, error) { return s.Hub(ctx, c, id, hostName) },
 		put: func(ctx context.Context, l hub.Linked, p enrollment.Precondition) (hub.Linked, error) {
-			return s.d.Scopes.PutHub(s.audited(ctx, c, entry{id, action, l.HostName, nil}), id, l, p)
+			record.subject = l.HostName
+			return s.d.Scopes.PutHub(s.audited(ctx, c, record), id, l, p)
 		},
 		etag: func(l hub.Linked) dps.ETag { return l.ETag },
 	}
@@ -157,6 +169,22 @@ func (s *Service) changeHub(ctx context.Context, c Caller, id dps.IDScope, hostN
 		l.Updated = s.d.Now()
 		return err
 	})
+}
+
+// hubUpdate is the record of a change, which says what it does to where devices go.
+func hubUpdate(id dps.IDScope, change HubChange) entry {
+	record := entry{scope: id, action: "hub.update"}
+	if change.Drain == nil && change.MaxDevices == nil {
+		return record
+	}
+	record.detail = map[string]any{}
+	if change.Drain != nil {
+		record.detail["drain"] = *change.Drain
+	}
+	if change.MaxDevices != nil {
+		record.detail["maxDevices"] = *change.MaxDevices
+	}
+	return record
 }
 
 // newLink returns a link with every default.

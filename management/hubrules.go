@@ -25,6 +25,8 @@ func (s *Service) applyHub(change HubChange, l *hub.Linked) error {
 	set(change.IdentityRate, &l.IdentityRate)
 	set(change.CertificateAuthority, &l.CertificateAuthority)
 	set(change.RefuseUnclaimed, &l.RefuseUnclaimed)
+	set(change.Drain, &l.Drain)
+	set(change.MaxDevices, &l.MaxDevices)
 	return s.checkHub(l)
 }
 

@@ -12,7 +12,7 @@ import (
 // stands already is replaced. Errors: [dps.NotFound], [dps.InvalidArgument],
 // [dps.PreconditionFailed], and those of a caller below [RoleOperator].
 func (s *Service) RotateHub(ctx context.Context, c Caller, id dps.IDScope, hostName string, next dps.Secret, ifMatch string) (hub.Linked, error) {
-	return s.changeHub(ctx, c, id, hostName, ifMatch, "hub.rotate", func(l *hub.Linked) error {
+	return s.changeHub(ctx, c, id, hostName, ifMatch, entry{scope: id, action: "hub.rotate"}, func(l *hub.Linked) error {
 		l.NextConnectionString = next
 		return s.checkHub(l)
 	})
@@ -22,7 +22,7 @@ func (s *Service) RotateHub(ctx context.Context, c Caller, id dps.IDScope, hostN
 // refuses that one or can't be asked; force does so all the same. Errors: as
 // [Service.RotateHub], and those of [hub.Registry].
 func (s *Service) FinishHubRotation(ctx context.Context, c Caller, id dps.IDScope, hostName string, force bool, ifMatch string) (hub.Linked, error) {
-	return s.changeHub(ctx, c, id, hostName, ifMatch, "hub.finishRotation", func(l *hub.Linked) error {
+	return s.changeHub(ctx, c, id, hostName, ifMatch, entry{scope: id, action: "hub.finishRotation"}, func(l *hub.Linked) error {
 		if l.NextConnectionString.IsZero() {
 			return dps.Invalid("finish", "rotation", "finishes nothing: the link has no second connection string")
 		}

@@ -177,10 +177,10 @@ func customOf(given enrollment.CustomAllocation, stored *enrollment.CustomAlloca
 
 func checkDefaultPolicy(p enrollment.AllocationPolicy) error {
 	switch p {
-	case enrollment.Hashed, enrollment.GeoLatency, enrollment.Static, enrollment.Custom:
+	case enrollment.Hashed, enrollment.GeoLatency, enrollment.Static, enrollment.Custom, enrollment.Capacity:
 		return nil
 	}
-	return dps.Invalid("allocationPolicy", "enum", "of a scope must be hashed, geoLatency, static or custom")
+	return dps.Invalid("allocationPolicy", "enum", "of a scope must be hashed, geoLatency, static, custom or capacity")
 }
 
 // hostNames folds names and refuses what no Host header can hold.

@@ -30,6 +30,8 @@ type Registrations interface {
 	Count(ctx context.Context, scope dps.IDScope, s registration.Search) (enrollment.Count, error)
 	// Refusals returns who was turned away, newest first.
 	Refusals(ctx context.Context, s dps.IDScope, id dps.RegistrationID, limit int) ([]registration.Refusal, error)
+	// Loads counts devices by folded host name of the hubs that a scope links.
+	Loads(ctx context.Context, s dps.IDScope) (map[string]int64, error)
 	// Pending counts what is not done yet.
 	Pending(ctx context.Context) (registration.Pending, error)
 	// Forget deletes a record, and has its identity removed from the hub. Errors: as Delete.

@@ -3,6 +3,7 @@ package management
 import (
 	"context"
 	"io"
+	"maps"
 	"slices"
 	"time"
 
@@ -41,7 +42,8 @@ type State struct {
 	Uptime  time.Duration
 	registration.State
 	Pending      registration.Pending
-	Certificates []Certificate // the next to expire first
+	Loads        map[string]int64 // devices by the hub's folded host name
+	Certificates []Certificate    // the next to expire first
 	Revocations  []RevocationSource
 }
 
@@ -70,19 +72,33 @@ func (s *Service) State(ctx context.Context, c Caller) (State, error) {
 	if s.d.Replica.Revocations != nil {
 		out.Revocations = s.d.Replica.Revocations()
 	}
-	scopes, err := s.d.Scopes.List(ctx)
-	if err != nil {
+	if err := s.addScopes(ctx, &out); err != nil {
 		return State{}, err
-	}
-	for _, sc := range scopes {
-		authorities, err := s.d.Scopes.Authorities(ctx, sc.ID)
-		if err != nil {
-			return State{}, err
-		}
-		out.Certificates = append(out.Certificates, watched(sc.ID, authorities)...)
 	}
 	slices.SortStableFunc(out.Certificates, func(a, b Certificate) int { return a.Expires.Compare(b.Expires) })
 	return out, nil
+}
+
+// addScopes adds what every scope has to tell.
+func (s *Service) addScopes(ctx context.Context, out *State) error {
+	scopes, err := s.d.Scopes.List(ctx)
+	if err != nil {
+		return err
+	}
+	out.Loads = map[string]int64{}
+	for _, sc := range scopes {
+		authorities, err := s.d.Scopes.Authorities(ctx, sc.ID)
+		if err != nil {
+			return err
+		}
+		out.Certificates = append(out.Certificates, watched(sc.ID, authorities)...)
+		loads, err := s.d.Registrations.Loads(ctx, sc.ID)
+		if err != nil {
+			return err
+		}
+		maps.Copy(out.Loads, loads)
+	}
+	return nil
 }
 
 func watched(id dps.IDScope, authorities []scope.Authority) []Certificate {

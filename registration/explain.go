@@ -47,7 +47,8 @@ type Explanation struct {
 	// asked.
 	Webhook    string
 	Candidates []allocation.Candidate
-	Hub        string // that the device would be told
+	Full       []string // hubs that would be candidates and have no room
+	Hub        string   // that the device would be told
 	DeviceID   string
 	Substatus  Substatus
 	HubCall    bool          // the hub would be written; false: it keeps what it has
@@ -121,7 +122,7 @@ func (r *Registrar) foresee(ctx context.Context, e Explanation, req Request, a *
 		return Explanation{}, err
 	}
 	op := reg.Operation
-	e.Reprovision, e.Policy, e.Candidates, e.Reason = why.Reprovision, why.Policy, why.Candidates, why.Reason
+	e.Reprovision, e.Policy, e.Candidates, e.Full, e.Reason = why.Reprovision, why.Policy, why.Candidates, why.Full, why.Reason
 	e.Webhook = why.Webhook
 	e.ErrorCode, e.Message = op.ErrorCode, op.ErrorMessage
 	switch op.Status {

@@ -32,12 +32,13 @@ func (r *Registrar) plan(ctx context.Context, req Request, a *admission) (*Start
 	}
 	why.Reprovision = reprovisionText(a, req)
 	if err := r.choose(ctx, &s.Registration, req, a, &why); err != nil {
-		if dps.CodeOf(err) == dps.Internal {
+		if code := dps.CodeOf(err); code == dps.Internal || code == dps.Unavailable {
 			return nil, why, err
 		}
 		s.fail(err)
 	}
 	s.leave(a.current)
+	s.Room = a.config.room(s.Registration.Operation.Hub)
 	s.Registration.Operation.Decision = why.encode()
 	return s, why, nil
 }
@@ -138,9 +139,9 @@ func (r *Registrar) choose(ctx context.Context, row *Registration, req Request, 
 		return err
 	}
 	if custom := webhookOf(a); custom != nil {
-		return r.leaveToWebhook(row, req, a, custom, why)
+		return r.leaveToWebhook(ctx, row, req, a, custom, why)
 	}
-	link, err := r.allocate(ctx, row, a, why)
+	link, err := r.hubFor(ctx, row, a, why)
 	if err != nil {
 		return err
 	}
@@ -151,14 +152,14 @@ func (r *Registrar) choose(ctx context.Context, row *Registration, req Request, 
 	return nil
 }
 
-// allocate returns where the device stays, or what the policy chooses.
-func (r *Registrar) allocate(ctx context.Context, row *Registration, a *admission, why *decision) (hub.Linked, error) {
+// hubFor returns where the device stays, or what the policy chooses.
+func (r *Registrar) hubFor(ctx context.Context, row *Registration, a *admission, why *decision) (hub.Linked, error) {
 	if row.Operation.Substatus == Reprovisioned {
 		link, _ := a.config.linked(row.Assignment.Hub)
 		why.Hub, why.Reason = link.HostName, "stays on its hub"
 		return link, nil
 	}
-	return allocate(ctx, row.ID, a.config, a.match.Settings, why)
+	return r.allocate(ctx, applicant{row.ID, row.Operation.Want.DeviceID, row.Assignment}, a.config, a.match.Settings, why)
 }
 
 // prepare fills in what does not depend on the hub: the identity that it shall hold, and
@@ -250,29 +251,32 @@ func deviceIDOf(row *Registration, m enrollment.Match) string {
 	return string(row.ID)
 }
 
-// allocate asks the policy, leaving out hubs that turned out to be full.
-func allocate(ctx context.Context, id dps.RegistrationID, cfg *config, set *enrollment.Settings, why *decision) (hub.Linked, error) {
+// allocate asks the policy, leaving out hubs that are full or turned out to be.
+func (r *Registrar) allocate(ctx context.Context, who applicant, cfg *config, set *enrollment.Settings, why *decision) (hub.Linked, error) {
 	named := set.HubNames()
 	candidates, err := allocation.Candidates(named, cfg.Hubs)
 	if err != nil {
 		return hub.Linked{}, err
 	}
-	if candidates = without(candidates, why.Full); len(candidates) == 0 {
-		return hub.Linked{}, dps.Errorf(dps.HubFull, "every hub that could take this device is full or suspended")
-	}
-	why.Policy, why.Candidates = set.AllocationPolicy, candidates
-	if why.Policy == "" {
+	if why.Policy = set.AllocationPolicy; why.Policy == "" {
 		why.Policy = cfg.Scope.AllocationPolicy
 	}
+	if candidates, err = r.weigh(ctx, who, cfg, without(candidates, why.Full), why); err != nil {
+		return hub.Linked{}, err
+	}
+	if len(candidates) == 0 {
+		return hub.Linked{}, dps.Errorf(dps.HubFull, "every hub that could take this device is full or suspended")
+	}
+	why.Candidates = candidates
 	policy, err := allocation.For(why.Policy)
 	if err != nil {
 		return hub.Linked{}, err
 	}
-	choice, err := policy.Choose(ctx, allocation.Request{ID: id, Candidates: candidates, Named: len(named) > 0})
+	choice, err := policy.Choose(ctx, allocation.Request{ID: who.id, Candidates: candidates, Named: len(named) > 0, Current: who.was.Hub})
 	if err != nil {
 		return hub.Linked{}, err
 	}
-	why.Hub, why.Reason = choice.Hub, choice.Reason
+	why.Hub, why.Reason = choice.Hub, choice.Reason+cfg.leaving(who.was.Hub)
 	link, ok := cfg.linked(choice.Hub)
 	if !ok {
 		return hub.Linked{}, errors.New("allocation chose a hub that is not linked")

@@ -15,22 +15,37 @@ import (
 // moves a device in mid-operation.
 func (r *Registrar) chooseAgain(ctx context.Context, w *work) Registration {
 	reg := w.reg
-	next, err := r.nextHub(ctx, reg)
-	if err != nil {
-		return r.giveUp(ctx, w, err)
-	}
-	start := Start{
-		Registration: next, Previous: reg.Operation.ID, PreviousAttempt: reg.Operation.Attempt,
-		Removals: leftBehind(reg, next),
-	}
-	begun, err := r.store.Begin(ctx, start, r.now())
+	begun, err := r.beginElsewhere(ctx, reg)
 	switch {
 	case err != nil:
-		return r.giveUp(ctx, w, fmt.Errorf("begin at another hub: %w", err))
+		return r.giveUp(ctx, w, err)
 	case !begun.Won || begun.Held:
 		return r.stored(ctx, reg)
 	}
 	return *r.carryOut(ctx, &work{r: r, reg: begun.Registration})
+}
+
+// beginElsewhere commits the next choice; one that has no room any more is followed by
+// another.
+func (r *Registrar) beginElsewhere(ctx context.Context, reg Registration) (Begun, error) {
+	for range maxChoices {
+		next, room, err := r.nextHub(ctx, reg)
+		if err != nil {
+			return Begun{}, err
+		}
+		start := Start{
+			Registration: next, Previous: reg.Operation.ID, PreviousAttempt: reg.Operation.Attempt,
+			Removals: leftBehind(reg, next), Room: room,
+		}
+		begun, err := r.store.Begin(ctx, start, r.now())
+		if err == nil {
+			return begun, nil
+		}
+		if !dps.Is(err, dps.HubFull) {
+			return Begun{}, fmt.Errorf("begin at another hub: %w", err)
+		}
+	}
+	return Begun{}, fillingUp()
 }
 
 // giveUp ends an operation that found no other hub; for now, when that is the store's
@@ -43,31 +58,33 @@ func (r *Registrar) giveUp(ctx context.Context, w *work, err error) Registration
 	return r.finish(ctx, end, removals, err)
 }
 
-// nextHub returns the row with the next choice among hubs that are not known full.
-func (r *Registrar) nextHub(ctx context.Context, reg Registration) (Registration, error) {
+// nextHub returns the row with the next choice among hubs that are not known full, and
+// that hub's room.
+func (r *Registrar) nextHub(ctx context.Context, reg Registration) (Registration, int64, error) {
 	settings, err := r.settingsOf(ctx, reg)
 	if err != nil {
-		return Registration{}, err
+		return Registration{}, 0, err
 	}
 	cfg, err := r.configs.load(ctx, reg.Scope)
 	if err != nil {
-		return Registration{}, err
+		return Registration{}, 0, err
 	}
 	var why decision
 	_ = json.Unmarshal(reg.Operation.Decision, &why) // our own record; without it nothing is known full
 	why.Full = append(why.Full, reg.Operation.Hub)
 	if reg.Operation.Question != nil {
-		return r.askAnew(reg, settings, &why)
+		reg, err = r.askAnew(reg, settings, &why)
+		return reg, 0, err
 	}
-	link, err := allocate(ctx, reg.ID, cfg, settings, &why)
+	link, err := r.allocate(ctx, applicant{reg.ID, reg.Operation.Want.DeviceID, reg.Assignment}, cfg, settings, &why)
 	if err != nil {
-		return Registration{}, err
+		return Registration{}, 0, err
 	}
 	now, op := r.now(), &reg.Operation
 	op.Attempt++
 	op.Hub, op.Decision = link.HostName, why.encode()
 	if op.Decision == nil { // else the full ones would be tried round and round
-		return Registration{}, dps.Errorf(dps.HubFull, "more hubs are full or suspended than can be tried")
+		return Registration{}, 0, dps.Errorf(dps.HubFull, "more hubs are full or suspended than can be tried")
 	}
 	op.LeaseUntil, reg.Updated = now.Add(r.settings.Lease), now
 	op.Want.OnlyOwn = link.RefuseUnclaimed
@@ -75,7 +92,7 @@ func (r *Registrar) nextHub(ctx context.Context, reg Registration) (Registration
 	if op.Proof.Signer != nil {
 		op.Want.Auth = signedAuth(op.Proof, link)
 	}
-	return reg, nil
+	return reg, int64(link.MaxDevices), nil
 }
 
 // askAnew leaves the choice to the webhook again, without the hub that turned out full.

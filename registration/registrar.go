@@ -172,11 +172,7 @@ func (r *Registrar) start(ctx context.Context, req Request) (*pending, error) {
 	if inFlight(a.current) && !a.overtakes() {
 		return r.join(ctx, req, a)
 	}
-	start, _, err := r.plan(ctx, req, a)
-	if err != nil {
-		return nil, err
-	}
-	return r.begin(ctx, start, a)
+	return r.beginWithRoom(ctx, req, a)
 }
 
 // overtakes reports whether an operation in flight is given up for this request: what
@@ -189,7 +185,7 @@ func (a *admission) overtakes() bool {
 func inFlight(cur *Registration) bool { return cur != nil && cur.Operation.Status == Assigning }
 
 // begin commits the start and, if it is not final already, carries it out; behind a fence
-// that is left to the sweep.
+// that is left to the sweep. Errors: [dps.HubFull] (since it was planned).
 func (r *Registrar) begin(ctx context.Context, start *Start, a *admission) (*pending, error) {
 	begun, err := r.commit(ctx, start)
 	if dps.Is(err, dps.DeviceIDTaken) {

@@ -33,6 +33,9 @@ type Start struct {
 	PreviousAttempt int64
 	// Removals are put into the outbox in the same commit.
 	Removals []Removal
+	// Room is how many identities may be claimed in Operation.Hub; one that is claimed
+	// already is always had. 0: any number.
+	Room int64
 }
 
 // Begun is the outcome of a Start.
@@ -64,7 +67,9 @@ type Store interface {
 	// Operation.Want.DeviceID) for it when Hub is set, and parks a pending removal
 	// of that identity which nobody has claimed. now decides whether a claim on a
 	// removal still stands. Nothing is written when it loses or fails. Errors:
-	// [dps.DeviceIDTaken] (another registration holds the identity, in any scope).
+	// [dps.DeviceIDTaken] (another registration holds the identity, in any scope),
+	// [dps.HubFull] (the identity is a new one, and Room are claimed; however many call
+	// at once, on however many replicas, there are never more).
 	Begin(ctx context.Context, s Start, now time.Time) (Begun, error)
 
 	// Claim takes over an assigning operation whose lease is over at now, or renews
@@ -118,6 +123,11 @@ type Store interface {
 
 	// Owner returns whose a device identity is; zero when it is nobody's.
 	Owner(ctx context.Context, hub, deviceID string) (Owner, error)
+
+	// Loads counts the identities that are claimed in each hub that is linked to a scope,
+	// by folded host name, whichever scope's registrations claim them; hubs without any
+	// may be missing. It costs the same however many there are.
+	Loads(ctx context.Context, s dps.IDScope) (map[string]int64, error)
 
 	// Forget deletes a record as Delete does, and in the same commit puts the removal of
 	// its identity, due then, into the outbox; the claim stands until that is done.

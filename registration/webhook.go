@@ -39,18 +39,19 @@ func webhookOf(a *admission) *enrollment.CustomAllocation {
 		if a.config.Scope.AllocationPolicy == enrollment.Custom {
 			return a.config.Scope.Custom
 		}
-	case enrollment.Hashed, enrollment.GeoLatency, enrollment.Static:
+	case enrollment.Hashed, enrollment.GeoLatency, enrollment.Static, enrollment.Capacity:
 	}
 	return nil
 }
 
 // leaveToWebhook makes the question of a prepared row. Nobody is asked yet: that may take
 // long, and what is not committed is lost with this process.
-func (r *Registrar) leaveToWebhook(row *Registration, req Request, a *admission, custom *enrollment.CustomAllocation, why *decision) error {
+func (r *Registrar) leaveToWebhook(ctx context.Context, row *Registration, req Request, a *admission, custom *enrollment.CustomAllocation, why *decision) error {
 	if r.webhooks == nil {
 		return dps.Errorf(dps.AllocationFailed, "allocation webhooks are not served here")
 	}
-	hubs, err := eligible(row, a, why)
+	why.Policy = enrollment.Custom
+	hubs, err := r.eligible(ctx, row, a, why)
 	if err != nil {
 		return err
 	}
@@ -64,13 +65,13 @@ func (r *Registrar) leaveToWebhook(row *Registration, req Request, a *admission,
 	}
 	q := &allocation.Question{URL: custom.WebhookURL, Group: a.match.Ref.Group != "", Entry: entry, Device: device, Hubs: hubs}
 	row.Operation.Question = q
-	why.Policy, why.Webhook, why.Reason = enrollment.Custom, q.Host(), "left to the webhook"
+	why.Webhook, why.Reason = q.Host(), "left to the webhook"
 	return nil
 }
 
 // eligible returns the hubs from which a webhook chooses: a device that may not move has
 // its own alone (DPS concepts, "Custom allocation").
-func eligible(row *Registration, a *admission, why *decision) ([]string, error) {
+func (r *Registrar) eligible(ctx context.Context, row *Registration, a *admission, why *decision) ([]string, error) {
 	if row.Operation.Substatus == Reprovisioned {
 		link, _ := a.config.linked(row.Assignment.Hub)
 		return []string{link.HostName}, nil
@@ -78,6 +79,13 @@ func eligible(row *Registration, a *admission, why *decision) ([]string, error) 
 	candidates, err := allocation.Candidates(a.match.Settings.HubNames(), a.config.Hubs)
 	if err != nil {
 		return nil, err
+	}
+	who := applicant{row.ID, row.Operation.Want.DeviceID, row.Assignment}
+	if candidates, err = r.weigh(ctx, who, a.config, candidates, why); err != nil {
+		return nil, err
+	}
+	if len(candidates) == 0 {
+		return nil, dps.Errorf(dps.HubFull, "every hub that the webhook could choose is full")
 	}
 	why.Candidates = candidates
 	hosts := make([]string, len(candidates))
@@ -158,7 +166,13 @@ func (r *Registrar) take(ctx context.Context, w *work, next Registration) *Regis
 		return &end
 	}
 	was := w.reg.Operation
-	begun, err := r.store.Begin(ctx, Start{Registration: next, Previous: was.ID, PreviousAttempt: was.Attempt}, r.now())
+	start := Start{Registration: next, Previous: was.ID, PreviousAttempt: was.Attempt, Room: w.config.room(next.Operation.Hub)}
+	begun, err := r.store.Begin(ctx, start, r.now())
+	if dps.Is(err, dps.HubFull) { // it filled up meanwhile: the webhook is asked about the others
+		w.reg.Operation.Hub = next.Operation.Hub
+		now := r.chooseAgain(ctx, w)
+		return &now
+	}
 	if err != nil {
 		end := r.giveUp(ctx, w, fmt.Errorf("begin at the webhook's hub: %w", err))
 		return &end

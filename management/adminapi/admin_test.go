@@ -175,7 +175,7 @@ func TestLinkedHub(t *testing.T) {
 	made := must(t, w, 200, call{"PUT", path, `{"connectionString":"` + connection("hub3.example") + `","location":"east"}`, nil})
 	want := map[string]any{
 		"name": "hub3.example", "kind": "azureiot", "location": "east", "allocationWeight": 1.0, "applyAllocationPolicy": true,
-		"identityRate": 0.0, "groupX509": "thumbprint", "adopt": true, "keyHint": managementtest.Key[len(managementtest.Key)-4:],
+		"identityRate": 0.0, "drain": false, "maxDevices": 0.0, "devices": 0.0, "groupX509": "thumbprint", "adopt": true, "keyHint": managementtest.Key[len(managementtest.Key)-4:],
 		"etag": made["etag"], "createdDateTimeUtc": "2026-01-01T00:00:00.0000000Z", "lastUpdatedDateTimeUtc": "2026-01-01T00:00:00.0000000Z",
 	}
 	if diff := cmp.Diff(want, made); diff != "" {

@@ -42,6 +42,9 @@ func fromExplanation(e management.Explained) admin.Explanation {
 	if len(e.Candidates) > 0 {
 		out.Candidates = new(each(e.Candidates, fromCandidate))
 	}
+	if len(e.Full) > 0 {
+		out.FullHubs = &e.Full
+	}
 	if e.Outcome == registration.WouldAssign {
 		out.HubCall = &e.HubCall
 	}
@@ -83,7 +86,14 @@ func fromPresented(c attestation.CertificateInfo) admin.ExplainedCertificate {
 }
 
 func fromCandidate(c allocation.Candidate) admin.ExplainedHub {
-	return admin.ExplainedHub{HostName: c.Hub, AllocationWeight: c.Weight}
+	out := admin.ExplainedHub{HostName: c.Hub, AllocationWeight: c.Weight}
+	if c.MaxDevices > 0 {
+		out.MaxDevices = &c.MaxDevices
+	}
+	if c.MaxDevices > 0 || c.Devices > 0 {
+		out.Devices = &c.Devices
+	}
+	return out
 }
 
 // ListRefusals shows who was turned away.

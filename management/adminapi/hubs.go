@@ -25,7 +25,11 @@ func (a *api) ListLinkedHubs(ctx context.Context, r admin.ListLinkedHubsRequestO
 	if err != nil {
 		return nil, err
 	}
-	return admin.ListLinkedHubs200JSONResponse{Value: each(hubs, fromHub)}, nil
+	loads, err := a.c.Management.HubLoads(ctx, callerOf(ctx), dps.IDScope(r.IDScope))
+	if err != nil {
+		return nil, err
+	}
+	return admin.ListLinkedHubs200JSONResponse{Value: each(hubs, func(l hub.Linked) admin.LinkedHub { return fromHub(l, loads) })}, nil
 }
 
 // GetLinkedHub shows a linked hub.
@@ -34,7 +38,8 @@ func (a *api) GetLinkedHub(ctx context.Context, r admin.GetLinkedHubRequestObjec
 	if err != nil {
 		return nil, err
 	}
-	return admin.GetLinkedHub200JSONResponse{LinkedHubJSONResponse: hubResponse(link)}, nil
+	shown, err := a.hubResponse(ctx, dps.IDScope(r.IDScope), link)
+	return admin.GetLinkedHub200JSONResponse{LinkedHubJSONResponse: shown}, err
 }
 
 // PutLinkedHub links a hub, or replaces a link.
@@ -50,7 +55,8 @@ func (a *api) PutLinkedHub(ctx context.Context, r admin.PutLinkedHubRequestObjec
 	if err != nil {
 		return nil, err
 	}
-	return admin.PutLinkedHub200JSONResponse{LinkedHubJSONResponse: hubResponse(link)}, nil
+	shown, err := a.hubResponse(ctx, dps.IDScope(r.IDScope), link)
+	return admin.PutLinkedHub200JSONResponse{LinkedHubJSONResponse: shown}, err
 }
 
 // UpdateLinkedHub changes the members that are given.
@@ -64,7 +70,8 @@ func (a *api) UpdateLinkedHub(ctx context.Context, r admin.UpdateLinkedHubReques
 	if err != nil {
 		return nil, err
 	}
-	return admin.UpdateLinkedHub200JSONResponse{LinkedHubJSONResponse: hubResponse(link)}, nil
+	shown, err := a.hubResponse(ctx, dps.IDScope(r.IDScope), link)
+	return admin.UpdateLinkedHub200JSONResponse{LinkedHubJSONResponse: shown}, err
 }
 
 // DeleteLinkedHub unlinks a hub.
@@ -106,13 +113,15 @@ func (a *api) RotateLinkedHub(ctx context.Context, r admin.RotateLinkedHubReques
 	if err != nil {
 		return nil, err
 	}
-	return admin.RotateLinkedHub200JSONResponse{LinkedHubJSONResponse: hubResponse(link)}, nil
+	shown, err := a.hubResponse(ctx, dps.IDScope(r.IDScope), link)
+	return admin.RotateLinkedHub200JSONResponse{LinkedHubJSONResponse: shown}, err
 }
 
 func hubChange(m admin.LinkedHub) (management.HubChange, error) {
 	change := management.HubChange{
 		Kind: m.Kind, DialAddress: m.DialAddress, TrustedCAs: m.TrustedCertificates, Location: m.Location,
 		AllocationWeight: m.AllocationWeight, ApplyAllocation: m.ApplyAllocationPolicy, IdentityRate: m.IdentityRate,
+		Drain: m.Drain, MaxDevices: m.MaxDevices,
 	}
 	if m.ConnectionString != nil {
 		change.ConnectionString = new(dps.NewSecret(*m.ConnectionString))
@@ -132,11 +141,12 @@ func hubChange(m admin.LinkedHub) (management.HubChange, error) {
 	return change, nil
 }
 
-func hubResponse(l hub.Linked) admin.LinkedHubJSONResponse {
-	return admin.LinkedHubJSONResponse{Body: fromHub(l), Headers: admin.LinkedHubResponseHeaders{ETag: quoted(l.ETag)}}
+func (a *api) hubResponse(ctx context.Context, id dps.IDScope, l hub.Linked) (admin.LinkedHubJSONResponse, error) {
+	loads, err := a.c.Management.HubLoads(ctx, callerOf(ctx), id)
+	return admin.LinkedHubJSONResponse{Body: fromHub(l, loads), Headers: admin.LinkedHubResponseHeaders{ETag: quoted(l.ETag)}}, err
 }
 
-func fromHub(l hub.Linked) admin.LinkedHub {
+func fromHub(l hub.Linked, loads map[string]int64) admin.LinkedHub {
 	groupX509 := byThumbprint
 	if l.CertificateAuthority {
 		groupX509 = byAuthority
@@ -146,6 +156,7 @@ func fromHub(l hub.Linked) admin.LinkedHub {
 		DialAddress: optional(l.DialAddress), TrustedCertificates: optional(l.TrustedCAs), Location: optional(l.Location),
 		AllocationWeight: &l.AllocationWeight, ApplyAllocationPolicy: &l.ApplyAllocation, IdentityRate: &l.IdentityRate,
 		GroupX509: &groupX509, Adopt: new(!l.RefuseUnclaimed), Etag: quoted(l.ETag),
+		Drain: &l.Drain, MaxDevices: &l.MaxDevices, Devices: new(loads[dps.FoldASCII(l.HostName)]),
 		CreatedDateTimeUtc: wire.Time(l.Created), LastUpdatedDateTimeUtc: wire.Time(l.Updated),
 	}
 }

@@ -21,7 +21,7 @@ func (a *api) GetState(ctx context.Context, _ admin.GetStateRequestObject) (admi
 	now := a.c.Now()
 	return admin.GetState200JSONResponse{
 		Version: s.Version, Store: s.Store, UptimeSeconds: int64(s.Uptime.Seconds()), OperationsHere: s.Flights,
-		Operations: pending(s.Pending.Operations), Removals: pending(s.Pending.Removals), Hubs: each(s.Hubs, fromHealth),
+		Operations: pending(s.Pending.Operations), Removals: pending(s.Pending.Removals), Hubs: each(s.Hubs, func(h registration.HubState) admin.HubState { return fromHealth(h, s.Loads) }),
 		Certificates: each(s.Certificates, func(c management.Certificate) admin.CertificateState {
 			days := int(math.Floor(c.Expires.Sub(now).Hours() / 24))
 			return admin.CertificateState{
@@ -43,10 +43,13 @@ func pending(n int) admin.ResultCount {
 	return admin.ResultCount{Value: int64(n), Approximate: n >= registration.MaxPending}
 }
 
-func fromHealth(h registration.HubState) admin.HubState {
+func fromHealth(h registration.HubState, loads map[string]int64) admin.HubState {
 	out := admin.HubState{
 		HostName: h.HostName, BreakerOpen: h.Open, Queued: h.Queued, InFlight: h.InFlight,
 		ExpectedDelaySeconds: float32(h.ExpectedDelay.Seconds()), LastErrorDateTimeUtc: wire.Time(h.LastErrorAt),
+	}
+	if devices, ok := loads[h.HostName]; ok {
+		out.Devices = &devices
 	}
 	if h.LastError != nil {
 		out.LastError = new(h.LastError.Error())

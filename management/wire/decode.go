@@ -130,12 +130,12 @@ func AllocationPolicy(field, name string) (enrollment.AllocationPolicy, error) {
 	if name == "" {
 		return "", nil
 	}
-	for _, p := range []enrollment.AllocationPolicy{enrollment.Hashed, enrollment.GeoLatency, enrollment.Static, enrollment.Custom} {
+	for _, p := range []enrollment.AllocationPolicy{enrollment.Hashed, enrollment.GeoLatency, enrollment.Static, enrollment.Custom, enrollment.Capacity} {
 		if dps.FoldASCII(string(p)) == dps.FoldASCII(name) {
 			return p, nil
 		}
 	}
-	return "", dps.Invalid(field, "enum", "must be hashed, geoLatency, static or custom")
+	return "", dps.Invalid(field, "enum", "must be hashed, geoLatency, static, custom or capacity")
 }
 
 func reprovision(m *service.ReprovisionPolicy) (*enrollment.ReprovisionPolicy, error) {

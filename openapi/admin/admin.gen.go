@@ -292,8 +292,14 @@ type ExplainedCertificate struct {
 
 // ExplainedHub defines model for ExplainedHub.
 type ExplainedHub struct {
-	AllocationWeight int    `json:"allocationWeight"`
-	HostName         string `json:"hostName"`
+	AllocationWeight int `json:"allocationWeight"`
+
+	// Devices Devices in the hub, where the choice depends on that.
+	Devices  *int64 `json:"devices,omitempty"`
+	HostName string `json:"hostName"`
+
+	// MaxDevices Absent, no limit.
+	MaxDevices *int64 `json:"maxDevices,omitempty"`
 }
 
 // Explanation defines model for Explanation.
@@ -315,6 +321,9 @@ type Explanation struct {
 	// ErrorCode The six digits that the device would be told.
 	ErrorCode    *int    `json:"errorCode,omitempty"`
 	ErrorMessage *string `json:"errorMessage,omitempty"`
+
+	// FullHubs Hubs that would be candidates and have as many devices as they may.
+	FullHubs *[]string `json:"fullHubs,omitempty"`
 
 	// HubCall The hub would be written; else the device keeps what it has.
 	HubCall *bool `json:"hubCall,omitempty"`
@@ -384,6 +393,9 @@ type HubRotation struct {
 type HubState struct {
 	// BreakerOpen Calls are held back since the hub fails.
 	BreakerOpen bool `json:"breakerOpen"`
+
+	// Devices Devices that registrations have in the hub, while a scope links it.
+	Devices *int64 `json:"devices,omitempty"`
 
 	// ExpectedDelaySeconds How long a newcomer would wait for its turn.
 	ExpectedDelaySeconds float32 `json:"expectedDelaySeconds"`
@@ -518,8 +530,14 @@ type LinkedHub struct {
 	// CreatedDateTimeUtc UTC with seven fractional digits. Ignored on writes.
 	CreatedDateTimeUtc *Time `json:"createdDateTimeUtc,omitempty"`
 
+	// Devices Devices that registrations of all ID scopes have in the hub, those on their way into it and out of it included.
+	Devices *int64 `json:"devices,omitempty"`
+
 	// DialAddress host:port to call instead of the host name's port 443.
 	DialAddress *string `json:"dialAddress,omitempty"`
+
+	// Drain The hub takes no device anew; a device in it is moved when it registers again, unless its reprovision policy is never. Default false.
+	Drain *bool `json:"drain,omitempty"`
 
 	// Etag Quoted version of the resource. Informative on writes; send If-Match.
 	Etag *Etag `json:"etag,omitempty"`
@@ -539,6 +557,9 @@ type LinkedHub struct {
 	// LastUpdatedDateTimeUtc UTC with seven fractional digits. Ignored on writes.
 	LastUpdatedDateTimeUtc *Time   `json:"lastUpdatedDateTimeUtc,omitempty"`
 	Location               *string `json:"location,omitempty"`
+
+	// MaxDevices No further device is assigned to the hub while registrations, of all ID scopes, have as many in it. 0, the default, is no limit.
+	MaxDevices *int `json:"maxDevices,omitempty"`
 
 	// Name The hub's host name, as enrollments name it in iotHubs.
 	Name *string `json:"name,omitempty"`
@@ -773,7 +794,7 @@ type RevocationSourceState struct {
 
 // Scope defines model for Scope.
 type Scope struct {
-	// AllocationPolicy hashed (the default), geoLatency, static or custom; for enrollments that name none.
+	// AllocationPolicy hashed (the default), geoLatency, static, custom or capacity; for enrollments that name none.
 	AllocationPolicy *string `json:"allocationPolicy,omitempty"`
 
 	// CertificateRules What devices' certificates are held to beyond what always holds. Replaced as a whole.

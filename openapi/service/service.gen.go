@@ -16,7 +16,7 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
-// AllocationPolicy hashed, geoLatency, static or custom. Absent, the scope's default at the time of registration.
+// AllocationPolicy hashed, geoLatency, static, custom or, beyond the original, capacity. Absent, the scope's default at the time of registration.
 type AllocationPolicy = string
 
 // AttestationMechanism How devices prove themselves; type, and the one member that it names.
@@ -129,7 +129,7 @@ type EnrollmentGroup struct {
 	// AcceptExpiredCertificates Admits devices of an X.509 group whose own certificate has expired; those above it must be valid all the same. An extension, left out of answers when false. Absent on an update, the stored value stays.
 	AcceptExpiredCertificates *bool `json:"acceptExpiredCertificates,omitempty"`
 
-	// AllocationPolicy hashed, geoLatency, static or custom. Absent, the scope's default at the time of registration.
+	// AllocationPolicy hashed, geoLatency, static, custom or, beyond the original, capacity. Absent, the scope's default at the time of registration.
 	AllocationPolicy *AllocationPolicy     `json:"allocationPolicy,omitempty"`
 	Attestation      *AttestationMechanism `json:"attestation,omitempty"`
 	Capabilities     *DeviceCapabilities   `json:"capabilities,omitempty"`
@@ -168,7 +168,7 @@ type Etag = string
 
 // IndividualEnrollment defines model for IndividualEnrollment.
 type IndividualEnrollment struct {
-	// AllocationPolicy hashed, geoLatency, static or custom. Absent, the scope's default at the time of registration.
+	// AllocationPolicy hashed, geoLatency, static, custom or, beyond the original, capacity. Absent, the scope's default at the time of registration.
 	AllocationPolicy *AllocationPolicy     `json:"allocationPolicy,omitempty"`
 	Attestation      *AttestationMechanism `json:"attestation,omitempty"`
 	Capabilities     *DeviceCapabilities   `json:"capabilities,omitempty"`

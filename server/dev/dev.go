@@ -343,6 +343,7 @@ func (d *Dev) linkHubs(ctx context.Context, scopes scope.Store, id dps.IDScope) 
 			if was.HostName == link.HostName {
 				link.AllocationWeight, link.ApplyAllocation, link.IdentityRate = was.AllocationWeight, was.ApplyAllocation, was.IdentityRate
 				link.CertificateAuthority, link.RefuseUnclaimed = was.CertificateAuthority, was.RefuseUnclaimed
+				link.Drain, link.MaxDevices = was.Drain, was.MaxDevices
 			}
 		}
 		if _, err := scopes.PutHub(ctx, id, link, enrollment.Precondition{}); err != nil {

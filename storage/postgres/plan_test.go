@@ -87,7 +87,7 @@ func plan(t *testing.T, conn *pgx.Conn, name, text string) []string {
 func keyColumns() map[string]int {
 	return map[string]int{
 		"registration_pkey": 2, "hub_claim_pkey": 2, "removal_pkey": 2, "group_anchor_pkey": 2, "blocked_leaf_pkey": 2,
-		"individual_pkey": 2, "scope_pkey": 1,
+		"individual_pkey": 2, "scope_pkey": 1, "hub_load_pkey": 2,
 	}
 }
 

@@ -62,11 +62,15 @@ func (s *registrations) Begin(ctx context.Context, start registration.Start, now
 		w.kind = beginFirst
 	}
 	w.previous, w.previousAttempt, w.now, w.removals = string(start.Previous), start.PreviousAttempt, query.Micros(now), start.Removals
+	w.room = start.Room
 	if start.Registration.Operation.Status != registration.Assigning {
 		w.record = query.AttemptRecord(&start.Registration)
 	}
 	if err := s.do(ctx, "begin operation", w); err != nil {
 		return registration.Begun{}, err
+	}
+	if w.full {
+		return registration.Begun{}, query.HubFull()
 	}
 	if w.taken {
 		return registration.Begun{}, query.DeviceIDTaken(&start.Registration)

@@ -20,30 +20,43 @@ const (
 	// unchanged finds it again, to be written.
 	unchanged = `where r.ctid = k.tid and r.operation_id = k.operation_id and r.attempt = k.attempt and r.status = 'assigning'`
 
-	// beginRows returns the calls that found the row as they had read it: taken tells
-	// that nothing was written since another registration owns the identity.
+	// lockHubs has the batches that claim in hubs with a bound take turns, from before
+	// their statements count the claims; those of other hubs need not wait. Its array is
+	// sorted, so that no two wait for each other.
+	lockHubs = `select pg_advisory_xact_lock(hashtextextended('dps/hub/' || k, 0)) from unnest($1::text[]) k`
+
+	// overfull tells that a call wants a new identity in a hub whose claims, with those
+	// of the calls before it in the batch, leave no room. The slots of hub_load are 0 to 15.
+	overfull = `k.room > 0 and l.devices + count(*) filter (where c.ctid is null) over (partition by k.want_hub order by k.n) > k.room`
+
+	// beginRows returns the calls that found the row as they had read it: other tells
+	// that nothing was written since another registration owns the identity, or, if that
+	// is nobody's, its hub is full.
 	beginRows = beginSeen + beginUpdated + beginTail
 	// beginNew is for devices that were never seen: cheaper to start, it gives up, as if
 	// it had lost a race, when one has left a claim or a removal.
 	beginNew  = beginSeen + beginNewTail
 	beginSeen = `with seen as materialized (
 		select k.*, r.ctid as tid, r.scope as old_scope, r.id as old_id, r.created as old_created, c.ctid as claim,
-			c.scope_key <> k.scope_key or c.reg_key <> k.reg_key as other,
+			coalesce(c.scope_key <> k.scope_key or c.reg_key <> k.reg_key, ` + overfull + `) as other,
 			m.lapsed, m.held and k.status in ('assigning', 'assigned') as held
 		from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[],
 			$6::text[], $7::text[], $8::text[], $9::bigint[], $10::bigint[], $11::text[], $12::bigint[], $13::text[],
 			$14::bigint[], $15::bigint[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[],
-			$22::text[], $23::bytea[]) with ordinality
+			$22::text[], $23::bytea[], $24::bigint[]) with ordinality
 		as k(scope_key, reg_key, previous, previous_attempt, now,
 			scope, id, etag, created, updated, operation_id, attempt, status,
 			lease_until, deadline, assigned_hub, device_id, assignment, want_hub, want_device, operation,
-			decision, sealed, n)
+			decision, sealed, room, n)
 		left join registration r on r.scope_key = k.scope_key and r.reg_key = k.reg_key
 		left join hub_claim c on k.want_hub <> '' and c.hub_key = k.want_hub and c.device_id = k.want_device
 		cross join lateral (
 			select array_agg(p.ctid) filter (where p.lease_until <= k.now) as lapsed, coalesce(bool_or(p.lease_until > k.now), false) as held
 			from removal p where p.scope_key = k.scope_key and p.reg_key = k.reg_key
 			and p.hub_key = k.want_hub and p.device_id = k.want_device offset 0) m
+		cross join lateral (
+			select coalesce(sum(h.devices), 0) as devices from generate_series(0, case when k.room > 0 then 15 else -1 end) s(slot)
+			cross join lateral (select devices from hub_load h where h.hub_key = k.want_hub and h.slot = s.slot offset 0) h offset 0) l
 		where coalesce(r.operation_id, '') = k.previous and coalesce(r.attempt, 0) = k.previous_attempt
 	), inserted as (
 		insert into registration (scope_key, reg_key, ` + query.RegistrationColumns + `)
@@ -55,7 +68,7 @@ const (
 		on conflict (scope_key, reg_key) do nothing returning 1
 	), claimed as (
 		insert into hub_claim (hub_key, device_id, scope_key, reg_key)
-		select want_hub, want_device, scope_key, reg_key from seen where want_hub <> '' and claim is null
+		select want_hub, want_device, scope_key, reg_key from seen where want_hub <> '' and claim is null and other is not true
 		on conflict (hub_key, device_id) do nothing returning 1
 	)`
 	beginUpdated = `, updated as (
@@ -76,7 +89,7 @@ const (
 		returning 1
 	)`
 	beginResult = `
-	select n, other is true, held, coalesce(old_scope, scope), coalesce(old_id, id), coalesce(old_created, created) from seen
+	select n, other is true, other is true and claim is null, held, coalesce(old_scope, scope), coalesce(old_id, id), coalesce(old_created, created) from seen
 	where case when (select count(*) from inserted) + (select count(*) from claimed)`
 	beginTail = beginResult + ` + (select count(*) from updated)
 			+ (select count(*) from kept) + (select count(*) from parked)` + beginExpected

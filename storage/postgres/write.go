@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -34,11 +35,12 @@ type write struct {
 	now              int64
 	time             int64 // lease or deadline
 	removals         []registration.Removal
+	room             int64
 	record           string // of the attempt, when it has ended
 
-	won, taken, held bool
-	first            spelling // of the row that a begin wrote
-	err              error
+	won, taken, full, held bool
+	first                  spelling // of the row that a begin wrote
+	err                    error
 }
 
 // spelling is what the first registration of a device settled.
@@ -98,8 +100,9 @@ func (s *registrations) send(ctx context.Context, batch []*write) error {
 func (s *registrations) sendOnce(ctx context.Context, batch []*write) error {
 	var pipeline pgx.Batch
 	for _, w := range batch {
-		w.won, w.taken, w.held = false, false, false
+		w.won, w.taken, w.full, w.held = false, false, false, false
 	}
+	queueLocks(&pipeline, batch)
 	for k := range kinds {
 		if some := ofKind(batch, k); len(some) > 0 {
 			queue(&pipeline, k, some)
@@ -112,6 +115,21 @@ func (s *registrations) sendOnce(ctx context.Context, batch []*write) error {
 	return s.db.pool.AcquireFunc(ctx, func(c *pgxpool.Conn) error {
 		return c.SendBatch(ctx, &pipeline).Close()
 	})
+}
+
+// queueLocks adds the lock of the hubs with a bound in which a call may claim.
+func queueLocks(pipeline *pgx.Batch, batch []*write) {
+	var hubs []string
+	for _, w := range batch {
+		if w.room > 0 && w.row.WantHub != "" {
+			hubs = append(hubs, w.row.WantHub)
+		}
+	}
+	if len(hubs) == 0 {
+		return
+	}
+	slices.Sort(hubs)
+	pipeline.Queue(lockHubs, slices.Compact(hubs))
 }
 
 func ofKind(batch []*write, k kind) []*write {
@@ -169,16 +187,16 @@ func scanWon(scan query.ScanFunc, batch []*write) error {
 
 func scanBegun(scan query.ScanFunc, batch []*write) error {
 	var n, created int64
-	var taken, held bool
+	var taken, full, held bool
 	var scope, id string
-	if err := scan(&n, &taken, &held, &scope, &id, &created); err != nil {
+	if err := scan(&n, &taken, &full, &held, &scope, &id, &created); err != nil {
 		return err
 	}
 	w, err := call(batch, n)
 	if err != nil {
 		return err
 	}
-	w.won, w.taken, w.held = !taken, taken, held
+	w.won, w.taken, w.full, w.held = !taken, taken, full, held
 	w.first = spelling{scope, id, created}
 	return nil
 }

@@ -32,6 +32,8 @@ type hubSettings struct {
 	IdentityRate         int    `json:"identityRate,omitempty"`
 	CertificateAuthority bool   `json:"certificateAuthority,omitempty"`
 	RefuseUnclaimed      bool   `json:"refuseUnclaimed,omitempty"`
+	Drain                bool   `json:"drain,omitempty"`
+	MaxDevices           int    `json:"maxDevices,omitempty"`
 }
 
 type hubRow struct {
@@ -73,6 +75,7 @@ func (c Codec) linked(id dps.IDScope, r *hubRow) (hub.Linked, error) {
 		HostName: r.hostName, NextConnectionString: dps.NewSecret(next), DialAddress: s.DialAddress, Kind: s.Kind, ConnectionString: dps.NewSecret(connection),
 		TrustedCAs: s.TrustedCAs, Location: s.Location, AllocationWeight: s.AllocationWeight, ApplyAllocation: s.ApplyAllocation,
 		IdentityRate: s.IdentityRate, CertificateAuthority: s.CertificateAuthority, RefuseUnclaimed: s.RefuseUnclaimed,
+		Drain: s.Drain, MaxDevices: s.MaxDevices,
 		ETag: dps.ETag(r.etag), Created: Time(r.created), Updated: Time(r.updated),
 	}, nil
 }
@@ -92,6 +95,7 @@ func (c Codec) linkedValues(id dps.IDScope, l *hub.Linked) ([]any, error) {
 		DialAddress: l.DialAddress, Kind: l.Kind, TrustedCAs: l.TrustedCAs, Location: l.Location,
 		AllocationWeight: l.AllocationWeight, ApplyAllocation: l.ApplyAllocation, IdentityRate: l.IdentityRate,
 		CertificateAuthority: l.CertificateAuthority, RefuseUnclaimed: l.RefuseUnclaimed,
+		Drain: l.Drain, MaxDevices: l.MaxDevices,
 	}
 	return []any{
 		id.Fold(), dps.FoldASCII(l.HostName), l.HostName, encode(s), sealed, string(l.ETag), Micros(l.Created), Micros(l.Updated), next,

@@ -209,6 +209,12 @@ func Normalize(r registration.Registration) registration.Registration {
 	return r
 }
 
+// HubFull is the error of a hub in which as many identities are claimed as there is
+// room for.
+func HubFull() error {
+	return dps.Errorf(dps.HubFull, "the linked hub has as many devices as its link allows")
+}
+
 // DeviceIDTaken is the error of an identity that another registration holds.
 func DeviceIDTaken(r *registration.Registration) error {
 	return dps.Errorf(dps.DeviceIDTaken, "device ID %q in the hub belongs to another registration", r.Operation.Want.DeviceID)

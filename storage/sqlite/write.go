@@ -77,14 +77,10 @@ func (b *begin) write(ctx context.Context, tx query.Tx, row *query.RegistrationR
 	r := query.Normalize(b.start.Registration)
 	held := false
 	if row.WantHub != "" {
-		taken, err := claimIdentity(ctx, tx, row)
-		if err != nil {
-			return err
+		if refused, err := b.claimIdentity(ctx, tx, row); err != nil || refused {
+			return err // refused is an outcome, not a failure: nothing was written
 		}
-		if taken {
-			b.err = query.DeviceIDTaken(&b.start.Registration)
-			return nil // an outcome, not a failure: nothing was written
-		}
+		var err error
 		if held, err = parkRemovals(ctx, tx, row, b.now); err != nil {
 			return err
 		}
@@ -113,16 +109,39 @@ func (b *begin) write(ctx context.Context, tx query.Tx, row *query.RegistrationR
 	return insertRemovals(ctx, tx, b.start.Removals)
 }
 
-// claimIdentity makes sure that the identity is the row's, or reports that it is
-// another's.
-func claimIdentity(ctx context.Context, tx query.Tx, row *query.RegistrationRow) (taken bool, err error) {
+// claimIdentity makes sure that the identity is the row's, or refuses it: it is
+// another's, or its hub has no room.
+func (b *begin) claimIdentity(ctx context.Context, tx query.Tx, row *query.RegistrationRow) (refused bool, err error) {
 	var scope, reg string
 	err = tx.Query(ctx, selectOwner, []any{row.WantHub, row.WantDevice}, func(scan query.ScanFunc) error { return scan(&scope, &reg) })
-	if err != nil || scope != "" {
-		return scope != row.ScopeKey() || reg != row.RegKey(), err
+	if err != nil {
+		return false, err
+	}
+	if scope != "" {
+		if scope != row.ScopeKey() || reg != row.RegKey() {
+			b.err = query.DeviceIDTaken(&b.start.Registration)
+		}
+		return b.err != nil, nil
+	}
+	full, err := isFull(ctx, tx, row.WantHub, b.start.Room)
+	if full {
+		b.err = query.HubFull()
+	}
+	if err != nil || full {
+		return full, err
 	}
 	_, err = tx.Exec(ctx, insertClaim, row.WantHub, row.WantDevice, row.ScopeKey(), row.RegKey())
 	return false, err
+}
+
+// isFull reports whether there is no room for one more; only one transaction writes.
+func isFull(ctx context.Context, tx query.Tx, hubKey string, room int64) (bool, error) {
+	if room == 0 {
+		return false, nil
+	}
+	var devices int64
+	err := tx.Query(ctx, query.SelectLoad, []any{hubKey}, func(scan query.ScanFunc) error { return scan(&devices) })
+	return devices >= room, err
 }
 
 // parkRemovals parks the pending removals of the row's identity, and reports whether one

@@ -144,11 +144,16 @@ func archiveServes(t *testing.T, from, to OpenFunc) {
 	ring := Ring(t)
 	w := newWorld(t, from(t, ring))
 	w.fill()
+	w.assign("counted", "op1", "Hub-1.example")
 	backup, _ := dump(t, w.store)
 	v := bareWorld(t, to(t, ring))
 	if _, err := v.store.Restore(t.Context(), bytes.NewReader(backup)); err != nil {
 		t.Fatal(err)
 	}
+	counted, err := w.registrations().Loads(w.ctx, zone)
+	w.ok(err)
+	w.same(true, counted["hub-1.example"] > 0)
+	v.same(counted, must(v, func() (map[string]int64, error) { return v.registrations().Loads(v.ctx, zone) }))
 	v.same(w.current("mover"), v.current("MOVER"))
 	v.same(w.individual("dev-03"), v.individual("dev-03"))
 	v.same(w.history("abc-02"), v.history("abc-02"))

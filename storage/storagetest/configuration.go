@@ -98,7 +98,7 @@ func linkedHubs(w *world) {
 		HostName: "Hub-1.example", DialAddress: "127.0.0.1:443", Kind: "azureiot", ConnectionString: dps.NewSecret("HostName=…"),
 		NextConnectionString: dps.NewSecret("HostName=…next"),
 		TrustedCAs:           "-----BEGIN…", Location: "westeurope", AllocationWeight: 7, ApplyAllocation: true, IdentityRate: 100,
-		CertificateAuthority: true, RefuseUnclaimed: true, Updated: w.now,
+		CertificateAuthority: true, RefuseUnclaimed: true, Drain: true, MaxDevices: 5, Updated: w.now,
 	}
 	got := must(w, func() (hub.Linked, error) {
 		return w.scopes().PutHub(w.ctx, zone, want, enrollment.Precondition{Absent: true})

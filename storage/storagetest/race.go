@@ -36,6 +36,8 @@ func raceCases() []testCase {
 		{"begin against a worker that claims the removal", raceRemovalClaimed},
 		{"begin against a worker that completes the removal", raceRemovalCompleted},
 		{"begin against delete", raceDelete},
+		{"a crowd for a hub's room", raceForRoom},
+		{"claims in two hubs", raceLoads},
 		{"two puts of one absent enrollment", racePut},
 		{"groups of one certificate", raceGroups},
 	}

@@ -42,6 +42,7 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 		{"refusals", refusalCases()},
 		{"retention", retentionCases()},
 		{"removal", removalCases()},
+		{"hub load", hubLoadCases()},
 		{"batch", batchCases()},
 		{"race", raceCases()},
 		{"deployment", deploymentCases()},

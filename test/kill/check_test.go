@@ -61,8 +61,10 @@ const (
 	unclaimed = `select assigned_hub, device_id from registration r where assigned_hub <> '' and not exists (
 		select 1 from hub_claim c where r.scope_key = c.scope_key and r.reg_key = c.reg_key
 		and lower(r.assigned_hub) = c.hub_key and r.device_id = c.device_id)`
-	pointers = `select assigned_hub, device_id from registration where assigned_hub <> ''`
-	states   = `select id, status, assigned_hub from registration`
+	pointers   = `select assigned_hub, device_id from registration where assigned_hub <> ''`
+	miscounted = `select hub_key, 'counts ' || cast(sum(n) as text) from (
+		select hub_key, devices as n from hub_load union all select hub_key, -1 from hub_claim) c group by hub_key having sum(n) <> 0`
+	states = `select id, status, assigned_hub from registration`
 )
 
 // settle waits until every operation has ended and the outbox is empty.
@@ -89,6 +91,9 @@ func (w *world) check(t *testing.T, db *database, devices []*life) {
 	}
 	for _, pointer := range db.strings(t, unclaimed) {
 		t.Errorf("registration without its identity claim: %s", pointer)
+	}
+	for _, load := range db.strings(t, miscounted) {
+		t.Errorf("devices of a hub that are no claims, or the reverse: %s", load)
 	}
 	pointed, held := db.strings(t, pointers), w.held(t)
 	for _, identity := range held {

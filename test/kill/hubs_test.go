@@ -66,6 +66,7 @@ func openHub(t *testing.T, name string, root *testpki.Entity, seed uint64) *badH
 	h := &badHub{name: name, key: key, emulator: emulator, rng: mathrand.New(mathrand.NewPCG(seed, uint64(len(name))))}
 	cert := must(root.Leaf(name, time.Now(), testpki.DNSNames(name), serverUse))(t).TLS(0)
 	h.link = emulator.Link()
+	h.link.MaxDevices = 1_000_000 // never reached; claims are counted under it
 	h.link.TrustedCAs, h.link.Updated = root.PEM(), time.Now()
 	cleanLink := h.link
 	h.link.DialAddress = serve(t, cert, h)
