@@ -68,7 +68,7 @@ type webhookSetCmd struct {
 	ClientCertificate   *string `name:"present-certificate" placeholder:"FILE" help:"PEM of the certificate by which the service proves itself; empty: none."`
 	ClientKey           *string `name:"present-key" placeholder:"FILE" help:"PEM of its private key."`
 	AllowHTTP           *bool   `name:"allow-http" negatable:"" help:"Permit URLs without TLS, which else only loopback addresses may have."`
-	Fallback            *string `placeholder:"POLICY" help:"hashed, geoLatency or static: chooses the hub where the webhook fails; empty: the registration fails."`
+	Fallback            *string `placeholder:"POLICY" help:"hashed, geoLatency, static or capacity: chooses the hub where the webhook fails; empty: the registration fails."`
 	IfMatch             string  `placeholder:"ETAG" help:"Fail unless it still has this etag."`
 	scopeFlags
 }

@@ -17,13 +17,22 @@ const maxChoices = 8
 // applicant is a device that looks for a hub.
 type applicant struct {
 	id       dps.RegistrationID
-	deviceID string     // that it shall have in the hub
-	was      Assignment // zero: none
+	deviceID string        // that it shall have in the hub
+	record   *Registration // as it stands; nil: it never registered
 }
 
-// in reports whether the device has its identity in the hub already and takes no room.
+// in reports whether the device has its identity in the hub already, or is on its way
+// there, and takes no further room.
 func (w applicant) in(host string) bool {
-	return w.was.DeviceID == w.deviceID && dps.FoldASCII(w.was.Hub) == dps.FoldASCII(host)
+	return w.record != nil && pointsTo(*w.record, host, w.deviceID)
+}
+
+// home returns the hub that the device is assigned to; empty: none.
+func (w applicant) home() string {
+	if w.record == nil {
+		return ""
+	}
+	return w.record.Assignment.Hub
 }
 
 // weigh counts the devices of the candidates, where somebody asks, and passes by those
@@ -52,8 +61,8 @@ func (r *Registrar) weigh(ctx context.Context, who applicant, cfg *config, candi
 func needsLoads(who applicant, candidates []allocation.Candidate, policy enrollment.AllocationPolicy) bool {
 	limited := false
 	for _, c := range candidates {
-		if policy == enrollment.Capacity && who.in(c.Hub) {
-			return false
+		if policy == enrollment.Capacity && who.in(c.Hub) && dps.FoldASCII(c.Hub) == dps.FoldASCII(who.home()) {
+			return false // it stays
 		}
 		limited = limited || c.MaxDevices > 0
 	}
@@ -88,6 +97,10 @@ func (r *Registrar) beginWithRoom(ctx context.Context, req Request, a *admission
 		}
 	}
 	return nil, fillingUp()
+}
+
+func noRoom() error {
+	return dps.Errorf(dps.HubFull, "every hub that could take this device is full or suspended")
 }
 
 func fillingUp() error {

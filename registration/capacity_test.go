@@ -246,3 +246,42 @@ func TestFullByNumberAndByItsAnswer(t *testing.T) {
 		t.Errorf("%v", statuses)
 	}
 }
+
+// TestOvertakenInTheLastPlace: a device whose enrollment changes while it is on its way
+// into the last place of a hub keeps that place.
+func TestOvertakenInTheLastPlace(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{hubs: []string{east, west}, settings: atOnce, link: atMost(1)})
+	e := keyed("dev-1", key("a"))
+	e.Hubs = []string{east}
+	w.individual(e)
+	w.hubs[east].FailNext(1, dps.HubUnavailable)
+	w.register(w.signed("dev-1", key("a")))
+	w.individual(e) // with another etag
+	reg := w.register(w.signed("dev-1", key("a")))
+	if op := reg.Operation; op.Status == registration.Failed || w.load(east) != 1 {
+		t.Errorf("%s (%s), %d devices", op.Status, op.ErrorMessage, w.load(east))
+	}
+}
+
+// TestOvertakenByCapacity: one that was on its way is no reason not to count.
+func TestOvertakenByCapacity(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{hubs: []string{east, west, north}, settings: atOnce, link: atMost(1)})
+	for i, host := range []string{west, north} {
+		e := keyed(deviceName(i), key("a"))
+		e.Hubs = []string{host}
+		w.individual(e)
+		w.register(w.signed(deviceName(i), key("a")))
+	}
+	e := keyed("dev-x", key("a"))
+	e.Hubs = []string{east}
+	w.individual(e)
+	w.hubs[east].FailNext(1, dps.HubUnavailable)
+	w.register(w.signed("dev-x", key("a")))
+	e.Hubs, e.AllocationPolicy = nil, enrollment.Capacity
+	w.individual(e)
+	if op := w.register(w.signed("dev-x", key("a"))).Operation; op.Status == registration.Failed || w.load(east) != 1 || w.load(west) != 1 {
+		t.Errorf("%s (%s), %d and %d devices", op.Status, op.ErrorMessage, w.load(east), w.load(west))
+	}
+}

@@ -37,8 +37,8 @@ func (r *Registrar) plan(ctx context.Context, req Request, a *admission) (*Start
 		}
 		s.fail(err)
 	}
-	s.leave(a.current)
 	s.Room = a.config.room(s.Registration.Operation.Hub)
+	s.leave(a.current)
 	s.Registration.Operation.Decision = why.encode()
 	return s, why, nil
 }
@@ -141,7 +141,7 @@ func (r *Registrar) choose(ctx context.Context, row *Registration, req Request, 
 	if custom := webhookOf(a); custom != nil {
 		return r.leaveToWebhook(ctx, row, req, a, custom, why)
 	}
-	link, err := r.hubFor(ctx, row, a, why)
+	link, err := r.allocate(ctx, row, a, why)
 	if err != nil {
 		return err
 	}
@@ -152,14 +152,14 @@ func (r *Registrar) choose(ctx context.Context, row *Registration, req Request, 
 	return nil
 }
 
-// hubFor returns where the device stays, or what the policy chooses.
-func (r *Registrar) hubFor(ctx context.Context, row *Registration, a *admission, why *decision) (hub.Linked, error) {
+// allocate returns where the device stays, or what the policy chooses.
+func (r *Registrar) allocate(ctx context.Context, row *Registration, a *admission, why *decision) (hub.Linked, error) {
 	if row.Operation.Substatus == Reprovisioned {
 		link, _ := a.config.linked(row.Assignment.Hub)
 		why.Hub, why.Reason = link.HostName, "stays on its hub"
 		return link, nil
 	}
-	return r.allocate(ctx, applicant{row.ID, row.Operation.Want.DeviceID, row.Assignment}, a.config, a.match.Settings, why)
+	return r.pick(ctx, applicant{row.ID, row.Operation.Want.DeviceID, a.current}, a.config, a.match.Settings, why)
 }
 
 // prepare fills in what does not depend on the hub: the identity that it shall hold, and
@@ -251,8 +251,8 @@ func deviceIDOf(row *Registration, m enrollment.Match) string {
 	return string(row.ID)
 }
 
-// allocate asks the policy, leaving out hubs that are full or turned out to be.
-func (r *Registrar) allocate(ctx context.Context, who applicant, cfg *config, set *enrollment.Settings, why *decision) (hub.Linked, error) {
+// pick asks the policy, leaving out hubs that are full or turned out to be.
+func (r *Registrar) pick(ctx context.Context, who applicant, cfg *config, set *enrollment.Settings, why *decision) (hub.Linked, error) {
 	named := set.HubNames()
 	candidates, err := allocation.Candidates(named, cfg.Hubs)
 	if err != nil {
@@ -265,18 +265,18 @@ func (r *Registrar) allocate(ctx context.Context, who applicant, cfg *config, se
 		return hub.Linked{}, err
 	}
 	if len(candidates) == 0 {
-		return hub.Linked{}, dps.Errorf(dps.HubFull, "every hub that could take this device is full or suspended")
+		return hub.Linked{}, noRoom()
 	}
 	why.Candidates = candidates
 	policy, err := allocation.For(why.Policy)
 	if err != nil {
 		return hub.Linked{}, err
 	}
-	choice, err := policy.Choose(ctx, allocation.Request{ID: who.id, Candidates: candidates, Named: len(named) > 0, Current: who.was.Hub})
+	choice, err := policy.Choose(ctx, allocation.Request{ID: who.id, Candidates: candidates, Named: len(named) > 0, Current: who.home()})
 	if err != nil {
 		return hub.Linked{}, err
 	}
-	why.Hub, why.Reason = choice.Hub, choice.Reason+cfg.leaving(who.was.Hub)
+	why.Hub, why.Reason = choice.Hub, choice.Reason+cfg.leaving(who.home())
 	link, ok := cfg.linked(choice.Hub)
 	if !ok {
 		return hub.Linked{}, errors.New("allocation chose a hub that is not linked")

@@ -73,10 +73,10 @@ func (r *Registrar) nextHub(ctx context.Context, reg Registration) (Registration
 	_ = json.Unmarshal(reg.Operation.Decision, &why) // our own record; without it nothing is known full
 	why.Full = append(why.Full, reg.Operation.Hub)
 	if reg.Operation.Question != nil {
-		reg, err = r.askAnew(reg, settings, &why)
-		return reg, 0, err
+		again, err := r.askAnew(reg, settings, &why)
+		return again, 0, err
 	}
-	link, err := r.allocate(ctx, applicant{reg.ID, reg.Operation.Want.DeviceID, reg.Assignment}, cfg, settings, &why)
+	link, err := r.pick(ctx, applicant{reg.ID, reg.Operation.Want.DeviceID, &reg}, cfg, settings, &why)
 	if err != nil {
 		return Registration{}, 0, err
 	}

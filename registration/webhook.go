@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/allocation"
@@ -50,7 +51,6 @@ func (r *Registrar) leaveToWebhook(ctx context.Context, row *Registration, req R
 	if r.webhooks == nil {
 		return dps.Errorf(dps.AllocationFailed, "allocation webhooks are not served here")
 	}
-	why.Policy = enrollment.Custom
 	hubs, err := r.eligible(ctx, row, a, why)
 	if err != nil {
 		return err
@@ -65,12 +65,12 @@ func (r *Registrar) leaveToWebhook(ctx context.Context, row *Registration, req R
 	}
 	q := &allocation.Question{URL: custom.WebhookURL, Group: a.match.Ref.Group != "", Entry: entry, Device: device, Hubs: hubs}
 	row.Operation.Question = q
-	why.Webhook, why.Reason = q.Host(), "left to the webhook"
+	why.Policy, why.Webhook, why.Reason = enrollment.Custom, q.Host(), "left to the webhook"
 	return nil
 }
 
 // eligible returns the hubs from which a webhook chooses: a device that may not move has
-// its own alone (DPS concepts, "Custom allocation").
+// its own alone (DPS concepts, "Custom allocation"). Hubs that are full are not offered.
 func (r *Registrar) eligible(ctx context.Context, row *Registration, a *admission, why *decision) ([]string, error) {
 	if row.Operation.Substatus == Reprovisioned {
 		link, _ := a.config.linked(row.Assignment.Hub)
@@ -80,12 +80,11 @@ func (r *Registrar) eligible(ctx context.Context, row *Registration, a *admissio
 	if err != nil {
 		return nil, err
 	}
-	who := applicant{row.ID, row.Operation.Want.DeviceID, row.Assignment}
-	if candidates, err = r.weigh(ctx, who, a.config, candidates, why); err != nil {
+	if candidates, err = r.weigh(ctx, applicant{row.ID, row.Operation.Want.DeviceID, a.current}, a.config, candidates, why); err != nil {
 		return nil, err
 	}
 	if len(candidates) == 0 {
-		return nil, dps.Errorf(dps.HubFull, "every hub that the webhook could choose is full")
+		return nil, noRoom()
 	}
 	why.Candidates = candidates
 	hosts := make([]string, len(candidates))
@@ -147,6 +146,8 @@ func (r *Registrar) ask(ctx context.Context, w *work) *Registration {
 	switch {
 	case errors.Is(err, errLeaseLost):
 		now = r.stored(ctx, w.reg)
+	case dps.Is(err, dps.HubFull): // no other is left to ask for
+		now = r.giveUp(ctx, w, err)
 	case err != nil && retryable(err) && r.now().Before(r.deadline(ctx, w.reg)):
 		now = r.putOff(ctx, w.reg, err)
 	case err != nil:
@@ -166,12 +167,9 @@ func (r *Registrar) take(ctx context.Context, w *work, next Registration) *Regis
 		return &end
 	}
 	was := w.reg.Operation
-	start := Start{Registration: next, Previous: was.ID, PreviousAttempt: was.Attempt, Room: w.config.room(next.Operation.Hub)}
-	begun, err := r.store.Begin(ctx, start, r.now())
-	if dps.Is(err, dps.HubFull) { // it filled up meanwhile: the webhook is asked about the others
-		w.reg.Operation.Hub = next.Operation.Hub
-		now := r.chooseAgain(ctx, w)
-		return &now
+	begun, err := r.store.Begin(ctx, Start{Registration: next, Previous: was.ID, PreviousAttempt: was.Attempt, Room: w.config.room(next.Operation.Hub)}, r.now())
+	if dps.Is(err, dps.HubFull) {
+		return r.askWithout(ctx, w, next.Operation.Hub)
 	}
 	if err != nil {
 		end := r.giveUp(ctx, w, fmt.Errorf("begin at the webhook's hub: %w", err))
@@ -183,6 +181,18 @@ func (r *Registrar) take(ctx context.Context, w *work, next Registration) *Regis
 	}
 	w.reg = begun.Registration
 	return nil
+}
+
+// askWithout asks again, without a hub that filled up while the webhook was asked.
+func (r *Registrar) askWithout(ctx context.Context, w *work, full string) *Registration {
+	again := *w.reg.Operation.Question
+	again.Hubs = slices.DeleteFunc(slices.Clone(again.Hubs), func(host string) bool { return dps.FoldASCII(host) == dps.FoldASCII(full) })
+	if len(again.Hubs) == 0 {
+		end := r.giveUp(ctx, w, noRoom())
+		return &end
+	}
+	w.reg.Operation.Question = &again
+	return r.ask(ctx, w)
 }
 
 // consult returns the row with the webhook's choice, or that of its fallback.
@@ -209,7 +219,7 @@ func (w *work) choice(ctx context.Context, why *decision) (Registration, error) 
 	why.WebhookMS = w.r.now().Sub(began).Milliseconds()
 	if why.Reason = "chosen by the webhook"; dps.Is(err, dps.AllocationFailed) && options.Fallback != "" {
 		cause := err
-		answer, err = fallback(ctx, &w.reg, w.config, options.Fallback)
+		answer, err = w.fallback(ctx, options.Fallback, why)
 		why.Reason = clipped("fallback " + string(options.Fallback) + ": " + cause.Error())
 	}
 	if err != nil {
@@ -252,7 +262,8 @@ func (r *Registrar) inquire(ctx context.Context, id dps.IDScope, options scope.W
 
 // fallback has another policy choose in the webhook's place. A device that may not move
 // stays.
-func fallback(ctx context.Context, reg *Registration, cfg *config, name enrollment.AllocationPolicy) (allocation.Answer, error) {
+func (w *work) fallback(ctx context.Context, name enrollment.AllocationPolicy, why *decision) (allocation.Answer, error) {
+	reg, cfg := &w.reg, w.config
 	hubs := reg.Operation.Question.Hubs
 	if reg.Operation.Substatus == Reprovisioned && len(hubs) == 1 {
 		return allocation.Answer{Hub: hubs[0]}, nil
@@ -265,7 +276,15 @@ func fallback(ctx context.Context, reg *Registration, cfg *config, name enrollme
 	if err != nil {
 		return allocation.Answer{}, err
 	}
-	choice, err := policy.Choose(ctx, allocation.Request{ID: reg.ID, Candidates: candidates, Named: true})
+	why.Policy = name
+	candidates, err = w.r.weigh(ctx, applicant{reg.ID, reg.Operation.Want.DeviceID, reg}, cfg, candidates, why)
+	if why.Policy = enrollment.Custom; err != nil {
+		return allocation.Answer{}, err
+	}
+	if len(candidates) == 0 {
+		return allocation.Answer{}, noRoom()
+	}
+	choice, err := policy.Choose(ctx, allocation.Request{ID: reg.ID, Candidates: candidates, Named: true, Current: reg.Assignment.Hub})
 	return allocation.Answer{Hub: choice.Hub}, err
 }
 

@@ -54,11 +54,11 @@ func (w *Webhook) Validate() error {
 		return dps.Invalid("trustedCertificates", "certificate", "must hold certificates in PEM, at most 65536 bytes")
 	}
 	switch w.Fallback {
-	case "", enrollment.Hashed, enrollment.GeoLatency, enrollment.Static:
+	case "", enrollment.Hashed, enrollment.GeoLatency, enrollment.Static, enrollment.Capacity:
 	case enrollment.Custom:
-		return dps.Invalid("fallbackPolicy", "enum", "must be hashed, geoLatency or static")
+		return dps.Invalid("fallbackPolicy", "enum", "must be hashed, geoLatency, static or capacity")
 	default:
-		return dps.Invalid("fallbackPolicy", "enum", "must be hashed, geoLatency or static")
+		return dps.Invalid("fallbackPolicy", "enum", "must be hashed, geoLatency, static or capacity")
 	}
 	return w.checkCertificate()
 }

@@ -952,7 +952,7 @@ type Webhook struct {
 	// Etag Quoted version of the resource. Informative on writes; send If-Match.
 	Etag *Etag `json:"etag,omitempty"`
 
-	// FallbackPolicy hashed, geoLatency or static, which chooses where the webhook fails. Without one the registration fails.
+	// FallbackPolicy hashed, geoLatency, static or capacity, which chooses where the webhook fails. Without one the registration fails.
 	FallbackPolicy *string `json:"fallbackPolicy,omitempty"`
 	Host           *string `json:"host,omitempty"`
 
