@@ -87,10 +87,11 @@ func (r *Registrar) newRow(row *Registration, req Request, a *admission) error {
 
 // raise makes an operation wait for the writes of the one that it puts an end to, and for
 // those which that one waited for: whoever carries it out may write as long as its lease
-// is good, without asking.
+// is good, without asking. One that a webhook is still to choose for writes nowhere before
+// its choice is committed, which the next operation has made impossible.
 func (op *Operation) raise(given Operation, now time.Time) {
 	fence := given.Fence
-	if given.Status == Assigning {
+	if given.Status == Assigning && given.Hub != "" {
 		fence = later(fence, given.LeaseUntil)
 	}
 	if fence.After(now) {

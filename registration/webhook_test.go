@@ -495,3 +495,29 @@ func TestReplyMergesWhatHubAndWebhookSay(t *testing.T) {
 		}
 	}
 }
+
+// TestCorrectedWebhookCountsAtOnce: a device whose webhook hangs need not wait for that
+// once its enrollment names another policy, and the late answer changes nothing.
+func TestCorrectedWebhookCountsAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{hubs: []string{east, west}, settings: atOnce})
+	release := w.oracle.hold()
+	w.oracle.says(east)
+	w.individual(custom("dev", nil))
+	w.register(w.signed("dev", key("a")))
+	w.eventually("the webhook is asked", func() bool { return len(w.oracle.questions()) == 1 })
+	e := keyed("dev", key("a"))
+	e.Hubs = []string{west}
+	w.individual(e)
+	w.register(w.signed("dev", key("a")))
+	got := w.ended("dev")
+	if got.Operation.Status != registration.Assigned || got.Assignment.Hub != west {
+		t.Fatalf("%s in %q", got.Operation.Status, got.Assignment.Hub)
+	}
+	release()
+	w.individual(keyed("next", key("a"))) // its flight comes after the webhook's answer
+	w.assignedSoon("next")
+	if now := w.row("dev"); now.ETag != got.ETag || !cmp.Equal(w.holders("dev"), []string{west}) {
+		t.Errorf("after the late answer: %+v, in %v", now.Assignment, w.holders("dev"))
+	}
+}
