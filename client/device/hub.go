@@ -19,6 +19,7 @@ type AtHub struct {
 	client   mqtt.Client
 	deviceID string
 	replies  chan reply
+	lost     chan error
 }
 
 // ConnectHub connects to a hub, e.Host, over MQTT or, when e.Transport says so, over
@@ -35,7 +36,7 @@ func ConnectHub(ctx context.Context, e Endpoint, id Identity, deviceID string) (
 		return nil, err
 	}
 	options.SetClientID(deviceID).SetUsername(e.Host + "/" + deviceID + "/?api-version=" + hubVersion + "&DeviceClientType=dps").SetPassword(password)
-	h := &AtHub{client: mqtt.NewClient(options), deviceID: deviceID, replies: make(chan reply, 1)}
+	h := &AtHub{client: mqtt.NewClient(options), deviceID: deviceID, replies: make(chan reply, 1), lost: l.lost}
 	if err := finish(ctx, h.client.Connect()); err != nil {
 		return nil, fmt.Errorf("connect to hub: %w", err)
 	}
@@ -57,6 +58,8 @@ func (h *AtHub) Twin(ctx context.Context) (json.RawMessage, error) {
 			return nil, fmt.Errorf("the hub answers %d: %s", r.status, r.text)
 		}
 		return r.text, nil
+	case err := <-h.lost: // the hub may have let the device go
+		return nil, fmt.Errorf("wait for twin: connection lost: %w", err)
 	case <-ctx.Done():
 		return nil, fmt.Errorf("wait for twin: %w", ctx.Err())
 	}
