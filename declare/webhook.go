@@ -46,7 +46,7 @@ func webhookFacets(m admin.Webhook) []facet {
 		{member: "trustedCertificates", value: strings.TrimSpace(roots), shown: certificateText(roots)},
 		{member: "clientCertificate", value: strings.TrimSpace(certificate), shown: certificateText(certificate)},
 		{member: "allowHttp", value: value(m.AllowHTTP)},
-		{member: "fallbackPolicy", value: text(folded(or(m.FallbackPolicy, ""), "", "hashed", "geoLatency", "static"))},
+		{member: "fallbackPolicy", value: text(folded(or(m.FallbackPolicy, ""), "", "hashed", "geoLatency", "capacity", "static"))},
 	}
 }
 
