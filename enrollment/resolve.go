@@ -212,15 +212,8 @@ func (r *Resolver) groupByChain(ctx context.Context, e attestation.X509Evidence,
 	if err != nil {
 		return Match{}, attestation.Proof{}, err
 	}
-	for depth := range longest(chains.Paths) {
-		for _, path := range chains.Paths {
-			if depth >= len(path) {
-				continue
-			}
-			if g, secondary := boundGroup(q, path[depth]); g != nil {
-				return groupChain(g, chains, attestation.ChainProof(e.Chain[0], path[depth], secondary))
-			}
-		}
+	if g, signer, secondary := nearest[attestation.X509CA](q, chains.Paths); g != nil {
+		return groupChain(g, chains, attestation.ChainProof(e.Chain[0], signer, secondary))
 	}
 	return Match{}, attestation.Proof{}, attestation.Refuse(errors.New("the chain is good, but no enrollment group is bound to any certificate of it"))
 }
@@ -235,6 +228,28 @@ func groupChain(g *Group, c attestation.Chains, p attestation.Proof) (Match, att
 	return m, p, nil
 }
 
+// binder is a mechanism that is bound to CA certificates.
+type binder interface {
+	attestation.Mechanism
+	Binds(cert *x509.Certificate, t *attestation.Trust) (ok, secondary bool)
+}
+
+// nearest returns the group of a mechanism that is bound to the certificate nearest to the
+// device's, on any path, and that certificate; nil: none is bound to any.
+func nearest[M binder](q Question, paths []attestation.Path) (g *Group, signer *x509.Certificate, secondary bool) {
+	for depth := range longest(paths) {
+		for _, path := range paths {
+			if depth >= len(path) {
+				continue
+			}
+			if g, secondary = bound[M](q, path[depth]); g != nil {
+				return g, path[depth], secondary
+			}
+		}
+	}
+	return nil, nil, false
+}
+
 func longest(paths []attestation.Path) int {
 	n := 0
 	for _, p := range paths {
@@ -243,9 +258,9 @@ func longest(paths []attestation.Path) int {
 	return n
 }
 
-func boundGroup(q Question, cert *x509.Certificate) (g *Group, secondary bool) {
+func bound[M binder](q Question, cert *x509.Certificate) (g *Group, secondary bool) {
 	for i := range q.Groups {
-		m, ok := q.Groups[i].Mechanism.(attestation.X509CA)
+		m, ok := q.Groups[i].Mechanism.(M)
 		if !ok {
 			continue
 		}

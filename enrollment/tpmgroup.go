@@ -2,7 +2,6 @@ package enrollment
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 
 	"github.com/zerotouch-dps/dps/attestation"
@@ -18,20 +17,13 @@ func (r *Resolver) groupByEndorsement(ctx context.Context, e attestation.TPMEvid
 	if err != nil {
 		return Match{}, attestation.Proof{}, err
 	}
-	for depth := range longest(chains.Paths) {
-		for _, path := range chains.Paths {
-			if depth >= len(path) {
-				continue
-			}
-			if g, secondary := boundTPMGroup(q, path[depth]); g != nil {
-				m, p, err := groupChain(g, chains, attestation.ChainProof(e.Certificates[0], path[depth], secondary))
-				p.Kind, p.TPM = proof.Kind, proof.TPM
-				if p.TPM != nil {
-					p.TPM.EndorsementKey = e.EndorsementKey
-				}
-				return deniedTPM(m, q.Trust, e.EndorsementKey), p, err
-			}
+	if g, signer, secondary := nearest[attestation.GroupTPM](q, chains.Paths); g != nil {
+		m, p, err := groupChain(g, chains, attestation.ChainProof(e.Certificates[0], signer, secondary))
+		p.Kind, p.TPM = proof.Kind, proof.TPM
+		if p.TPM != nil {
+			p.TPM.EndorsementKey = e.EndorsementKey
 		}
+		return deniedTPM(m, q.Trust, e.EndorsementKey), p, err
 	}
 	return Match{}, attestation.Proof{}, attestation.Refuse(errors.New(
 		"the endorsement certificate's chain is good, but no enrollment group is bound to any CA certificate of it"))
@@ -51,19 +43,6 @@ func holdsTPMGroup(groups []Group) bool {
 		}
 	}
 	return false
-}
-
-func boundTPMGroup(q Question, cert *x509.Certificate) (g *Group, secondary bool) {
-	for i := range q.Groups {
-		m, ok := q.Groups[i].Mechanism.(attestation.GroupTPM)
-		if !ok {
-			continue
-		}
-		if bound, second := m.Binds(cert, q.Trust); bound {
-			return &q.Groups[i], second
-		}
-	}
-	return nil, false
 }
 
 // earlierTPMGroup returns the group that admitted a TPM which now asks without its keys;
