@@ -13,6 +13,7 @@ import (
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/enrollment/rule"
 )
 
 // Settings are the times of the registrar. Zero values mean the defaults named.
@@ -111,6 +112,7 @@ type Registrar struct {
 	resolver *enrollment.Resolver
 	gates    *gates
 	webhooks Webhooks
+	rules    *rule.Rules
 	observer Observer
 	log      *zap.Logger
 	now      func() time.Time
@@ -133,7 +135,7 @@ func New(d Deps) *Registrar {
 	s := d.Settings.withDefaults()
 	return &Registrar{
 		store: d.Store, configs: newConfigs(d.Scopes, d.Resolver.Verifier()), entries: d.Entries, resolver: d.Resolver,
-		gates: newGates(d.OpenGate, d.Now), webhooks: d.Webhooks, observer: d.Observer, log: d.Log, now: d.Now, rand: d.Rand,
+		gates: newGates(d.OpenGate, d.Now), webhooks: d.Webhooks, rules: rule.New(), observer: d.Observer, log: d.Log, now: d.Now, rand: d.Rand,
 		settings: s, slots: make(chan struct{}, s.MaxFlights), asking: make(chan struct{}, max(1, s.MaxFlights/askingShare)), leaving: make(chan struct{}),
 		flights:  map[dps.OperationID]*flight{},
 		refusals: newRefusals(),
