@@ -147,11 +147,11 @@ func enrollmentFacets(m admin.Enrollment) []facet {
 // entry is what the models of groups and enrollments have in common.
 type entry struct {
 	status, policy, legacyHub, credential, rule *string
-	hubs                                  *[]string
-	capabilities                          *service.DeviceCapabilities
-	twin                                  *service.InitialTwin
-	reprovision                           *service.ReprovisionPolicy
-	custom                                *service.CustomAllocationDefinition
+	hubs                                        *[]string
+	capabilities                                *service.DeviceCapabilities
+	twin                                        *service.InitialTwin
+	reprovision                                 *service.ReprovisionPolicy
+	custom                                      *service.CustomAllocationDefinition
 }
 
 func settingsFacets(e entry) []facet {
