@@ -184,6 +184,7 @@ func (r *Registrar) take(ctx context.Context, w *work, next Registration) *Regis
 		return &now
 	}
 	w.reg = begun.Registration
+	w.relocate()
 	return nil
 }
 

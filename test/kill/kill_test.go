@@ -177,7 +177,7 @@ func (w *world) reap(ctx context.Context, t *testing.T, r *replica, rng *mathran
 				r.halt(lease + time.Duration(rng.IntN(1500))*time.Millisecond)
 				continue
 			}
-			if !r.strike() {
+			if !r.strike(0) {
 				continue // struck this very moment
 			}
 			<-r.struck

@@ -40,7 +40,7 @@ type replica struct {
 
 	mu      sync.Mutex
 	command *exec.Cmd
-	ready   bool          // it accepts connections, and may be struck
+	ready   time.Time     // when it began to accept connections; zero: it does not
 	struck  chan struct{} // it was killed by a strike and waits to be started
 }
 
@@ -133,14 +133,15 @@ func (r *replica) start() error {
 func (r *replica) setReady() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.ready = true
+	r.ready = time.Now()
 }
 
-// strike kills a process that is ready, and has it started again by its reaper.
-func (r *replica) strike() bool {
+// strike kills a process that has been ready for a while, and has it started again by its
+// reaper. Without the while, busy hubs would leave nobody time to get anything done.
+func (r *replica) strike(while time.Duration) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.ready {
+	if r.ready.IsZero() || time.Since(r.ready) < while {
 		return false
 	}
 	r.end()
@@ -156,7 +157,7 @@ func (r *replica) kill() {
 }
 
 func (r *replica) end() {
-	r.ready = false
+	r.ready = time.Time{}
 	if r.command == nil {
 		return
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // moment is when a replica is killed around a call of a hub.
@@ -31,11 +32,14 @@ type strikes struct {
 	done map[string]int // by step and moment
 }
 
+// respite is how long a replica lives at least before a hub's call kills it.
+const respite = 400 * time.Millisecond
+
 // at kills one of the replicas, perhaps the one that called.
 func (s *strikes) at(r *http.Request, when moment) {
 	s.mu.Lock()
 	victim := s.replicas[s.rng.IntN(len(s.replicas))]
-	if s.over || !victim.strike() {
+	if s.over || !victim.strike(respite) {
 		s.mu.Unlock()
 		return
 	}
