@@ -28,7 +28,7 @@ const (
 )
 
 // BusyHubs names, one step along an index for each, the hubs that operations in flight
-// are bound for, as the rows of hubs(hub); '' is of those that a webhook is to choose for.
+// are bound for, as the rows of hubs(hub); ” is of those that a webhook is to choose for.
 const BusyHubs = `with recursive hubs(hub) as (
 	select min(want_hub) from registration where lease_until > 0
 	union all

@@ -173,7 +173,9 @@ func expiredOfEachHub(w *world) {
 		w.begin(s)
 	}
 	ids := func(now, limit int) (out []dps.RegistrationID) {
-		for _, r := range must(w, func() ([]registration.Registration, error) { return w.registrations().Expired(w.ctx, w.after(now), limit) }) {
+		for _, r := range must(w, func() ([]registration.Registration, error) {
+			return w.registrations().Expired(w.ctx, w.after(now), limit)
+		}) {
 			out = append(out, r.ID)
 		}
 		return out
