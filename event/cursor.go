@@ -48,7 +48,12 @@ func (s Stream) Check(c Cursor) error {
 	case c.Stream != s.ID || c.Position > s.Head:
 		return dps.Invalid("after", "stream", "is of another stream: the store was restored or copied since; start without a cursor")
 	case c.Position < s.Tail:
-		return dps.Invalid("after", "expired", "is too old: events after it are deleted; start without a cursor")
+		return Expired()
 	}
 	return nil
+}
+
+// Expired is the error of a reader whom the deletion of old events has overtaken.
+func Expired() error {
+	return dps.Invalid("after", "expired", "is too old: events after it are deleted; start without a cursor")
 }

@@ -21,6 +21,8 @@ type Page struct {
 	Events []Event // in the order of the stream
 	// Through is up to which position they were looked for; equal to After at the end.
 	Through int64
+	// Gap: events after the query's position were deleted before they could be read.
+	Gap bool
 }
 
 // Bound is how many events of a scope are kept, and from when on.

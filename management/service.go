@@ -7,6 +7,7 @@ import (
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/event"
 	"github.com/zerotouch-dps/dps/hub"
 	"github.com/zerotouch-dps/dps/registration"
 	"github.com/zerotouch-dps/dps/scope"
@@ -50,6 +51,9 @@ type Deps struct {
 	Bulk          storage.Bulk
 	Registrations Registrations
 	Scopes        scope.Store
+	Events        event.Store
+	Feed          *event.Feed
+	TestHook      TestHookFunc
 	Deployment    storage.Deployment
 	Devices       Devices
 	Backups       Backups

@@ -243,6 +243,12 @@ func (s *Events) Events(ctx context.Context, st event.Stream, q event.Query) (ev
 	text, args := eventQuery(st, q, from, page.Through)
 	err := s.DB.Read(ctx, func(tx Tx) (err error) {
 		page.Events, err = all(ctx, tx, text, args, func(scan ScanFunc) (event.Event, error) { return decodeEvent(scan, st.ID) })
+		if err != nil {
+			return err
+		}
+		now := event.Stream{Scope: st.Scope} // after the events: what was deleted meanwhile shows
+		_, err = readStream(ctx, tx, &now)
+		page.Gap = now.Tail > q.After
 		return err
 	})
 	if n := len(page.Events); n == q.Limit {
