@@ -67,6 +67,7 @@ type World struct {
 	AdminToken string
 	Logs       *observer.ObservedLogs
 	Ring       *keyring.Ring
+	Feed       *event.Feed
 
 	stop  func() // ends the feed of events
 	mu    sync.Mutex
@@ -97,6 +98,7 @@ func (w *World) Restart(t testing.TB, ring *keyring.Ring) {
 		Store: w.Store.Events(), Bounds: func(context.Context, time.Time) ([]event.Bound, error) { return nil, nil }, Now: w.Now, Log: zap.NewNop(),
 	})
 	w.run(t, feed)
+	w.Feed = feed
 	w.Management = management.New(management.Deps{
 		Events: w.Store.Events(), Feed: feed, TestHook: func(_ context.Context, h event.Hook) (management.HookAnswer, error) {
 			return management.HookAnswer{Delivered: !h.Paused, Status: http.StatusNoContent}, nil
