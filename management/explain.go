@@ -3,6 +3,7 @@ package management
 import (
 	"context"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"strings"
 
@@ -34,6 +35,7 @@ type Claim struct {
 	Key        dps.Secret         // base64
 	APIVersion string             // empty: 2021-06-01
 	AskWebhook bool
+	Payload    json.RawMessage // that it would send along; nil: none
 }
 
 // Explained is what would become of a device.
@@ -72,7 +74,7 @@ func (s *Service) Explain(ctx context.Context, c Caller, id dps.IDScope, claim C
 }
 
 func (s *Service) claimed(id dps.IDScope, claim Claim) (registration.Request, error) {
-	req := registration.Request{Scope: id, ID: claim.ID, APIVersion: claim.APIVersion, AskWebhook: claim.AskWebhook}
+	req := registration.Request{Scope: id, ID: claim.ID, APIVersion: claim.APIVersion, AskWebhook: claim.AskWebhook, Payload: claim.Payload}
 	if req.APIVersion == "" {
 		req.APIVersion = explainedVersion
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/allocation"
 	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/enrollment/rule"
 )
 
 // maxChoices bounds how often one request chooses again because the room of its hub went
@@ -19,6 +20,13 @@ type applicant struct {
 	id       dps.RegistrationID
 	deviceID string        // that it shall have in the hub
 	record   *Registration // as it stands; nil: it never registered
+	about    *rule.Case    // nil: its entry has no rule, or has judged
+}
+
+// applicantOf returns the applicant that a prepared row is about.
+func (r *Registrar) applicantOf(row *Registration, req *Request, a *admission) (applicant, error) {
+	about, err := r.caseOf(req, a)
+	return applicant{row.ID, row.Operation.Want.DeviceID, a.current, about}, err
 }
 
 // in reports whether the device has its identity in the hub already, or is on its way

@@ -22,7 +22,9 @@ func (r *Registrar) chooseAgain(ctx context.Context, w *work) Registration {
 	case !begun.Won || begun.Held:
 		return r.stored(ctx, reg)
 	}
-	return *r.carryOut(ctx, &work{r: r, reg: begun.Registration})
+	w.reg, w.config, w.substatus = begun.Registration, nil, ""
+	w.relocate()
+	return *r.carryOut(ctx, w)
 }
 
 // beginElsewhere commits the next choice; one that has no room any more is followed by
@@ -76,7 +78,7 @@ func (r *Registrar) nextHub(ctx context.Context, reg Registration) (Registration
 		again, err := r.askAnew(reg, settings, &why)
 		return again, 0, err
 	}
-	link, err := r.pick(ctx, applicant{reg.ID, reg.Operation.Want.DeviceID, &reg}, cfg, settings, &why)
+	link, err := r.pick(ctx, applicant{reg.ID, reg.Operation.Want.DeviceID, &reg, nil}, cfg, settings, &why)
 	if err != nil {
 		return Registration{}, 0, err
 	}
