@@ -8,6 +8,7 @@ import (
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/enrollment/rule"
+	"github.com/zerotouch-dps/dps/event"
 	"github.com/zerotouch-dps/dps/hub"
 	"github.com/zerotouch-dps/dps/registration"
 	"github.com/zerotouch-dps/dps/scope"
@@ -51,6 +52,9 @@ type Deps struct {
 	Bulk          storage.Bulk
 	Registrations Registrations
 	Scopes        scope.Store
+	Events        event.Store
+	Feed          *event.Feed
+	TestHook      TestHookFunc
 	Deployment    storage.Deployment
 	Devices       Devices
 	Backups       Backups

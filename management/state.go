@@ -9,6 +9,7 @@ import (
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/attestation/revocation"
+	"github.com/zerotouch-dps/dps/event"
 	"github.com/zerotouch-dps/dps/registration"
 	"github.com/zerotouch-dps/dps/scope"
 	"github.com/zerotouch-dps/dps/storage"
@@ -45,6 +46,7 @@ type State struct {
 	Loads        map[string]int64 // devices by the hub's folded host name
 	Certificates []Certificate    // the next to expire first
 	Revocations  []RevocationSource
+	Hooks        []event.HookState
 }
 
 // Backups writes the whole store.
@@ -97,6 +99,11 @@ func (s *Service) addScopes(ctx context.Context, out *State) error {
 			return err
 		}
 		maps.Copy(out.Loads, loads)
+		hooks, err := s.d.Events.Hooks(ctx, sc.ID)
+		if err != nil {
+			return err
+		}
+		out.Hooks = append(out.Hooks, hooks...)
 	}
 	return nil
 }

@@ -23,6 +23,8 @@ import (
 	"github.com/zerotouch-dps/dps/endpoint/rest"
 	"github.com/zerotouch-dps/dps/endpoint/websocket"
 	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/event"
+	"github.com/zerotouch-dps/dps/event/delivery"
 	"github.com/zerotouch-dps/dps/hub"
 	"github.com/zerotouch-dps/dps/internal/keyring"
 	"github.com/zerotouch-dps/dps/management"
@@ -53,6 +55,8 @@ type Server struct {
 	management  *management.Service
 	registrar   *registration.Registrar
 	revocations *revocation.Checker
+	feed        *event.Feed
+	deliverer   *delivery.Deliverer
 	tls         *tlsFiles
 	metrics     *metrics
 	health      *health
@@ -132,18 +136,19 @@ func (s *Server) wire(ring *keyring.Ring) error {
 	}
 	s.revocations = revocation.New(revocation.Config{Now: env.Now, Log: env.Log, Refresh: c.Revocation.Refresh, Wait: c.Revocation.Wait})
 	verifier.Revocations = s.revocations
+	s.wireEvents()
 	settings := c.Assign.settings()
 	s.registrar = registration.New(registration.Deps{
 		Store: s.store.Registrations(), Scopes: s.store.Scopes(), Entries: s.store.Enrollments(),
 		Resolver: enrollment.NewResolver(verifier),
 		OpenGate: func(l hub.Linked) (*hub.Gate, error) { return openGate(l, c.Assign, env) },
 		Webhooks: wire.Webhooks{Caller: s.metrics.timed(webhook.New(env.Now).Ask, env.Now)},
-		Observer: s.metrics, Log: env.Log, Now: env.Now, Rand: env.Rand, Settings: settings,
+		Observer: s.metrics, Told: s.feed.Wake, Log: env.Log, Now: env.Now, Rand: env.Rand, Settings: settings,
 	})
 	s.management = management.New(management.Deps{
 		Enrollments: s.store.Enrollments(), Bulk: s.store.Bulk(), Registrations: s.store.Registrations(), Scopes: s.store.Scopes(),
 		Deployment: s.store.Deployment(), Continuations: continuations, Now: env.Now, Rand: env.Rand, HubKinds: hubKinds(),
-		Devices: s.registrar, Backups: s.store,
+		Devices: s.registrar, Backups: s.store, Events: s.store.Events(), Feed: s.feed, TestHook: s.testHook,
 		Replica: management.Replica{Version: env.Version, Started: env.Now(), Certificates: s.tls.expiring, Revocations: s.revocations.State},
 		Probe:   func(ctx context.Context, l hub.Linked) (hub.Probe, error) { return probe(ctx, l, env) },
 	})
@@ -243,6 +248,8 @@ func (s *Server) Run(ctx context.Context) error {
 	workers.Go(func() error { return s.revocations.Run(serving) })
 	workers.Go(func() error { return s.tls.run(serving) })
 	workers.Go(func() error { return s.management.RunRetention(serving, s.env.Log) })
+	workers.Go(func() error { return s.feed.Run(serving) })
+	workers.Go(func() error { return s.deliverer.Run(serving) })
 	if s.roots != nil {
 		workers.Go(func() error { return s.roots.run(serving) })
 	}
@@ -252,6 +259,7 @@ func (s *Server) Run(ctx context.Context) error {
 	case <-failed:
 	}
 	s.health.drain()
+	s.feed.Release()
 	err := s.shutdown(device, admin)
 	err = errors.Join(err, listeners.Wait())
 	stop()

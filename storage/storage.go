@@ -10,6 +10,7 @@ import (
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/event"
 	"github.com/zerotouch-dps/dps/registration"
 	"github.com/zerotouch-dps/dps/scope"
 )
@@ -20,6 +21,7 @@ type Store interface {
 	Bulk() Bulk
 	Registrations() registration.Store
 	Scopes() scope.Store
+	Events() event.Store
 	Deployment() Deployment
 	// Kind is the back end's name: "sqlite" or "postgres".
 	Kind() string

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/event"
 	"github.com/zerotouch-dps/dps/internal/keyring"
 	"github.com/zerotouch-dps/dps/registration"
 	"github.com/zerotouch-dps/dps/scope"
@@ -69,6 +70,7 @@ type Store struct {
 	bulk          *query.Bulk
 	registrations *registrations
 	scopes        *query.Scopes
+	events        *query.Events
 	deployment    *query.Deployment
 }
 
@@ -173,6 +175,7 @@ func newStore(d *database, codec query.Codec) (*Store, error) {
 		bulk:          &query.Bulk{Enrollments: enrollments},
 		registrations: newRegistrations(d, codec, dialect, groups),
 		scopes:        &query.Scopes{DB: d, Codec: codec, Dialect: dialect},
+		events:        &query.Events{DB: d, Codec: codec, Dialect: dialect},
 		deployment:    &query.Deployment{DB: d, Codec: codec, Dialect: dialect},
 	}, nil
 }
@@ -188,6 +191,9 @@ func (s *Store) Registrations() registration.Store { return s.registrations }
 
 // Scopes implements [storage.Store].
 func (s *Store) Scopes() scope.Store { return s.scopes }
+
+// Events implements [storage.Store].
+func (s *Store) Events() event.Store { return s.events }
 
 // Deployment implements [storage.Store].
 func (s *Store) Deployment() storage.Deployment { return s.deployment }

@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/event"
 	"github.com/zerotouch-dps/dps/internal/keyring"
 	"github.com/zerotouch-dps/dps/registration"
 	"github.com/zerotouch-dps/dps/scope"
@@ -41,6 +42,7 @@ type Store struct {
 	bulk          *query.Bulk
 	registrations *registrations
 	scopes        *query.Scopes
+	events        *query.Events
 	deployment    *query.Deployment
 }
 
@@ -117,6 +119,7 @@ func newStore(d *database, codec query.Codec) (*Store, error) {
 		bulk:          &query.Bulk{Enrollments: enrollments, Turn: make(chan struct{}, 1)},
 		registrations: newRegistrations(d, codec, groups),
 		scopes:        &query.Scopes{DB: d, Codec: codec},
+		events:        &query.Events{DB: d, Codec: codec, Dialect: dialect()},
 		deployment:    &query.Deployment{DB: d, Codec: codec, Dialect: dialect()},
 	}, nil
 }
@@ -132,6 +135,9 @@ func (s *Store) Registrations() registration.Store { return s.registrations }
 
 // Scopes implements [storage.Store].
 func (s *Store) Scopes() scope.Store { return s.scopes }
+
+// Events implements [storage.Store].
+func (s *Store) Events() event.Store { return s.events }
 
 // Deployment implements [storage.Store].
 func (s *Store) Deployment() storage.Deployment { return s.deployment }
