@@ -46,6 +46,7 @@ type root struct {
 	Scope        scopeCmd        `cmd:"" help:"Operate ID scopes." group:"Operate"`
 	Hub          hubCmd          `cmd:"" help:"Operate linked hubs." group:"Operate"`
 	CA           caCmd           `cmd:"" name:"ca" help:"Operate CA certificates." group:"Operate"`
+	Allocation   allocationCmd   `cmd:"" help:"Say where devices would go, and move them." group:"Operate"`
 	Webhook      webhookCmd      `cmd:"" help:"Operate how allocation webhooks are called." group:"Operate"`
 	Deny         denyCmd         `cmd:"" help:"Operate the deny list of a scope." group:"Operate"`
 	Policy       policyCmd       `cmd:"" help:"Operate access policies of the service API." group:"Operate"`

@@ -170,11 +170,19 @@ func prepare(row *Registration, a *admission, how reprovision) error {
 	if err != nil {
 		return err
 	}
-	op, was := &row.Operation, row.Assignment
-	op.Want = hub.Want{DeviceID: deviceIDOf(row, a.match), Auth: auth, Twin: twinOf(a.match.Settings), IoTEdge: a.match.Settings.IoTEdge}
+	op := &row.Operation
+	op.Want = hub.Want{Auth: auth, Twin: twinOf(a.match.Settings), IoTEdge: a.match.Settings.IoTEdge}
 	if a.grant != nil {
 		op.AuthenticationKey = a.grant.authenticationKey
 	}
+	head(row, a, how)
+	return nil
+}
+
+// head settles the device ID and, as substatus, what the device comes to if it moves.
+func head(row *Registration, a *admission, how reprovision) {
+	op, was := &row.Operation, row.Assignment
+	op.Want.DeviceID = deviceIDOf(row, a.match)
 	switch {
 	case was.Hub == "":
 		op.Substatus = InitialAssignment
@@ -185,7 +193,6 @@ func prepare(row *Registration, a *admission, how reprovision) error {
 	case how == reset:
 		op.Substatus = DataReset
 	}
-	return nil
 }
 
 func twinOf(s *enrollment.Settings) hub.Twin {

@@ -120,9 +120,11 @@ type Registrar struct {
 	slots   chan struct{} // one per flight
 	asking  chan struct{} // one per flight that asks a webhook
 	leaving chan struct{} // closed when Run ends
-	working sync.WaitGroup
-	mu      sync.Mutex
-	flights map[dps.OperationID]*flight
+	// foretelling holds one for each forecast that is made.
+	foretelling chan struct{}
+	working     sync.WaitGroup
+	mu          sync.Mutex
+	flights     map[dps.OperationID]*flight
 
 	refusals *refusals
 }
@@ -135,8 +137,9 @@ func New(d Deps) *Registrar {
 		store: d.Store, configs: newConfigs(d.Scopes, d.Resolver.Verifier()), entries: d.Entries, resolver: d.Resolver,
 		gates: newGates(d.OpenGate, d.Now), webhooks: d.Webhooks, observer: d.Observer, log: d.Log, now: d.Now, rand: d.Rand,
 		settings: s, slots: make(chan struct{}, s.MaxFlights), asking: make(chan struct{}, max(1, s.MaxFlights/askingShare)), leaving: make(chan struct{}),
-		flights:  map[dps.OperationID]*flight{},
-		refusals: newRefusals(),
+		foretelling: make(chan struct{}, maxForecasts),
+		flights:     map[dps.OperationID]*flight{},
+		refusals:    newRefusals(),
 	}
 }
 

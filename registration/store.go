@@ -112,6 +112,10 @@ type Store interface {
 	// Search returns a part of the records that a search finds.
 	Search(ctx context.Context, scope dps.IDScope, s Search) (enrollment.Found[Registration], error)
 
+	// Standings returns a part of the records that a search finds, each with the individual
+	// enrollment of its device, which is read a moment later.
+	Standings(ctx context.Context, scope dps.IDScope, s Search) (enrollment.Found[Standing], error)
+
 	// Count counts what a search finds, whatever its order.
 	Count(ctx context.Context, scope dps.IDScope, s Search) (enrollment.Count, error)
 

@@ -71,6 +71,68 @@ func (e ForgetRegistrationParamsHubIdentity) Valid() bool {
 	}
 }
 
+// AllocationPlan defines model for AllocationPlan.
+type AllocationPlan struct {
+	// ConfigurationVersion Of the scope's configuration that the plan goes by; each change raises it.
+	ConfigurationVersion int64 `json:"configurationVersion"`
+
+	// Devices That were looked at.
+	Devices int64          `json:"devices"`
+	Hubs    []PlannedHub   `json:"hubs"`
+	Moves   []PlannedMove  `json:"moves"`
+	Others  []PlannedOther `json:"others"`
+}
+
+// AllocationPlanEvent A line of a plan's answer; exactly one member is set.
+type AllocationPlanEvent struct {
+	Done *AllocationPlan `json:"done,omitempty"`
+
+	// Failed Why the import ended early. What progress told of stays; repeat the rest.
+	Failed   *ImportFailure          `json:"failed,omitempty"`
+	Progress *AllocationPlanProgress `json:"progress,omitempty"`
+}
+
+// AllocationPlanFilter Only devices whose records have all of this; texts in any letter case.
+type AllocationPlanFilter struct {
+	Group    *string `json:"group,omitempty"`
+	Hub      *string `json:"hub,omitempty"`
+	IDPrefix *string `json:"idPrefix,omitempty"`
+
+	// Status unassigned, assigning, assigned, failed or disabled.
+	Status *string `json:"status,omitempty"`
+}
+
+// AllocationPlanHub What would change in a link; what is left out stays.
+type AllocationPlanHub struct {
+	AllocationWeight      *int   `json:"allocationWeight,omitempty"`
+	ApplyAllocationPolicy *bool  `json:"applyAllocationPolicy,omitempty"`
+	Drain                 *bool  `json:"drain,omitempty"`
+	HostName              string `json:"hostName"`
+
+	// Linked true links a hub that is not linked yet, false unlinks it.
+	Linked     *bool `json:"linked,omitempty"`
+	MaxDevices *int  `json:"maxDevices,omitempty"`
+}
+
+// AllocationPlanProgress defines model for AllocationPlanProgress.
+type AllocationPlanProgress struct {
+	// Devices Looked at so far.
+	Devices int64 `json:"devices"`
+}
+
+// AllocationPlanRequest The change whose consequences are asked for, and which devices are looked at.
+type AllocationPlanRequest struct {
+	// AllocationPolicy That the scope would have; entries that have their own keep it.
+	AllocationPolicy *string `json:"allocationPolicy,omitempty"`
+
+	// Filter Only devices whose records have all of this; texts in any letter case.
+	Filter *AllocationPlanFilter `json:"filter,omitempty"`
+	Hubs   *[]AllocationPlanHub  `json:"hubs,omitempty"`
+
+	// Samples How many registration IDs to name of each kind. Default 5.
+	Samples *int `json:"samples,omitempty"`
+}
+
 // AuditPage defines model for AuditPage.
 type AuditPage struct {
 	// Continuation Sent with the same filter, it gives the page after; absent at the end.
@@ -583,6 +645,41 @@ type NearEnrollment struct {
 
 	// Why What it has to do with the device.
 	Why string `json:"why"`
+}
+
+// PlannedHub Devices of a hub by their registration records.
+type PlannedHub struct {
+	// HostName Empty: devices that are assigned to none.
+	HostName string `json:"hostName"`
+
+	// Linked After the change.
+	Linked bool  `json:"linked"`
+	Now    int64 `json:"now"`
+	Then   int64 `json:"then"`
+}
+
+// PlannedMove defines model for PlannedMove.
+type PlannedMove struct {
+	Devices int64 `json:"devices"`
+
+	// From Empty: assigned to none.
+	From    string   `json:"from"`
+	Samples []string `json:"samples"`
+
+	// To Empty: taken out of its hub.
+	To string `json:"to"`
+}
+
+// PlannedOther defines model for PlannedOther.
+type PlannedOther struct {
+	Devices int64 `json:"devices"`
+
+	// Kind never (its reprovision policy has it stay), held (a move has it stay), failed (no hub would take it; it
+	// stays where it is), webhook (can't be foretold, and is counted where it is), disabled,
+	// noEnrollment, or assigning (an operation that is under way decides).
+	Kind    string   `json:"kind"`
+	Reason  *string  `json:"reason,omitempty"`
+	Samples []string `json:"samples"`
 }
 
 // Policy defines model for Policy.
@@ -1546,6 +1643,9 @@ type CreateScopeJSONRequestBody = Scope
 // UpdateScopeJSONRequestBody defines body for UpdateScope for application/json ContentType.
 type UpdateScopeJSONRequestBody = Scope
 
+// PlanAllocationJSONRequestBody defines body for PlanAllocation for application/json ContentType.
+type PlanAllocationJSONRequestBody = AllocationPlanRequest
+
 // PutCertificateJSONRequestBody defines body for PutCertificate for application/json ContentType.
 type PutCertificateJSONRequestBody = Certificate
 
@@ -1620,6 +1720,9 @@ type ServerInterface interface {
 	// UpdateScope Change the members that are given.
 	// (PATCH /admin/v1/scopes/{idScope})
 	UpdateScope(w http.ResponseWriter, r *http.Request, idScope IDScope, params UpdateScopeParams)
+	// PlanAllocation Say where every device would land, if all registered again after a change. Nothing is written.
+	// (POST /admin/v1/scopes/{idScope}/allocation:plan)
+	PlanAllocation(w http.ResponseWriter, r *http.Request, idScope IDScope)
 	// ListScopeAudit Show the audit log of a scope, newest first.
 	// (GET /admin/v1/scopes/{idScope}/audit)
 	ListScopeAudit(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListScopeAuditParams)
@@ -1842,6 +1945,12 @@ func (_ Unimplemented) GetScope(w http.ResponseWriter, r *http.Request, idScope 
 // UpdateScope Change the members that are given.
 // (PATCH /admin/v1/scopes/{idScope})
 func (_ Unimplemented) UpdateScope(w http.ResponseWriter, r *http.Request, idScope IDScope, params UpdateScopeParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PlanAllocation Say where every device would land, if all registered again after a change. Nothing is written.
+// (POST /admin/v1/scopes/{idScope}/allocation:plan)
+func (_ Unimplemented) PlanAllocation(w http.ResponseWriter, r *http.Request, idScope IDScope) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -2482,6 +2591,32 @@ func (siw *ServerInterfaceWrapper) UpdateScope(w http.ResponseWriter, r *http.Re
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.UpdateScope(w, r, idScope, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PlanAllocation operation middleware
+func (siw *ServerInterfaceWrapper) PlanAllocation(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PlanAllocation(w, r, idScope)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -6217,6 +6352,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/explain", wrapper.Explain)
 	})
 	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/allocation:plan", wrapper.PlanAllocation)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/admin/v1/state", wrapper.GetState)
 	})
 	r.Group(func(r chi.Router) {
@@ -6710,6 +6848,75 @@ type UpdateScopedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateScopedefaultApplicationProblemPlusJSONResponse) VisitUpdateScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlanAllocationRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	Body    *PlanAllocationJSONRequestBody
+}
+
+type PlanAllocationResponseObject interface {
+	VisitPlanAllocationResponse(w http.ResponseWriter) error
+}
+
+type PlanAllocation200ApplicationXNdjsonResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response PlanAllocation200ApplicationXNdjsonResponse) VisitPlanAllocationResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type PlanAllocationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PlanAllocationdefaultApplicationProblemPlusJSONResponse) VisitPlanAllocationResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -9117,6 +9324,9 @@ type StrictServerInterface interface {
 	// UpdateScope Change the members that are given.
 	// (PATCH /admin/v1/scopes/{idScope})
 	UpdateScope(ctx context.Context, request UpdateScopeRequestObject) (UpdateScopeResponseObject, error)
+	// PlanAllocation Say where every device would land, if all registered again after a change. Nothing is written.
+	// (POST /admin/v1/scopes/{idScope}/allocation:plan)
+	PlanAllocation(ctx context.Context, request PlanAllocationRequestObject) (PlanAllocationResponseObject, error)
 	// ListScopeAudit Show the audit log of a scope, newest first.
 	// (GET /admin/v1/scopes/{idScope}/audit)
 	ListScopeAudit(ctx context.Context, request ListScopeAuditRequestObject) (ListScopeAuditResponseObject, error)
@@ -9563,6 +9773,39 @@ func (sh *strictHandler) UpdateScope(w http.ResponseWriter, r *http.Request, idS
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(UpdateScopeResponseObject); ok {
 		if err := validResponse.VisitUpdateScopeResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PlanAllocation operation middleware
+func (sh *strictHandler) PlanAllocation(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	var request PlanAllocationRequestObject
+
+	request.IDScope = idScope
+
+	var body PlanAllocationJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PlanAllocation(ctx, request.(PlanAllocationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PlanAllocation")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PlanAllocationResponseObject); ok {
+		if err := validResponse.VisitPlanAllocationResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 		{"delete", deleteCases()},
 		{"record list", recordListCases()},
 		{"search", searchCases()},
+		{"standing", standingCases()},
 		{"history", historyCases()},
 		{"refusals", refusalCases()},
 		{"retention", retentionCases()},
