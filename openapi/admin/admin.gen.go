@@ -285,6 +285,24 @@ type DenialList struct {
 	Value []Denial `json:"value"`
 }
 
+// Deprovisioning defines model for Deprovisioning.
+type Deprovisioning struct {
+	// AssignedHub That the device was in.
+	AssignedHub *string `json:"assignedHub,omitempty"`
+	DeviceID    *string `json:"deviceId,omitempty"`
+
+	// EnrollmentGroup That group.
+	EnrollmentGroup *string `json:"enrollmentGroup,omitempty"`
+
+	// EnrollmentMade An individual enrollment was made, disabled, which keeps out a device that came in by a group.
+	EnrollmentMade *bool `json:"enrollmentMade,omitempty"`
+
+	// HubIdentity removing (it is removed as soon as the hub answers), none (there was none), or unlinked (it stays, for
+	// the hub is not linked).
+	HubIdentity    string `json:"hubIdentity"`
+	RegistrationID string `json:"registrationId"`
+}
+
 // Enrollment IndividualEnrollment of the service API, with certificates in full; lot and uploader, of those that were imported, are read-only.
 type Enrollment = IndividualEnrollment
 
@@ -1867,9 +1885,15 @@ type ServerInterface interface {
 	// GetRegistration Show a registration record with its last attempts and why each went as it did.
 	// (GET /admin/v1/scopes/{idScope}/registrations/{registrationId})
 	GetRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID)
+	// DeprovisionRegistration Keep a device out and remove it from its hub. The record stays, and is disabled. May be repeated.
+	// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:deprovision)
+	DeprovisionRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID)
 	// ForgetRegistration Delete a registration record and, when asked to, the device in its hub.
 	// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:forget)
 	ForgetRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID, params ForgetRegistrationParams)
+	// ReprovisionRegistration Let a deprovisioned device in again; its next registration is a first one. May be repeated.
+	// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:reprovision)
+	ReprovisionRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID)
 	// CompareSecrets Tell which secrets are not those that are stored. Those of access policies and webhooks take the role security.
 	// (POST /admin/v1/scopes/{idScope}/secrets:compare)
 	CompareSecrets(w http.ResponseWriter, r *http.Request, idScope IDScope)
@@ -2242,9 +2266,21 @@ func (_ Unimplemented) GetRegistration(w http.ResponseWriter, r *http.Request, i
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// DeprovisionRegistration Keep a device out and remove it from its hub. The record stays, and is disabled. May be repeated.
+// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:deprovision)
+func (_ Unimplemented) DeprovisionRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ForgetRegistration Delete a registration record and, when asked to, the device in its hub.
 // (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:forget)
 func (_ Unimplemented) ForgetRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID, params ForgetRegistrationParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReprovisionRegistration Let a deprovisioned device in again; its next registration is a first one. May be repeated.
+// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:reprovision)
+func (_ Unimplemented) ReprovisionRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -5781,6 +5817,41 @@ func (siw *ServerInterfaceWrapper) GetRegistration(w http.ResponseWriter, r *htt
 	handler.ServeHTTP(w, r)
 }
 
+// DeprovisionRegistration operation middleware
+func (siw *ServerInterfaceWrapper) DeprovisionRegistration(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "registrationId" -------------
+	var registrationID RegistrationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "registrationId", chi.URLParam(r, "registrationId"), &registrationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "registrationId", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeprovisionRegistration(w, r, idScope, registrationID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ForgetRegistration operation middleware
 func (siw *ServerInterfaceWrapper) ForgetRegistration(w http.ResponseWriter, r *http.Request) {
 
@@ -5844,6 +5915,41 @@ func (siw *ServerInterfaceWrapper) ForgetRegistration(w http.ResponseWriter, r *
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ForgetRegistration(w, r, idScope, registrationID, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReprovisionRegistration operation middleware
+func (siw *ServerInterfaceWrapper) ReprovisionRegistration(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "registrationId" -------------
+	var registrationID RegistrationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "registrationId", chi.URLParam(r, "registrationId"), &registrationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "registrationId", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReprovisionRegistration(w, r, idScope, registrationID)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -6350,6 +6456,12 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/explain", wrapper.Explain)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/registrations/{registrationId}:deprovision", wrapper.DeprovisionRegistration)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/registrations/{registrationId}:reprovision", wrapper.ReprovisionRegistration)
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/allocation:plan", wrapper.PlanAllocation)
@@ -9020,6 +9132,46 @@ func (response GetRegistrationdefaultApplicationProblemPlusJSONResponse) VisitGe
 	return err
 }
 
+type DeprovisionRegistrationRequestObject struct {
+	IDScope        IDScope        `json:"idScope"`
+	RegistrationID RegistrationID `json:"registrationId"`
+}
+
+type DeprovisionRegistrationResponseObject interface {
+	VisitDeprovisionRegistrationResponse(w http.ResponseWriter) error
+}
+
+type DeprovisionRegistration200JSONResponse Deprovisioning
+
+func (response DeprovisionRegistration200JSONResponse) VisitDeprovisionRegistrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeprovisionRegistrationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeprovisionRegistrationdefaultApplicationProblemPlusJSONResponse) VisitDeprovisionRegistrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ForgetRegistrationRequestObject struct {
 	IDScope        IDScope        `json:"idScope"`
 	RegistrationID RegistrationID `json:"registrationId"`
@@ -9044,6 +9196,40 @@ type ForgetRegistrationdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ForgetRegistrationdefaultApplicationProblemPlusJSONResponse) VisitForgetRegistrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReprovisionRegistrationRequestObject struct {
+	IDScope        IDScope        `json:"idScope"`
+	RegistrationID RegistrationID `json:"registrationId"`
+}
+
+type ReprovisionRegistrationResponseObject interface {
+	VisitReprovisionRegistrationResponse(w http.ResponseWriter) error
+}
+
+type ReprovisionRegistration204Response struct {
+}
+
+func (response ReprovisionRegistration204Response) VisitReprovisionRegistrationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ReprovisionRegistrationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReprovisionRegistrationdefaultApplicationProblemPlusJSONResponse) VisitReprovisionRegistrationResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -9471,9 +9657,15 @@ type StrictServerInterface interface {
 	// GetRegistration Show a registration record with its last attempts and why each went as it did.
 	// (GET /admin/v1/scopes/{idScope}/registrations/{registrationId})
 	GetRegistration(ctx context.Context, request GetRegistrationRequestObject) (GetRegistrationResponseObject, error)
+	// DeprovisionRegistration Keep a device out and remove it from its hub. The record stays, and is disabled. May be repeated.
+	// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:deprovision)
+	DeprovisionRegistration(ctx context.Context, request DeprovisionRegistrationRequestObject) (DeprovisionRegistrationResponseObject, error)
 	// ForgetRegistration Delete a registration record and, when asked to, the device in its hub.
 	// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:forget)
 	ForgetRegistration(ctx context.Context, request ForgetRegistrationRequestObject) (ForgetRegistrationResponseObject, error)
+	// ReprovisionRegistration Let a deprovisioned device in again; its next registration is a first one. May be repeated.
+	// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:reprovision)
+	ReprovisionRegistration(ctx context.Context, request ReprovisionRegistrationRequestObject) (ReprovisionRegistrationResponseObject, error)
 	// CompareSecrets Tell which secrets are not those that are stored. Those of access policies and webhooks take the role security.
 	// (POST /admin/v1/scopes/{idScope}/secrets:compare)
 	CompareSecrets(ctx context.Context, request CompareSecretsRequestObject) (CompareSecretsResponseObject, error)
@@ -11217,6 +11409,33 @@ func (sh *strictHandler) GetRegistration(w http.ResponseWriter, r *http.Request,
 	}
 }
 
+// DeprovisionRegistration operation middleware
+func (sh *strictHandler) DeprovisionRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID) {
+	var request DeprovisionRegistrationRequestObject
+
+	request.IDScope = idScope
+	request.RegistrationID = registrationID
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DeprovisionRegistration(ctx, request.(DeprovisionRegistrationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeprovisionRegistration")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DeprovisionRegistrationResponseObject); ok {
+		if err := validResponse.VisitDeprovisionRegistrationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ForgetRegistration operation middleware
 func (sh *strictHandler) ForgetRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID, params ForgetRegistrationParams) {
 	var request ForgetRegistrationRequestObject
@@ -11238,6 +11457,33 @@ func (sh *strictHandler) ForgetRegistration(w http.ResponseWriter, r *http.Reque
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ForgetRegistrationResponseObject); ok {
 		if err := validResponse.VisitForgetRegistrationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReprovisionRegistration operation middleware
+func (sh *strictHandler) ReprovisionRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID) {
+	var request ReprovisionRegistrationRequestObject
+
+	request.IDScope = idScope
+	request.RegistrationID = registrationID
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReprovisionRegistration(ctx, request.(ReprovisionRegistrationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReprovisionRegistration")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReprovisionRegistrationResponseObject); ok {
+		if err := validResponse.VisitReprovisionRegistrationResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
