@@ -16,6 +16,7 @@ import (
 
 type allocationCmd struct {
 	Plan allocationPlanCmd `cmd:"" help:"Say where every device would land, if all registered again after a change. Nothing is written."`
+	Move moveCmd           `cmd:"" help:"Move devices to other hubs as they register again, at a pace."`
 }
 
 type allocationPlanCmd struct {

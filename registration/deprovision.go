@@ -65,8 +65,8 @@ func (r *Registrar) ending(cfg *config, device dps.RegistrationID, e *enrollment
 	if err := r.newRow(&s.Registration, Request{Scope: cfg.Scope.ID, ID: device}, a); err != nil {
 		return nil, err
 	}
+	s.follow(cur)
 	if cur != nil {
-		s.Previous, s.PreviousAttempt = cur.Operation.ID, cur.Operation.Attempt
 		s.Registration.Operation.APIVersion = cur.Operation.APIVersion
 	}
 	s.end(Disabled)

@@ -145,7 +145,7 @@ func (f *forecaster) look(ctx context.Context, s *Standing) error {
 	if err != nil {
 		return err
 	}
-	a := &admission{config: f.config, match: m, current: reg}
+	a := &admission{config: f.config, match: m, current: reg, apiVersion: reg.Operation.APIVersion}
 	switch {
 	case !found:
 		f.tally.aside(reg, Unenrolled, "the enrollment that admitted it last is gone; unless another does, it is refused")
@@ -206,11 +206,12 @@ func (f *forecaster) decide(ctx context.Context, a *admission) error {
 	reg := a.current
 	was := reg.Assignment.Hub
 	how := reprovisionOf(a.match.Settings.Reprovision, reg.Operation.APIVersion)
-	if was != "" && how == never {
+	m := a.move()
+	if was != "" && how == never && m == nil {
 		f.tally.aside(reg, Fixed, "its reprovision policy is never")
 		return nil
 	}
-	if webhookOf(a) != nil {
+	if webhookOf(a) != nil && !a.sent() {
 		f.tally.aside(reg, Unforeseen, "a webhook chooses its hub")
 		return nil
 	}
@@ -225,7 +226,14 @@ func (f *forecaster) decide(ctx context.Context, a *admission) error {
 		f.tally.aside(reg, Failing, messageOf(err))
 		return nil
 	}
-	f.place(reg, Settled, link.HostName, "")
+	switch {
+	case why.Held:
+		f.tally.aside(reg, Held, why.Reason)
+	case row.Operation.Move != "":
+		f.place(reg, Moving, link.HostName, "moved by "+m.Name+", at its pace")
+	default:
+		f.place(reg, Settled, link.HostName, "")
+	}
 	return nil
 }
 

@@ -122,6 +122,8 @@ type Registrar struct {
 	leaving chan struct{} // closed when Run ends
 	// foretelling holds one for each forecast that is made.
 	foretelling chan struct{}
+	paces       paces
+	counting    chan struct{} // holds one while the devices of moves are counted
 	working     sync.WaitGroup
 	mu          sync.Mutex
 	flights     map[dps.OperationID]*flight
@@ -138,6 +140,7 @@ func New(d Deps) *Registrar {
 		gates: newGates(d.OpenGate, d.Now), webhooks: d.Webhooks, observer: d.Observer, log: d.Log, now: d.Now, rand: d.Rand,
 		settings: s, slots: make(chan struct{}, s.MaxFlights), asking: make(chan struct{}, max(1, s.MaxFlights/askingShare)), leaving: make(chan struct{}),
 		foretelling: make(chan struct{}, maxForecasts),
+		counting:    make(chan struct{}, 1),
 		flights:     map[dps.OperationID]*flight{},
 		refusals:    newRefusals(),
 	}
@@ -197,6 +200,9 @@ func (r *Registrar) begin(ctx context.Context, start *Start, a *admission) (*pen
 	}
 	if err != nil {
 		return nil, fmt.Errorf("begin operation: %w", err)
+	}
+	if begun.Waits {
+		return nil, errMoveWaits
 	}
 	if !begun.Won {
 		return r.lost(start, &begun.Registration, a)

@@ -36,6 +36,12 @@ type Start struct {
 	// Room is how many identities may be claimed in Operation.Hub; one that is claimed
 	// already is always had. 0: any number.
 	Room int64
+	// Move is the ID of the move that takes the device away; empty: none does. It must let
+	// the device go at that time, and counts it in the same commit.
+	Move string
+	// Overtaken is that of the operation in flight which this one puts an end to: it has
+	// not moved the device.
+	Overtaken string
 }
 
 // Begun is the outcome of a Start.
@@ -47,6 +53,8 @@ type Begun struct {
 	// Held tells that a removal of the very identity is under way: the row is committed
 	// as assigning with an expired lease, and Claim succeeds once the removal is done.
 	Held bool
+	// Waits tells that it did not win because the move lets no device go now.
+	Waits bool
 }
 
 // Owner is the registration that holds a device identity, with folded IDs.
@@ -86,8 +94,9 @@ type Store interface {
 	Extend(ctx context.Context, r Registration, deadline time.Time) error
 
 	// Finish writes a final state, compare-and-set on operation and attempt, and in the
-	// same commit puts removals into the outbox and the attempt into the history. It gives the row a new ETag, which
-	// it returns.
+	// same commit puts removals into the outbox and the attempt into the history, and counts
+	// it for the move of its operation: as moved, if the assignment bears that move. It gives
+	// the row a new ETag, which it returns.
 	Finish(ctx context.Context, r Registration, removals []Removal) (etag dps.ETag, won bool, err error)
 
 	// Expired returns up to limit assigning operations whose lease is over at now,

@@ -17,6 +17,7 @@ const (
 	Settled    Fate = "assigned"
 	Fixed      Fate = "never"        // it stays, whatever the allocation policy says
 	Held       Fate = "held"         // it stays, because of a move
+	Moving     Fate = "moving"       // a move takes it there, in its time
 	UnderWay   Fate = "assigning"    // an operation decides, which has begun before
 	Barred     Fate = "disabled"     // its enrollment is
 	Unenrolled Fate = "noEnrollment" // the entry that admitted it is gone

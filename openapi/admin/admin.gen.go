@@ -656,6 +656,75 @@ type LinkedHubList struct {
 	Value []LinkedHub `json:"value"`
 }
 
+// Move Devices that are taken to another hub as they register again. What selects them is combined by and.
+type Move struct {
+	CreatedBy *string `json:"createdBy,omitempty"`
+
+	// CreatedDateTimeUtc UTC with seven fractional digits. Ignored on writes.
+	CreatedDateTimeUtc *Time `json:"createdDateTimeUtc,omitempty"`
+
+	// Data migrate or reset. Absent, as the enrollment says; migrate, where that says never.
+	Data *string `json:"data,omitempty"`
+
+	// EndedDateTimeUtc UTC with seven fractional digits. Ignored on writes.
+	EndedDateTimeUtc *Time `json:"endedDateTimeUtc,omitempty"`
+
+	// EnrollmentGroup By which they come.
+	EnrollmentGroup *string `json:"enrollmentGroup,omitempty"`
+	Etag            *string `json:"etag,omitempty"`
+
+	// Failed Operations that did not move their device; it is tried again when it registers again.
+	Failed *int64 `json:"failed,omitempty"`
+
+	// From Hubs, of which they are in one. Absent, any.
+	From *[]string `json:"from,omitempty"`
+
+	// IDPrefix Beginning of the registration ID.
+	IDPrefix *string `json:"idPrefix,omitempty"`
+
+	// IncludeNever Move devices, too, whose reprovision policy is never.
+	IncludeNever *bool `json:"includeNever,omitempty"`
+
+	// LastUpdatedDateTimeUtc UTC with seven fractional digits. Ignored on writes.
+	LastUpdatedDateTimeUtc *Time   `json:"lastUpdatedDateTimeUtc,omitempty"`
+	Moved                  *int64  `json:"moved,omitempty"`
+	Name                   *string `json:"name,omitempty"`
+	OnTheWay               *int64  `json:"onTheWay,omitempty"`
+
+	// Pace Devices a minute.
+	Pace int `json:"pace"`
+
+	// Percent So many of these, by a hash of the registration ID; 0 is all.
+	Percent        *int    `json:"percent,omitempty"`
+	RegistrationID *string `json:"registrationId,omitempty"`
+
+	// Selected Devices that it selected when it was made. Absent until they are counted.
+	Selected *int64 `json:"selected,omitempty"`
+
+	// State running, paused, stopped or done. A new one may be paused.
+	State *string `json:"state,omitempty"`
+
+	// To Hub to which they go. Absent, as the allocation policy says when they go.
+	To *string `json:"to,omitempty"`
+
+	// Waiting Devices that were selected and have not gone yet.
+	Waiting *int64 `json:"waiting,omitempty"`
+}
+
+// MoveChange defines model for MoveChange.
+type MoveChange struct {
+	// Pace Devices a minute.
+	Pace *int `json:"pace,omitempty"`
+
+	// State running, paused or stopped.
+	State *string `json:"state,omitempty"`
+}
+
+// MoveList defines model for MoveList.
+type MoveList struct {
+	Value []Move `json:"value"`
+}
+
 // NearEnrollment defines model for NearEnrollment.
 type NearEnrollment struct {
 	// Enrollment The entry that admitted the device; one member is set.
@@ -692,7 +761,7 @@ type PlannedMove struct {
 type PlannedOther struct {
 	Devices int64 `json:"devices"`
 
-	// Kind never (its reprovision policy has it stay), held (a move has it stay), failed (no hub would take it; it
+	// Kind never (its reprovision policy has it stay), held (a move has it stay), moving (a move takes it, in its time), failed (no hub would take it; it
 	// stays where it is), webhook (can't be foretold, and is counted where it is), disabled,
 	// noEnrollment, or assigning (an operation that is under way decides).
 	Kind    string   `json:"kind"`
@@ -1131,6 +1200,9 @@ type IfNoneMatch = string
 // KeyName defines model for KeyName.
 type KeyName = string
 
+// MoveName defines model for MoveName.
+type MoveName = string
+
 // RegistrationID defines model for RegistrationId.
 type RegistrationID = string
 
@@ -1536,6 +1608,12 @@ type RotateLinkedHubParams struct {
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
+// ChangeMoveParams defines parameters for ChangeMove.
+type ChangeMoveParams struct {
+	// IfMatch Etag of the resource as it was read.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // DeletePolicyParams defines parameters for DeletePolicy.
 type DeletePolicyParams struct {
 	// IfMatch Etag of the resource as it was read.
@@ -1697,6 +1775,12 @@ type PutLinkedHubJSONRequestBody = LinkedHub
 // RotateLinkedHubJSONRequestBody defines body for RotateLinkedHub for application/json ContentType.
 type RotateLinkedHubJSONRequestBody = HubRotation
 
+// ChangeMoveJSONRequestBody defines body for ChangeMove for application/json ContentType.
+type ChangeMoveJSONRequestBody = MoveChange
+
+// CreateMoveJSONRequestBody defines body for CreateMove for application/json ContentType.
+type CreateMoveJSONRequestBody = Move
+
 // PutPolicyJSONRequestBody defines body for PutPolicy for application/json ContentType.
 type PutPolicyJSONRequestBody = Policy
 
@@ -1852,6 +1936,18 @@ type ServerInterface interface {
 	// TestLinkedHub Call the hub with the link's credential and tell which rights it has.
 	// (POST /admin/v1/scopes/{idScope}/linkedHubs/{hostName}/test)
 	TestLinkedHub(w http.ResponseWriter, r *http.Request, idScope IDScope, hostName HostName)
+	// ListMoves List the moves of a scope, the oldest first. Of those at their end the last 100 are kept.
+	// (GET /admin/v1/scopes/{idScope}/moves)
+	ListMoves(w http.ResponseWriter, r *http.Request, idScope IDScope)
+	// GetMove Show a move and how far it is.
+	// (GET /admin/v1/scopes/{idScope}/moves/{moveName})
+	GetMove(w http.ResponseWriter, r *http.Request, idScope IDScope, moveName MoveName)
+	// ChangeMove Pause a move, have it go on, change its pace, or stop it. Only state and pace can be given.
+	// (PATCH /admin/v1/scopes/{idScope}/moves/{moveName})
+	ChangeMove(w http.ResponseWriter, r *http.Request, idScope IDScope, moveName MoveName, params ChangeMoveParams)
+	// CreateMove Take devices to another hub as they register again, so many a minute. docs/moving.md tells how.
+	// (PUT /admin/v1/scopes/{idScope}/moves/{moveName})
+	CreateMove(w http.ResponseWriter, r *http.Request, idScope IDScope, moveName MoveName)
 	// ListPolicies List the access policies of a scope, without keys.
 	// (GET /admin/v1/scopes/{idScope}/policies)
 	ListPolicies(w http.ResponseWriter, r *http.Request, idScope IDScope)
@@ -2197,6 +2293,30 @@ func (_ Unimplemented) RotateLinkedHub(w http.ResponseWriter, r *http.Request, i
 // TestLinkedHub Call the hub with the link's credential and tell which rights it has.
 // (POST /admin/v1/scopes/{idScope}/linkedHubs/{hostName}/test)
 func (_ Unimplemented) TestLinkedHub(w http.ResponseWriter, r *http.Request, idScope IDScope, hostName HostName) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListMoves List the moves of a scope, the oldest first. Of those at their end the last 100 are kept.
+// (GET /admin/v1/scopes/{idScope}/moves)
+func (_ Unimplemented) ListMoves(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetMove Show a move and how far it is.
+// (GET /admin/v1/scopes/{idScope}/moves/{moveName})
+func (_ Unimplemented) GetMove(w http.ResponseWriter, r *http.Request, idScope IDScope, moveName MoveName) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ChangeMove Pause a move, have it go on, change its pace, or stop it. Only state and pace can be given.
+// (PATCH /admin/v1/scopes/{idScope}/moves/{moveName})
+func (_ Unimplemented) ChangeMove(w http.ResponseWriter, r *http.Request, idScope IDScope, moveName MoveName, params ChangeMoveParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// CreateMove Take devices to another hub as they register again, so many a minute. docs/moving.md tells how.
+// (PUT /admin/v1/scopes/{idScope}/moves/{moveName})
+func (_ Unimplemented) CreateMove(w http.ResponseWriter, r *http.Request, idScope IDScope, moveName MoveName) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -5093,6 +5213,161 @@ func (siw *ServerInterfaceWrapper) TestLinkedHub(w http.ResponseWriter, r *http.
 	handler.ServeHTTP(w, r)
 }
 
+// ListMoves operation middleware
+func (siw *ServerInterfaceWrapper) ListMoves(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListMoves(w, r, idScope)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetMove operation middleware
+func (siw *ServerInterfaceWrapper) GetMove(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "moveName" -------------
+	var moveName MoveName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "moveName", chi.URLParam(r, "moveName"), &moveName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "moveName", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetMove(w, r, idScope, moveName)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ChangeMove operation middleware
+func (siw *ServerInterfaceWrapper) ChangeMove(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "moveName" -------------
+	var moveName MoveName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "moveName", chi.URLParam(r, "moveName"), &moveName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "moveName", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ChangeMoveParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ChangeMove(w, r, idScope, moveName, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CreateMove operation middleware
+func (siw *ServerInterfaceWrapper) CreateMove(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "moveName" -------------
+	var moveName MoveName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "moveName", chi.URLParam(r, "moveName"), &moveName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "moveName", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CreateMove(w, r, idScope, moveName)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListPolicies operation middleware
 func (siw *ServerInterfaceWrapper) ListPolicies(w http.ResponseWriter, r *http.Request) {
 
@@ -6467,6 +6742,18 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/allocation:plan", wrapper.PlanAllocation)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/moves", wrapper.ListMoves)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/moves/{moveName}", wrapper.GetMove)
+	})
+	r.Group(func(r chi.Router) {
+		r.Patch(options.BaseURL+"/admin/v1/scopes/{idScope}/moves/{moveName}", wrapper.ChangeMove)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/admin/v1/scopes/{idScope}/moves/{moveName}", wrapper.CreateMove)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/admin/v1/state", wrapper.GetState)
 	})
 	r.Group(func(r chi.Router) {
@@ -6571,6 +6858,15 @@ type LinkedHubJSONResponse struct {
 	Body LinkedHub
 
 	Headers LinkedHubResponseHeaders
+}
+
+type MoveResponseHeaders struct {
+	ETag *string
+}
+type MoveJSONResponse struct {
+	Body Move
+
+	Headers MoveResponseHeaders
 }
 
 type PolicyResponseHeaders struct {
@@ -8683,6 +8979,177 @@ func (response TestLinkedHubdefaultApplicationProblemPlusJSONResponse) VisitTest
 	return err
 }
 
+type ListMovesRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+}
+
+type ListMovesResponseObject interface {
+	VisitListMovesResponse(w http.ResponseWriter) error
+}
+
+type ListMoves200JSONResponse MoveList
+
+func (response ListMoves200JSONResponse) VisitListMovesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMovesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListMovesdefaultApplicationProblemPlusJSONResponse) VisitListMovesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMoveRequestObject struct {
+	IDScope  IDScope  `json:"idScope"`
+	MoveName MoveName `json:"moveName"`
+}
+
+type GetMoveResponseObject interface {
+	VisitGetMoveResponse(w http.ResponseWriter) error
+}
+
+type GetMove200JSONResponse struct{ MoveJSONResponse }
+
+func (response GetMove200JSONResponse) VisitGetMoveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMovedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetMovedefaultApplicationProblemPlusJSONResponse) VisitGetMoveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeMoveRequestObject struct {
+	IDScope  IDScope  `json:"idScope"`
+	MoveName MoveName `json:"moveName"`
+	Params   ChangeMoveParams
+	Body     *ChangeMoveJSONRequestBody
+}
+
+type ChangeMoveResponseObject interface {
+	VisitChangeMoveResponse(w http.ResponseWriter) error
+}
+
+type ChangeMove200JSONResponse struct{ MoveJSONResponse }
+
+func (response ChangeMove200JSONResponse) VisitChangeMoveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeMovedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ChangeMovedefaultApplicationProblemPlusJSONResponse) VisitChangeMoveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateMoveRequestObject struct {
+	IDScope  IDScope  `json:"idScope"`
+	MoveName MoveName `json:"moveName"`
+	Body     *CreateMoveJSONRequestBody
+}
+
+type CreateMoveResponseObject interface {
+	VisitCreateMoveResponse(w http.ResponseWriter) error
+}
+
+type CreateMove200JSONResponse struct{ MoveJSONResponse }
+
+func (response CreateMove200JSONResponse) VisitCreateMoveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateMovedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CreateMovedefaultApplicationProblemPlusJSONResponse) VisitCreateMoveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListPoliciesRequestObject struct {
 	IDScope IDScope `json:"idScope"`
 }
@@ -9624,6 +10091,18 @@ type StrictServerInterface interface {
 	// TestLinkedHub Call the hub with the link's credential and tell which rights it has.
 	// (POST /admin/v1/scopes/{idScope}/linkedHubs/{hostName}/test)
 	TestLinkedHub(ctx context.Context, request TestLinkedHubRequestObject) (TestLinkedHubResponseObject, error)
+	// ListMoves List the moves of a scope, the oldest first. Of those at their end the last 100 are kept.
+	// (GET /admin/v1/scopes/{idScope}/moves)
+	ListMoves(ctx context.Context, request ListMovesRequestObject) (ListMovesResponseObject, error)
+	// GetMove Show a move and how far it is.
+	// (GET /admin/v1/scopes/{idScope}/moves/{moveName})
+	GetMove(ctx context.Context, request GetMoveRequestObject) (GetMoveResponseObject, error)
+	// ChangeMove Pause a move, have it go on, change its pace, or stop it. Only state and pace can be given.
+	// (PATCH /admin/v1/scopes/{idScope}/moves/{moveName})
+	ChangeMove(ctx context.Context, request ChangeMoveRequestObject) (ChangeMoveResponseObject, error)
+	// CreateMove Take devices to another hub as they register again, so many a minute. docs/moving.md tells how.
+	// (PUT /admin/v1/scopes/{idScope}/moves/{moveName})
+	CreateMove(ctx context.Context, request CreateMoveRequestObject) (CreateMoveResponseObject, error)
 	// ListPolicies List the access policies of a scope, without keys.
 	// (GET /admin/v1/scopes/{idScope}/policies)
 	ListPolicies(ctx context.Context, request ListPoliciesRequestObject) (ListPoliciesResponseObject, error)
@@ -11087,6 +11566,128 @@ func (sh *strictHandler) TestLinkedHub(w http.ResponseWriter, r *http.Request, i
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(TestLinkedHubResponseObject); ok {
 		if err := validResponse.VisitTestLinkedHubResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListMoves operation middleware
+func (sh *strictHandler) ListMoves(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	var request ListMovesRequestObject
+
+	request.IDScope = idScope
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMoves(ctx, request.(ListMovesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMoves")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListMovesResponseObject); ok {
+		if err := validResponse.VisitListMovesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetMove operation middleware
+func (sh *strictHandler) GetMove(w http.ResponseWriter, r *http.Request, idScope IDScope, moveName MoveName) {
+	var request GetMoveRequestObject
+
+	request.IDScope = idScope
+	request.MoveName = moveName
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetMove(ctx, request.(GetMoveRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetMove")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetMoveResponseObject); ok {
+		if err := validResponse.VisitGetMoveResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ChangeMove operation middleware
+func (sh *strictHandler) ChangeMove(w http.ResponseWriter, r *http.Request, idScope IDScope, moveName MoveName, params ChangeMoveParams) {
+	var request ChangeMoveRequestObject
+
+	request.IDScope = idScope
+	request.MoveName = moveName
+	request.Params = params
+
+	var body ChangeMoveJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ChangeMove(ctx, request.(ChangeMoveRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ChangeMove")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ChangeMoveResponseObject); ok {
+		if err := validResponse.VisitChangeMoveResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CreateMove operation middleware
+func (sh *strictHandler) CreateMove(w http.ResponseWriter, r *http.Request, idScope IDScope, moveName MoveName) {
+	var request CreateMoveRequestObject
+
+	request.IDScope = idScope
+	request.MoveName = moveName
+
+	var body CreateMoveJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateMove(ctx, request.(CreateMoveRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateMove")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CreateMoveResponseObject); ok {
+		if err := validResponse.VisitCreateMoveResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

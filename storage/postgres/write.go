@@ -37,10 +37,12 @@ type write struct {
 	removals         []registration.Removal
 	room             int64
 	record           string // of the attempt, when it has ended
+	steps            []moveStep
 
-	won, taken, full, held bool
-	first                  spelling // of the row that a begin wrote
-	err                    error
+	won, taken, full, held, waits bool
+
+	first spelling // of the row that a begin wrote
+	err   error
 }
 
 // spelling is what the first registration of a device settled.
@@ -77,7 +79,9 @@ func (s *registrations) commit(batch []*write) {
 		if alone {
 			err = s.send(ctx, []*write{w})
 		}
-		w.err = s.db.judge(ctx, err)
+		if w.waits = sqlState(err) == stateMoveWaits; !w.waits {
+			w.err = s.db.judge(ctx, err)
+		}
 	}
 }
 
@@ -108,6 +112,7 @@ func (s *registrations) sendOnce(ctx context.Context, batch []*write) error {
 			queue(&pipeline, k, some)
 		}
 	}
+	queueMoves(&pipeline, batch)
 	queueRemovals(&pipeline, batch)
 	queueAttempts(&pipeline, batch)
 	// The statements between here and the end of the pipeline are one transaction,

@@ -35,10 +35,12 @@ type standingJSON struct {
 	APIVersion string             `json:"api"`
 	Individual dps.RegistrationID `json:"individual"`
 	Group      string             `json:"group"`
+	Move       string             `json:"move"`
 }
 
 type standingPlace struct {
-	Withdrawn bool `json:"withdrawn"`
+	Withdrawn bool   `json:"withdrawn"`
+	Move      string `json:"move"`
 }
 
 func (r *standingRow) standing(scope dps.IDScope) (registration.Standing, error) {
@@ -52,10 +54,10 @@ func (r *standingRow) standing(scope dps.IDScope) (registration.Standing, error)
 	}
 	return registration.Standing{Registration: registration.Registration{
 		Scope: scope, ID: dps.RegistrationID(r.id), Created: Time(r.created), Updated: Time(r.updated),
-		Assignment: registration.Assignment{Hub: r.assignedHub, DeviceID: r.deviceID, Withdrawn: at.Withdrawn},
+		Assignment: registration.Assignment{Hub: r.assignedHub, DeviceID: r.deviceID, Withdrawn: at.Withdrawn, Move: at.Move},
 		Operation: registration.Operation{
 			Status: registration.Status(r.status), Hub: r.wantHub, Want: hub.Want{DeviceID: r.wantDevice}, APIVersion: op.APIVersion,
-			Entry: enrollment.Ref{Individual: op.Individual, Group: op.Group},
+			Entry: enrollment.Ref{Individual: op.Individual, Group: op.Group}, Move: op.Move,
 		},
 	}}, nil
 }

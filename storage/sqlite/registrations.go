@@ -135,6 +135,11 @@ func (s *registrations) Finish(ctx context.Context, r registration.Registration,
 		if _, err := tx.Exec(ctx, query.UpsertAttempt, query.AttemptValues(&row, record)...); err != nil {
 			return err
 		}
+		if text := query.EndOfMove(&r); text != "" {
+			if _, err := tx.Exec(ctx, text, row.ScopeKey(), r.Operation.Move); err != nil {
+				return err
+			}
+		}
 		return insertRemovals(ctx, tx, removals)
 	}})
 	if err != nil || !won {
