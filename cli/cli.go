@@ -46,6 +46,7 @@ type root struct {
 	Scope        scopeCmd        `cmd:"" help:"Operate ID scopes." group:"Operate"`
 	Hub          hubCmd          `cmd:"" help:"Operate linked hubs." group:"Operate"`
 	CA           caCmd           `cmd:"" name:"ca" help:"Operate CA certificates." group:"Operate"`
+	Allocation   allocationCmd   `cmd:"" help:"Say where devices would go, and move them." group:"Operate"`
 	Webhook      webhookCmd      `cmd:"" help:"Operate how allocation webhooks are called." group:"Operate"`
 	Hook         hookCmd         `cmd:"" help:"Operate the hooks that lifecycle events are delivered to." group:"Operate"`
 	Event        eventCmd        `cmd:"" help:"Read lifecycle events." group:"Operate"`

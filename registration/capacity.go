@@ -2,6 +2,7 @@ package registration
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -100,6 +101,11 @@ func (r *Registrar) beginWithRoom(ctx context.Context, req Request, a *admission
 			return nil, err
 		}
 		p, err := r.begin(ctx, start, a)
+		if errors.Is(err, errMoveWaits) {
+			r.paces.note(a.move(), r.now())
+			a.waits = true
+			continue
+		}
 		if !dps.Is(err, dps.HubFull) {
 			return p, err
 		}

@@ -21,6 +21,8 @@ type decision struct {
 	Webhook     string                      `json:"webhook,omitempty"` // host of the webhook that decides
 	WebhookMS   int64                       `json:"webhookMs,omitempty"`
 	Full        []string                    `json:"full,omitempty"` // hubs that had no room
+	Move        string                      `json:"move,omitempty"` // that the device is subject to
+	Held        bool                        `json:"held,omitempty"` // it has the device stay
 	Hub         string                      `json:"hub,omitempty"`
 	Reason      string                      `json:"reason,omitempty"`
 	decisionEnd
