@@ -27,6 +27,7 @@ type Request struct {
 	Candidates []Candidate // never empty
 	Named      bool        // the enrollment names its hubs
 	Current    string      // hub that the device is assigned to; empty: none
+	Latency    *Latency    // nil: nothing is known; see [enrollment.GeoLatency]
 }
 
 // Decision is a policy's answer.
@@ -48,7 +49,7 @@ func For(name enrollment.AllocationPolicy) (Policy, error) {
 	case enrollment.Hashed:
 		return hashed{}, nil
 	case enrollment.GeoLatency:
-		return hashed{note: "; no latency data"}, nil
+		return geoLatency{}, nil
 	case enrollment.Static:
 		return static{}, nil
 	case enrollment.Capacity:

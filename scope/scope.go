@@ -120,6 +120,7 @@ type Snapshot struct {
 	Authorities []Authority  // by name
 	Denials     []Denial     // by kind, value and issuer
 	Webhooks    []Webhook    // by host
+	Sites       []Site       // by network
 	// KeyPrefixLengths are the distinct lengths of IDPrefix of the scope's
 	// symmetric-key groups, ascending.
 	KeyPrefixLengths []int
