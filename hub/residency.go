@@ -7,26 +7,8 @@ import (
 	"github.com/zerotouch-dps/dps"
 )
 
-// Bounds of residency tags.
-const (
-	MaxResidencyTags = 16 // of a hub
-	maxResidencyTag  = 64 // characters
-)
-
-// CheckResidency holds a residency tag to its form; an empty one is none. Errors:
-// [dps.InvalidArgument].
-func CheckResidency(field, tag string) error {
-	if len(tag) > maxResidencyTag {
-		return dps.Invalid(field, "length", "must have at most 64 characters")
-	}
-	for i := range len(tag) {
-		c := tag[i]
-		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '.' && c != '_' && c != '-' {
-			return dps.Invalid(field, "syntax", "must be of letters, digits and . _ -")
-		}
-	}
-	return nil
-}
+// MaxResidencyTags bounds the tags of a hub.
+const MaxResidencyTags = 16
 
 // Resides reports whether the hub has a residency tag, in any letter case; it always has
 // the empty one.
@@ -51,7 +33,7 @@ func (l *Linked) checkResidency() error {
 		if tag == "" {
 			return dps.Invalid(field, "required", "must not be empty")
 		}
-		if err := CheckResidency(field, tag); err != nil {
+		if err := dps.CheckResidency(field, tag); err != nil {
 			return err
 		}
 	}

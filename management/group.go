@@ -129,6 +129,7 @@ func (s *Service) mergeGroup(g enrollment.Group, stored *enrollment.Group, w Wri
 		return g, err
 	}
 	completeSettings(&g.Settings, w.Version)
+	g.KeepResidency(&old.Settings)
 	g.Updated = s.d.Now()
 	return g, g.Check(around)
 }

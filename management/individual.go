@@ -153,6 +153,7 @@ func (s *Service) mergeIndividual(e enrollment.Individual, stored *enrollment.In
 		return e, err
 	}
 	completeSettings(&e.Settings, r.version)
+	e.KeepResidency(&old.Settings)
 	e.Updated = s.d.Now()
 	return e, e.Check(r.around)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/allocation/latency"
 	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/hub"
 	"github.com/zerotouch-dps/dps/registration"
@@ -51,6 +52,7 @@ type Deps struct {
 	Registrations Registrations
 	Scopes        scope.Store
 	Deployment    storage.Deployment
+	Latencies     latency.Store
 	Devices       Devices
 	Backups       Backups
 	Replica       Replica

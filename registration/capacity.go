@@ -17,8 +17,11 @@ const maxChoices = 8
 // applicant is a device that looks for a hub.
 type applicant struct {
 	id       dps.RegistrationID
-	deviceID string        // that it shall have in the hub
-	record   *Registration // as it stands; nil: it never registered
+	deviceID string              // that it shall have in the hub
+	record   *Registration       // as it stands; nil: it never registered
+	latency  *allocation.Latency // nil: the policy does not go by it
+	// residency are the tags that its hub must have.
+	residency []string
 }
 
 // in reports whether the device has its identity in the hub already, or is on its way
@@ -92,6 +95,9 @@ func (r *Registrar) beginWithRoom(ctx context.Context, req Request, a *admission
 			return nil, err
 		}
 		p, err := r.begin(ctx, start, a)
+		if err == nil {
+			r.latency.Cast(a.config.Scope.ID, start.Registration.ID, a.report)
+		}
 		if !dps.Is(err, dps.HubFull) {
 			return p, err
 		}

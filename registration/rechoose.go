@@ -76,7 +76,7 @@ func (r *Registrar) nextHub(ctx context.Context, reg Registration) (Registration
 		again, err := r.askAnew(reg, settings, &why)
 		return again, 0, err
 	}
-	link, err := r.pick(ctx, applicant{reg.ID, reg.Operation.Want.DeviceID, &reg}, cfg, settings, &why)
+	link, err := r.pick(ctx, r.again(&reg, settings, &why), cfg, settings, &why)
 	if err != nil {
 		return Registration{}, 0, err
 	}

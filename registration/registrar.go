@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/allocation/latency"
 	"github.com/zerotouch-dps/dps/enrollment"
 )
 
@@ -88,7 +89,7 @@ type Observer interface {
 	HubCall(hub string, took time.Duration, err error)
 }
 
-// Deps are what a Registrar works with; none may be nil but Webhooks.
+// Deps are what a Registrar works with; none may be nil but Webhooks and Latency.
 type Deps struct {
 	Store    Store
 	Scopes   Scopes
@@ -96,6 +97,8 @@ type Deps struct {
 	Resolver *enrollment.Resolver
 	OpenGate OpenGateFunc
 	Webhooks Webhooks // nil: devices that a webhook should allocate fail
+	// Latency estimates how far devices are from hubs; nil: nothing is known of that.
+	Latency  *latency.Estimator
 	Observer Observer
 	Log      *zap.Logger
 	Now      func() time.Time
@@ -111,6 +114,7 @@ type Registrar struct {
 	resolver *enrollment.Resolver
 	gates    *gates
 	webhooks Webhooks
+	latency  *latency.Estimator
 	observer Observer
 	log      *zap.Logger
 	now      func() time.Time
@@ -131,9 +135,12 @@ type Registrar struct {
 // for those put off, to be finished.
 func New(d Deps) *Registrar {
 	s := d.Settings.withDefaults()
+	if d.Latency == nil {
+		d.Latency = latency.New(latency.Config{Now: d.Now})
+	}
 	return &Registrar{
-		store: d.Store, configs: newConfigs(d.Scopes, d.Resolver.Verifier()), entries: d.Entries, resolver: d.Resolver,
-		gates: newGates(d.OpenGate, d.Now), webhooks: d.Webhooks, observer: d.Observer, log: d.Log, now: d.Now, rand: d.Rand,
+		store: d.Store, configs: newConfigs(d.Scopes, d.Resolver.Verifier(), d.Latency), entries: d.Entries, resolver: d.Resolver,
+		gates: newGates(d.OpenGate, d.Now), webhooks: d.Webhooks, latency: d.Latency, observer: d.Observer, log: d.Log, now: d.Now, rand: d.Rand,
 		settings: s, slots: make(chan struct{}, s.MaxFlights), asking: make(chan struct{}, max(1, s.MaxFlights/askingShare)), leaving: make(chan struct{}),
 		flights:  map[dps.OperationID]*flight{},
 		refusals: newRefusals(),

@@ -51,7 +51,7 @@ func (r *Registrar) leaveToWebhook(ctx context.Context, row *Registration, req R
 	if r.webhooks == nil {
 		return dps.Errorf(dps.AllocationFailed, "allocation webhooks are not served here")
 	}
-	hubs, err := r.eligible(ctx, row, a, why)
+	hubs, err := r.eligible(ctx, row, req, a, why)
 	if err != nil {
 		return err
 	}
@@ -71,16 +71,18 @@ func (r *Registrar) leaveToWebhook(ctx context.Context, row *Registration, req R
 
 // eligible returns the hubs from which a webhook chooses: a device that may not move has
 // its own alone (DPS concepts, "Custom allocation"). Hubs that are full are not offered.
-func (r *Registrar) eligible(ctx context.Context, row *Registration, a *admission, why *decision) ([]string, error) {
+func (r *Registrar) eligible(ctx context.Context, row *Registration, req Request, a *admission, why *decision) ([]string, error) {
 	if row.Operation.Substatus == Reprovisioned {
 		link, _ := a.config.linked(row.Assignment.Hub)
 		return []string{link.HostName}, nil
 	}
-	candidates, err := allocation.Candidates(a.match.Settings.HubNames(), a.config.Hubs)
+	who := r.applicant(row, req, a)
+	why.Residency, why.Latency = who.residency, who.latency
+	candidates, err := allocation.Candidates(a.match.Settings.HubNames(), a.config.Hubs, who.residency...)
 	if err != nil {
 		return nil, err
 	}
-	if candidates, err = r.weigh(ctx, applicant{row.ID, row.Operation.Want.DeviceID, a.current}, a.config, candidates, why); err != nil {
+	if candidates, err = r.weigh(ctx, who, a.config, candidates, why); err != nil {
 		return nil, err
 	}
 	if len(candidates) == 0 {
@@ -277,14 +279,14 @@ func (w *work) fallback(ctx context.Context, name enrollment.AllocationPolicy, w
 		return allocation.Answer{}, err
 	}
 	why.Policy = name
-	candidates, err = w.r.weigh(ctx, applicant{reg.ID, reg.Operation.Want.DeviceID, reg}, cfg, candidates, why)
+	candidates, err = w.r.weigh(ctx, applicant{id: reg.ID, deviceID: reg.Operation.Want.DeviceID, record: reg}, cfg, candidates, why)
 	if why.Policy = enrollment.Custom; err != nil {
 		return allocation.Answer{}, err
 	}
 	if len(candidates) == 0 {
 		return allocation.Answer{}, noRoom()
 	}
-	choice, err := policy.Choose(ctx, allocation.Request{ID: reg.ID, Candidates: candidates, Named: true, Current: reg.Assignment.Hub})
+	choice, err := policy.Choose(ctx, allocation.Request{ID: reg.ID, Candidates: candidates, Named: true, Current: reg.Assignment.Hub, Latency: why.Latency})
 	return allocation.Answer{Hub: choice.Hub}, err
 }
 

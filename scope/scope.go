@@ -185,6 +185,12 @@ type Store interface {
 	// DeleteWebhook deletes. Errors: [dps.NotFound], [dps.PreconditionFailed].
 	DeleteWebhook(ctx context.Context, id dps.IDScope, host string, p enrollment.Precondition) error
 
+	// Sites returns the table of sites; without rows and etag when there is none.
+	Sites(ctx context.Context, id dps.IDScope) (SiteTable, error)
+	// PutSites replaces the table. Errors: [dps.NotFound] (scope),
+	// [dps.PreconditionFailed].
+	PutSites(ctx context.Context, id dps.IDScope, t SiteTable, p enrollment.Precondition) (SiteTable, error)
+
 	// CRL returns the DER of the list that was uploaded for a CA certificate. Errors:
 	// [dps.NotFound].
 	CRL(ctx context.Context, id dps.IDScope, name string) ([]byte, error)

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
+	"time"
 
 	"github.com/zerotouch-dps/dps"
-	"github.com/zerotouch-dps/dps/hub"
 )
 
 // Bounds of a site table.
@@ -26,6 +26,13 @@ type Site struct {
 	Hubs     []string     // host names in the order in which they are preferred
 	// Residency is the tag that a hub must have to take devices of the site; empty: none.
 	Residency string
+}
+
+// SiteTable are all sites of a scope.
+type SiteTable struct {
+	Sites            []Site
+	ETag             dps.ETag
+	Created, Updated time.Time
 }
 
 // ValidateSites holds a table to its bounds. Errors: [dps.InvalidArgument].
@@ -63,7 +70,7 @@ func (s *Site) validate(field string) error {
 			return dps.Invalid(field+"hubs", "hostName", "must hold host names of hubs")
 		}
 	}
-	return hub.CheckResidency(field+"residency", s.Residency)
+	return dps.CheckResidency(field+"residency", s.Residency)
 }
 
 // isSiteName keeps to what can stand in the name of an area and in a CSV file.

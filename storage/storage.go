@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/allocation/latency"
 	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/registration"
 	"github.com/zerotouch-dps/dps/scope"
@@ -21,6 +22,7 @@ type Store interface {
 	Registrations() registration.Store
 	Scopes() scope.Store
 	Deployment() Deployment
+	Latencies() latency.Store
 	// Kind is the back end's name: "sqlite" or "postgres".
 	Kind() string
 	// Dump writes a backup of all that the store holds at one moment, in a form that

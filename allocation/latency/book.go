@@ -9,21 +9,6 @@ import (
 	"github.com/zerotouch-dps/dps"
 )
 
-// Store keeps measurements. Methods are safe for concurrent use.
-type Store interface {
-	// LatencyScopes returns the scopes that have any, folded.
-	LatencyScopes(ctx context.Context) ([]dps.IDScope, error)
-	// LatencyVotes returns the votes of a scope.
-	LatencyVotes(ctx context.Context, id dps.IDScope) ([]Vote, error)
-	// PutLatencyVotes adds votes: one of a device that voted on the hub in the area before
-	// is averaged with that, and counts only on a later day. Of an area's votes on a hub
-	// the newest [MaxVoters] are kept, of a scope's the newest [MaxVotes], and none of
-	// before oldest. Votes for a scope that does not exist are not kept.
-	PutLatencyVotes(ctx context.Context, id dps.IDScope, votes []Vote, oldest int64) error
-	// LatencyMatrix returns the operator's matrix by area and hub.
-	LatencyMatrix(ctx context.Context, id dps.IDScope) ([]Measure, error)
-}
-
 const (
 	defaultRefresh = 30 * time.Second
 	flushEvery     = time.Second
@@ -117,7 +102,7 @@ func (e *Estimator) Run(ctx context.Context) error {
 
 // prepare reads the scopes that have measurements, so that nobody waits for them.
 func (b *book) prepare(ctx context.Context) {
-	ids, err := b.store.LatencyScopes(ctx)
+	ids, err := b.store.Scopes(ctx)
 	if err != nil {
 		b.failed(fmt.Errorf("list scopes with latencies: %w", err))
 		return
@@ -168,11 +153,11 @@ func (e *Estimator) Know(id dps.IDScope, t *Table) { e.book.know(id, t) }
 
 // ReadTable reads what was measured in a scope.
 func ReadTable(ctx context.Context, s Store, id dps.IDScope, now time.Time) (*Table, error) {
-	votes, err := s.LatencyVotes(ctx, id)
+	votes, err := s.Votes(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	matrix, err := s.LatencyMatrix(ctx, id)
+	matrix, err := s.Matrix(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +187,7 @@ func (b *book) write(ctx context.Context, id dps.IDScope, batch []Vote) {
 	if len(batch) == 0 {
 		return
 	}
-	if err := b.store.PutLatencyVotes(ctx, id, batch, DayOf(b.now())-VoteDays); err != nil {
+	if err := b.store.PutVotes(ctx, id, batch, DayOf(b.now())-VoteDays); err != nil {
 		b.failed(fmt.Errorf("write latencies of %s: %w", id, err))
 	}
 }

@@ -99,7 +99,8 @@ func (e *Estimator) geo(loc Location) place {
 func square(degrees float64) int { return int(math.Floor(degrees/cell) * cell) }
 
 // levels are an area and those around it, widest first: geo/DE, geo/DE/BY,
-// geo/DE/BY/AS3320.
+// geo/DE/BY/AS3320. A matrix may tell of any; votes tell of their own area, for carriers
+// of one city differ by more than cities of one carrier do.
 func levels(area string) []string {
 	var out []string
 	for i, c := range area {
@@ -108,13 +109,4 @@ func levels(area string) []string {
 		}
 	}
 	return append(out, area)
-}
-
-// region is the area around the carriers of one; where an area is no carrier's, itself.
-// What was measured counts there, too, but no farther: a country may be a continent.
-func region(area string) string {
-	if i := strings.LastIndex(area, "/AS"); i > 0 {
-		return area[:i]
-	}
-	return area
 }

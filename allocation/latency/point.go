@@ -46,10 +46,10 @@ func ParsePoint(text string) (Point, bool) {
 	}
 	lon, err := strconv.ParseFloat(strings.TrimSpace(second), 64)
 	p := Point{lat, lon}
-	return p, err == nil && p.valid()
+	return p, err == nil && p.Valid()
 }
 
-// valid also refuses what is no number.
-func (p Point) valid() bool {
+// Valid reports whether the place is on earth; it also refuses what is no number.
+func (p Point) Valid() bool {
 	return p.Lat >= -90 && p.Lat <= 90 && p.Lon >= -180 && p.Lon <= 180
 }

@@ -72,7 +72,7 @@ func TestVotesOfAnArea(t *testing.T) {
 		{"nor one that votes thrice", []latency.Vote{three[0], three[0], three[0]}, nil, "Amsterdam.example"},
 		{"three say how it is", three, nil, "virginia.example"},
 		{"votes grow old", []latency.Vote{three[0], three[1], old}, nil, "Amsterdam.example"},
-		{"other carriers of the region count", append([]latency.Vote{three[0], three[1], elsewhere}, three[3:]...), nil, "virginia.example"},
+		{"other carriers do not count", append([]latency.Vote{three[0], three[1], elsewhere}, three[3:]...), nil, "Amsterdam.example"},
 		{"a matrix of the operator's", nil, []latency.Measure{{Area: bavaria, Hub: "Virginia.example", MS: 2}, {Area: bavaria, Hub: "amsterdam.example", MS: 200}}, "virginia.example"},
 		{"of the country", nil, []latency.Measure{{Area: "geo/DE", Hub: "nowhere.example", MS: 1}}, "nowhere.example"},
 		{"of another place", nil, []latency.Measure{{Area: "geo/FR", Hub: "nowhere.example", MS: 1}}, "Amsterdam.example"},

@@ -10,14 +10,14 @@ import (
 // Bounds of what is kept of measurements.
 const (
 	MaxVoters  = 32     // devices whose vote on a hub is kept in an area; further ones replace the oldest
-	MaxVotes   = 20_000 // of a scope; further ones replace the oldest
+	MaxVotes   = 50_000 // of a scope; further ones replace the oldest
 	MaxMatrix  = 20_000 // rows of a scope's matrix
 	VoteDays   = 30     // a vote that is older counts for nothing and is deleted
 	MaxArea    = 128    // characters of an area
 	minVoters  = 3      // fewer say nothing about others
 	matrixVote = 8      // devices that a row of a matrix counts as
 	// shrink is how many votes the estimate before counts as.
-	shrink = 2.0
+	shrink = 1.0
 	// farOff is by what factor a vote may differ from the median.
 	farOff = 3.0
 )
@@ -63,8 +63,7 @@ type Table struct {
 	voters map[[2]string]map[string]int64 // day of each vote by area and hub, then device
 }
 
-// NewTable adds up votes and a matrix. Votes count in their area and the region around it;
-// those older than a day count for nothing.
+// NewTable adds up votes and a matrix. Votes of before the day oldest count for nothing.
 func NewTable(votes []Vote, matrix []Measure, oldest int64) *Table {
 	t := &Table{areas: map[string]map[string]value{}, voters: map[[2]string]map[string]int64{}}
 	heard := map[[2]string]map[string]Vote{}
@@ -73,9 +72,7 @@ func NewTable(votes []Vote, matrix []Measure, oldest int64) *Table {
 			continue
 		}
 		t.note(v)
-		for _, area := range slices.Compact([]string{v.Area, region(v.Area)}) {
-			latest(heard, [2]string{area, v.Hub}, v)
-		}
+		latest(heard, [2]string{v.Area, v.Hub}, v)
 	}
 	loaded := map[[2]string][]float64{}
 	for _, m := range matrix {

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/zerotouch-dps/dps/allocation/latency"
 	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/internal/keyring"
 	"github.com/zerotouch-dps/dps/registration"
@@ -69,6 +70,7 @@ type Store struct {
 	bulk          *query.Bulk
 	registrations *registrations
 	scopes        *query.Scopes
+	latencies     *query.Latencies
 	deployment    *query.Deployment
 }
 
@@ -173,6 +175,7 @@ func newStore(d *database, codec query.Codec) (*Store, error) {
 		bulk:          &query.Bulk{Enrollments: enrollments},
 		registrations: newRegistrations(d, codec, dialect, groups),
 		scopes:        &query.Scopes{DB: d, Codec: codec, Dialect: dialect},
+		latencies:     &query.Latencies{DB: d, Dialect: dialect},
 		deployment:    &query.Deployment{DB: d, Codec: codec, Dialect: dialect},
 	}, nil
 }
@@ -185,6 +188,9 @@ func (s *Store) Bulk() storage.Bulk { return s.bulk }
 
 // Registrations implements [storage.Store].
 func (s *Store) Registrations() registration.Store { return s.registrations }
+
+// Latencies implements [storage.Store].
+func (s *Store) Latencies() latency.Store { return s.latencies }
 
 // Scopes implements [storage.Store].
 func (s *Store) Scopes() scope.Store { return s.scopes }

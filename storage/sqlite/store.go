@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/zerotouch-dps/dps/allocation/latency"
 	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/internal/keyring"
 	"github.com/zerotouch-dps/dps/registration"
@@ -41,6 +42,7 @@ type Store struct {
 	bulk          *query.Bulk
 	registrations *registrations
 	scopes        *query.Scopes
+	latencies     *query.Latencies
 	deployment    *query.Deployment
 }
 
@@ -117,6 +119,7 @@ func newStore(d *database, codec query.Codec) (*Store, error) {
 		bulk:          &query.Bulk{Enrollments: enrollments, Turn: make(chan struct{}, 1)},
 		registrations: newRegistrations(d, codec, groups),
 		scopes:        &query.Scopes{DB: d, Codec: codec},
+		latencies:     &query.Latencies{DB: d},
 		deployment:    &query.Deployment{DB: d, Codec: codec, Dialect: dialect()},
 	}, nil
 }
@@ -129,6 +132,9 @@ func (s *Store) Bulk() storage.Bulk { return s.bulk }
 
 // Registrations implements [storage.Store].
 func (s *Store) Registrations() registration.Store { return s.registrations }
+
+// Latencies implements [storage.Store].
+func (s *Store) Latencies() latency.Store { return s.latencies }
 
 // Scopes implements [storage.Store].
 func (s *Store) Scopes() scope.Store { return s.scopes }
