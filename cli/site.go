@@ -179,7 +179,7 @@ func readCSV[T any](file string, text []byte, columns []string, row func(get fun
 
 // readBounded reads a file, or standard input for -.
 func readBounded(env *Env, file string, limit int64) ([]byte, error) {
-	var from io.Reader = env.Stdin
+	from := env.Stdin
 	if file != "-" {
 		f, err := os.Open(file)
 		if err != nil {

@@ -141,11 +141,17 @@ func matrixReplaced(w *world) {
 	w.code(w.latencies().PutMatrix(w.ctx, "0neNONE", rows), dps.NotFound)
 }
 
-func latencyGoesWithScope(w *world) {
+// fillLatencies leaves a site, a vote and a row of the matrix.
+func (w *world) fillLatencies() {
+	w.Helper()
 	w.vote(0, latency.Vote{Area: "geo/DE", Hub: "a", Device: "dev", Day: 1, MS: 1})
 	w.ok(w.latencies().PutMatrix(w.ctx, zone, []latency.Measure{{Area: "geo/DE", Hub: "a", MS: 1}}))
 	_, err := w.scopes().PutSites(w.ctx, zone, scope.SiteTable{Sites: []scope.Site{{Network: netip.MustParsePrefix("10.0.0.0/8"), Name: "x"}}}, enrollment.Precondition{})
 	w.ok(err)
+}
+
+func latencyGoesWithScope(w *world) {
+	w.fillLatencies()
 	w.ok(w.scopes().Delete(w.ctx, zone, enrollment.Precondition{}))
 	w.makeScope(zone)
 	w.same(0, len(w.votes()))

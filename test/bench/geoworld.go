@@ -85,14 +85,14 @@ func newGeoWorld(seed uint64) *geoWorld {
 			w.exchanges[f[5]] = at
 		}
 	}
-	for _, text := range strings.Fields(geoExtra) {
+	for text := range strings.FieldsSeq(geoExtra) {
 		name, where, _ := strings.Cut(text, ",")
 		w.exchanges[name], _ = latency.ParsePoint(where)
 	}
 	w.link()
 	w.staff()
 	regions := latency.NewGazetteer()
-	for _, region := range strings.Fields(geoHubs) {
+	for region := range strings.FieldsSeq(geoHubs) {
 		at, _ := regions.Locate(region)
 		w.hubAt = append(w.hubAt, at)
 		w.hubs = append(w.hubs, hub.Linked{HostName: region + ".example", Location: region, ApplyAllocation: true, AllocationWeight: 1})
@@ -109,7 +109,7 @@ func (w *geoWorld) link() {
 		}
 		cables[a][b] = w.exchanges[a].Km(w.exchanges[b])*cableSlack*rtPerKm + hopMS
 	}
-	for _, pair := range strings.Fields(geoCables) {
+	for pair := range strings.FieldsSeq(geoCables) {
 		a, b, _ := strings.Cut(pair, "-")
 		join(a, b)
 		join(b, a)
