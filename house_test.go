@@ -22,7 +22,7 @@ const module = "github.com/zerotouch-dps/dps"
 // the root package and internal/. A package may also import its parent and what that
 // one may import. Imports run downwards only.
 func mayImport() map[string][]string {
-	domain := []string{"attestation", "enrollment", "scope", "hub", "allocation", "allocation/latency", "registration"}
+	domain := []string{"attestation", "enrollment", "enrollment/rule", "scope", "hub", "allocation", "allocation/latency", "registration"}
 	return map[string][]string{
 		"":                          {},
 		"attestation":               {"attestation/revocation"},
@@ -32,12 +32,13 @@ func mayImport() map[string][]string {
 		"hub/memory":                {"hub"},
 		"hub/hubtest":               {"hub"},
 		"enrollment":                {"attestation"},
+		"enrollment/rule":           {},
 		"scope":                     {"attestation", "enrollment", "hub"},
 		"allocation":                {"enrollment", "attestation", "hub"},
 		"allocation/latency":        {"allocation", "hub", "scope"},
 		"allocation/latency/geoip":  {"allocation/latency"},
 		"allocation/webhook":        {"allocation", "enrollment", "scope"},
-		"registration":              {"allocation", "allocation/latency", "enrollment", "attestation", "attestation/revocation", "hub", "scope"},
+		"registration":              {"allocation", "allocation/latency", "enrollment", "enrollment/rule", "attestation", "attestation/revocation", "hub", "scope"},
 		"endpoint":                  {"registration", "attestation"},
 		"endpoint/acceptor":         {"endpoint"},
 		"endpoint/amqp":             {"endpoint", "endpoint/amqp/wire", "registration", "attestation"},

@@ -37,7 +37,7 @@ func (c devCmd) Run(ctx context.Context, env *Env) error {
 		Dir: c.Dir, ReadyFile: c.ReadyFile, Listen: c.Listen, HTTPSPort: c.HTTPSPort, AdminPort: c.AdminPort,
 		Store: c.Store, InMemory: c.InMemory, Hubs: c.Hubs, Log: logging,
 		Assign: server.Assign{Wait: c.AssignWait, Lease: c.Lease}, GeoIP: server.GeoIP{File: c.GeoIP},
-		Tell:   func(line string) { say(env.Stdout, "%s", line) },
+		Tell: func(line string) { say(env.Stdout, "%s", line) },
 	}, server.Env{Log: log, Now: env.Now, Rand: env.Rand, Version: version()})
 	if err != nil {
 		return err

@@ -213,7 +213,7 @@ func (f scopeFlags) in(ctx context.Context, env *Env) (*client.Admin, string, er
 	if err != nil {
 		return nil, "", err
 	}
-	ready, err := f.ready()
+	ready, err := f.ready(env)
 	if err != nil {
 		return nil, "", err
 	}

@@ -102,7 +102,7 @@ func FromGroup(m admin.EnrollmentGroup) Group {
 		EnrollmentGroupID: value(m.EnrollmentGroupID), RegistrationIDPrefix: value(m.RegistrationIDPrefix),
 		AcceptExpiredCertificates: m.AcceptExpiredCertificates,
 		Settings: fromSettings(m.Attestation, entry{
-			m.ProvisioningStatus, m.AllocationPolicy, m.IotHubHostName, m.CredentialPolicyName,
+			m.ProvisioningStatus, m.AllocationPolicy, m.IotHubHostName, m.CredentialPolicyName, m.AllocationRule,
 			m.IotHubs, m.Capabilities, m.InitialTwin, m.ReprovisionPolicy, m.CustomAllocationDefinition,
 		}, m.Residency),
 	}
@@ -112,7 +112,7 @@ func fromEnrollment(m admin.Enrollment) Enrollment {
 	return Enrollment{
 		RegistrationID: value(m.RegistrationID), DeviceID: value(m.DeviceID), OptionalDeviceInformation: JSON(m.OptionalDeviceInformation),
 		Settings: fromSettings(m.Attestation, entry{
-			m.ProvisioningStatus, m.AllocationPolicy, m.IotHubHostName, m.CredentialPolicyName,
+			m.ProvisioningStatus, m.AllocationPolicy, m.IotHubHostName, m.CredentialPolicyName, m.AllocationRule,
 			m.IotHubs, m.Capabilities, m.InitialTwin, m.ReprovisionPolicy, m.CustomAllocationDefinition,
 		}, m.Residency),
 	}
@@ -122,7 +122,7 @@ func fromEnrollment(m admin.Enrollment) Enrollment {
 func fromSettings(a *service.AttestationMechanism, e entry, residency *string) Settings {
 	s := Settings{
 		Attestation: fromMechanism(a), AllocationPolicy: value(e.policy), IotHubs: value(e.hubs), IotHubHostName: value(e.legacyHub),
-		CredentialPolicyName: value(e.credential), Residency: residency,
+		CredentialPolicyName: value(e.credential), AllocationRule: e.rule, Residency: residency,
 	}
 	if status := value(e.status); status != "enabled" {
 		s.ProvisioningStatus = status

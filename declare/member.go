@@ -132,7 +132,7 @@ func groupFacets(m admin.EnrollmentGroup) []facet {
 	}
 	return slices.Concat(own,
 		mechanismFacets(m.Attestation), settingsFacets(entry{
-			m.ProvisioningStatus, m.AllocationPolicy, m.IotHubHostName, m.CredentialPolicyName,
+			m.ProvisioningStatus, m.AllocationPolicy, m.IotHubHostName, m.CredentialPolicyName, m.AllocationRule,
 			m.IotHubs, m.Capabilities, m.InitialTwin, m.ReprovisionPolicy, m.CustomAllocationDefinition,
 		}))
 }
@@ -145,19 +145,19 @@ func enrollmentFacets(m admin.Enrollment) []facet {
 	return slices.Concat(
 		[]facet{{member: "deviceId", value: value(m.DeviceID)}, {member: "optionalDeviceInformation", value: object(m.OptionalDeviceInformation)}, residencyFacet(m.Residency)},
 		mechanismFacets(m.Attestation), settingsFacets(entry{
-			m.ProvisioningStatus, m.AllocationPolicy, m.IotHubHostName, m.CredentialPolicyName,
+			m.ProvisioningStatus, m.AllocationPolicy, m.IotHubHostName, m.CredentialPolicyName, m.AllocationRule,
 			m.IotHubs, m.Capabilities, m.InitialTwin, m.ReprovisionPolicy, m.CustomAllocationDefinition,
 		}))
 }
 
 // entry is what the models of groups and enrollments have in common.
 type entry struct {
-	status, policy, legacyHub, credential *string
-	hubs                                  *[]string
-	capabilities                          *service.DeviceCapabilities
-	twin                                  *service.InitialTwin
-	reprovision                           *service.ReprovisionPolicy
-	custom                                *service.CustomAllocationDefinition
+	status, policy, legacyHub, credential, rule *string
+	hubs                                        *[]string
+	capabilities                                *service.DeviceCapabilities
+	twin                                        *service.InitialTwin
+	reprovision                                 *service.ReprovisionPolicy
+	custom                                      *service.CustomAllocationDefinition
 }
 
 func settingsFacets(e entry) []facet {
@@ -185,6 +185,7 @@ func settingsFacets(e entry) []facet {
 		{member: "reprovisionPolicy", value: reprovision, absent: map[string]any{"updateHubAssignment": true, "migrateDeviceData": true}},
 		{member: "customAllocationDefinition.webhookUrl", value: value(custom.WebhookURL), shown: withoutQuery(value(custom.WebhookURL))},
 		{member: "customAllocationDefinition.apiVersion", value: value(custom.APIVersion)},
+		{member: "allocationRule", value: plain(e.rule), stays: true, unsaid: ""},
 		{member: "initialTwin.tags", value: tags},
 		{member: "initialTwin.properties.desired", value: desired},
 		{member: "capabilities.iotEdge", value: edge},

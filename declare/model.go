@@ -67,7 +67,7 @@ func (g *Group) model() admin.EnrollmentGroup {
 		AcceptExpiredCertificates: g.AcceptExpiredCertificates,
 		Attestation:               g.Attestation.model(), Capabilities: g.Capabilities.model(), IotHubHostName: optional(g.IotHubHostName),
 		InitialTwin: g.InitialTwin.model(), ProvisioningStatus: optional(g.ProvisioningStatus),
-		ReprovisionPolicy: g.ReprovisionPolicy.model(), AllocationPolicy: optional(g.AllocationPolicy), IotHubs: hubs(g.IotHubs),
+		ReprovisionPolicy: g.ReprovisionPolicy.model(), AllocationPolicy: optional(g.AllocationPolicy), IotHubs: hubs(g.IotHubs), AllocationRule: g.AllocationRule,
 		CustomAllocationDefinition: g.CustomAllocationDefinition.model(), CredentialPolicyName: optional(g.CredentialPolicyName),
 		Residency: g.Residency,
 	}}
@@ -79,7 +79,7 @@ func (e *Enrollment) model() admin.Enrollment {
 		OptionalDeviceInformation: json.RawMessage(e.OptionalDeviceInformation),
 		Attestation:               e.Attestation.model(), Capabilities: e.Capabilities.model(), IotHubHostName: optional(e.IotHubHostName),
 		InitialTwin: e.InitialTwin.model(), ProvisioningStatus: optional(e.ProvisioningStatus),
-		ReprovisionPolicy: e.ReprovisionPolicy.model(), AllocationPolicy: optional(e.AllocationPolicy), IotHubs: hubs(e.IotHubs),
+		ReprovisionPolicy: e.ReprovisionPolicy.model(), AllocationPolicy: optional(e.AllocationPolicy), IotHubs: hubs(e.IotHubs), AllocationRule: e.AllocationRule,
 		CustomAllocationDefinition: e.CustomAllocationDefinition.model(), CredentialPolicyName: optional(e.CredentialPolicyName),
 		Residency: e.Residency,
 	}}

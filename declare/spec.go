@@ -144,6 +144,7 @@ type Settings struct {
 	IotHubHostName             string            `yaml:"iotHubHostName,omitempty"`
 	ReprovisionPolicy          *Reprovision      `yaml:"reprovisionPolicy,omitempty"`
 	CustomAllocationDefinition *CustomAllocation `yaml:"customAllocationDefinition,omitempty"`
+	AllocationRule             *string           `yaml:"allocationRule,omitempty"` // left out, it stays
 	InitialTwin                *Twin             `yaml:"initialTwin,omitempty"`
 	Capabilities               *Capabilities     `yaml:"capabilities,omitempty"`
 	CredentialPolicyName       string            `yaml:"credentialPolicyName,omitempty"`

@@ -43,6 +43,8 @@ type Settings struct {
 	Hubs             []string // host names; empty means every linked hub
 	LegacyHub        string   // iotHubHostName, as API writers of old set it
 	Custom           *CustomAllocation
+	// Rule is an expression that narrows the hubs, see package rule; empty: none.
+	Rule             string
 	Reprovision      *ReprovisionPolicy
 	InitialTwin      *InitialTwin
 	IoTEdge          bool

@@ -3,6 +3,7 @@ package management
 import (
 	"context"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"net/netip"
 	"strings"
@@ -36,6 +37,7 @@ type Claim struct {
 	APIVersion string             // empty: 2021-06-01
 	AskWebhook bool
 	Address    string // that it would come from; empty: not known
+	Payload    json.RawMessage // that it would send along; nil: none
 }
 
 // Explained is what would become of a device.
@@ -74,7 +76,7 @@ func (s *Service) Explain(ctx context.Context, c Caller, id dps.IDScope, claim C
 }
 
 func (s *Service) claimed(id dps.IDScope, claim Claim) (registration.Request, error) {
-	req := registration.Request{Scope: id, ID: claim.ID, APIVersion: claim.APIVersion, AskWebhook: claim.AskWebhook}
+	req := registration.Request{Scope: id, ID: claim.ID, APIVersion: claim.APIVersion, AskWebhook: claim.AskWebhook, Payload: claim.Payload}
 	if claim.Address != "" {
 		addr, err := netip.ParseAddr(claim.Address)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/allocation/latency"
 	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/enrollment/rule"
 	"github.com/zerotouch-dps/dps/hub"
 	"github.com/zerotouch-dps/dps/registration"
 	"github.com/zerotouch-dps/dps/scope"
@@ -64,7 +65,10 @@ type Deps struct {
 }
 
 // Service is the use cases. It is safe for concurrent use.
-type Service struct{ d Deps }
+type Service struct {
+	d     Deps
+	rules *rule.Rules
+}
 
 // New returns a Service.
-func New(d Deps) *Service { return &Service{d} }
+func New(d Deps) *Service { return &Service{d, rule.New()} }

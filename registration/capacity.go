@@ -8,6 +8,7 @@ import (
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/allocation"
 	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/enrollment/rule"
 )
 
 // maxChoices bounds how often one request chooses again because the room of its hub went
@@ -19,9 +20,18 @@ type applicant struct {
 	id       dps.RegistrationID
 	deviceID string              // that it shall have in the hub
 	record   *Registration       // as it stands; nil: it never registered
+	about    *rule.Case          // nil: its entry has no rule, or has judged
 	latency  *allocation.Latency // nil: the policy does not go by it
 	// residency are the tags that its hub must have.
 	residency []string
+}
+
+// applicantOf returns the applicant that a prepared row is about.
+func (r *Registrar) applicantOf(row *Registration, req *Request, a *admission) (applicant, error) {
+	about, err := r.caseOf(req, a)
+	who := applicant{id: row.ID, deviceID: row.Operation.Want.DeviceID, record: a.current, about: about}
+	r.locate(&who, req, a)
+	return who, err
 }
 
 // in reports whether the device has its identity in the hub already, or is on its way

@@ -16,6 +16,7 @@ type decision struct {
 	Proof       attestation.Kind            `json:"attestation"`
 	Reprovision string                      `json:"reprovision,omitempty"`
 	Policy      enrollment.AllocationPolicy `json:"policy,omitempty"`
+	Rule        *ruling                     `json:"rule,omitempty"` // nil: the entry has none
 	Candidates  []allocation.Candidate      `json:"candidates,omitempty"`
 	Webhook     string                      `json:"webhook,omitempty"` // host of the webhook that decides
 	WebhookMS   int64                       `json:"webhookMs,omitempty"`

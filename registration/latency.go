@@ -7,19 +7,16 @@ import (
 	"github.com/zerotouch-dps/dps/enrollment"
 )
 
-// applicant is the device of an admission, with how far it is from the hubs where the
-// policy goes by that.
-func (r *Registrar) applicant(row *Registration, req Request, a *admission) applicant {
-	who := applicant{id: row.ID, deviceID: row.Operation.Want.DeviceID, record: a.current}
+// locate adds the residency tags that its hub must have, and how far it is from the hubs
+// where the policy goes by that.
+func (r *Registrar) locate(who *applicant, req *Request, a *admission) {
+	who.residency = tags(a.match.Settings.ResidencyTag())
 	if len(a.config.Sites) > 0 {
 		who.residency = tags(a.match.Settings.ResidencyTag(), a.config.survey().Residency(req.Origin.Addr))
-	} else {
-		who.residency = tags(a.match.Settings.ResidencyTag())
 	}
 	if goesByLatency(a) {
 		who.latency, a.report = r.latency.Consider(a.config.Scope.ID, a.config.survey(), req.Origin.Addr, req.Payload)
 	}
-	return who
 }
 
 // again is the device of an operation that must choose again: what was known of it stands

@@ -160,7 +160,11 @@ func (r *Registrar) allocate(ctx context.Context, row *Registration, req Request
 		why.Hub, why.Reason = link.HostName, "stays on its hub"
 		return link, nil
 	}
-	return r.pick(ctx, r.applicant(row, req, a), a.config, a.match.Settings, why)
+	who, err := r.applicantOf(row, &req, a)
+	if err != nil {
+		return hub.Linked{}, err
+	}
+	return r.pick(ctx, who, a.config, a.match.Settings, why)
 }
 
 // prepare fills in what does not depend on the hub: the identity that it shall hold, and
@@ -252,11 +256,20 @@ func deviceIDOf(row *Registration, m enrollment.Match) string {
 	return string(row.ID)
 }
 
+// candidates returns the hubs that an applicant may be put on, full or not.
+func (r *Registrar) candidates(who applicant, cfg *config, set *enrollment.Settings, why *decision) ([]allocation.Candidate, error) {
+	why.Residency, why.Latency = who.residency, who.latency
+	all, err := allocation.Candidates(set.HubNames(), cfg.Hubs, who.residency...)
+	if err != nil {
+		return nil, err
+	}
+	return narrow(all, who.about, cfg, why)
+}
+
 // pick asks the policy, leaving out hubs that are full or turned out to be.
 func (r *Registrar) pick(ctx context.Context, who applicant, cfg *config, set *enrollment.Settings, why *decision) (hub.Linked, error) {
 	named := set.HubNames()
-	why.Residency, why.Latency = who.residency, who.latency
-	candidates, err := allocation.Candidates(named, cfg.Hubs, who.residency...)
+	candidates, err := r.candidates(who, cfg, set, why)
 	if err != nil {
 		return hub.Linked{}, err
 	}

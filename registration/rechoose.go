@@ -22,7 +22,9 @@ func (r *Registrar) chooseAgain(ctx context.Context, w *work) Registration {
 	case !begun.Won || begun.Held:
 		return r.stored(ctx, reg)
 	}
-	return *r.carryOut(ctx, &work{r: r, reg: begun.Registration})
+	w.reg, w.config, w.substatus = begun.Registration, nil, ""
+	w.relocate()
+	return *r.carryOut(ctx, w)
 }
 
 // beginElsewhere commits the next choice; one that has no room any more is followed by

@@ -14,6 +14,7 @@ import (
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/allocation/latency"
 	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/enrollment/rule"
 )
 
 // Settings are the times of the registrar. Zero values mean the defaults named.
@@ -38,7 +39,8 @@ type Settings struct {
 	// Sweep is how often expired operations and due removals are looked for. Default 1 s.
 	Sweep time.Duration
 	// MaxFlights bounds the assignments in flight in this process; further operations
-	// are committed and picked up by the sweep. Default 4096.
+	// are committed and picked up by the sweep. A hub has a half of them at most. Default
+	// 8192.
 	MaxFlights int
 }
 
@@ -56,7 +58,7 @@ func (s Settings) withDefaults() Settings {
 	def(&s.OperationTTL, 30*time.Minute)
 	def(&s.Sweep, time.Second)
 	if s.MaxFlights == 0 {
-		s.MaxFlights = 4096
+		s.MaxFlights = 8192
 	}
 	return s
 }
@@ -115,13 +117,14 @@ type Registrar struct {
 	gates    *gates
 	webhooks Webhooks
 	latency  *latency.Estimator
+	rules    *rule.Rules
 	observer Observer
 	log      *zap.Logger
 	now      func() time.Time
 	rand     io.Reader
 	settings Settings
 
-	slots   chan struct{} // one per flight
+	slots   *slots        // of flights
 	asking  chan struct{} // one per flight that asks a webhook
 	leaving chan struct{} // closed when Run ends
 	working sync.WaitGroup
@@ -140,8 +143,8 @@ func New(d Deps) *Registrar {
 	}
 	return &Registrar{
 		store: d.Store, configs: newConfigs(d.Scopes, d.Resolver.Verifier(), d.Latency), entries: d.Entries, resolver: d.Resolver,
-		gates: newGates(d.OpenGate, d.Now), webhooks: d.Webhooks, latency: d.Latency, observer: d.Observer, log: d.Log, now: d.Now, rand: d.Rand,
-		settings: s, slots: make(chan struct{}, s.MaxFlights), asking: make(chan struct{}, max(1, s.MaxFlights/askingShare)), leaving: make(chan struct{}),
+		gates: newGates(d.OpenGate, d.Now), webhooks: d.Webhooks, rules: rule.New(), latency: d.Latency, observer: d.Observer, log: d.Log, now: d.Now, rand: d.Rand,
+		settings: s, slots: newSlots(s.MaxFlights), asking: make(chan struct{}, max(1, s.MaxFlights/askingShare)), leaving: make(chan struct{}),
 		flights:  map[dps.OperationID]*flight{},
 		refusals: newRefusals(),
 	}

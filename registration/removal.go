@@ -198,20 +198,15 @@ func (r *Registrar) sweep(ctx context.Context) {
 	}
 }
 
-// sweepOperations claims operations whose lease is over, as many as there are free
-// slots, and carries them out. One that is in hand here waits for its hub, and renews
+// sweepOperations claims operations whose lease is over, and carries them out. One that is in hand here waits for its hub, and renews
 // its lease when its turn comes.
 func (r *Registrar) sweepOperations(ctx context.Context) error {
-	limit := min(sweepBatch, cap(r.slots)-len(r.slots))
-	if limit == 0 {
-		return nil
-	}
-	expired, err := r.store.Expired(ctx, r.now(), limit)
+	expired, err := r.store.Expired(ctx, r.now(), sweepBatch)
 	if err != nil {
 		return fmt.Errorf("find expired operations: %w", err)
 	}
 	for _, reg := range expired {
-		if r.inHand(&reg) != nil {
+		if r.inHand(&reg) != nil || !r.slots.room(placeOf(&reg)) {
 			continue
 		}
 		now := r.now()
@@ -227,20 +222,18 @@ func (r *Registrar) sweepOperations(ctx context.Context) error {
 }
 
 func (r *Registrar) sweepRemovals(ctx context.Context) error {
-	limit := min(sweepBatch, cap(r.slots)-len(r.slots))
-	if limit == 0 {
-		return nil
-	}
 	now := r.now()
-	due, err := r.store.ClaimRemovals(ctx, now, now.Add(r.settings.Lease), limit)
+	due, err := r.store.ClaimRemovals(ctx, now, now.Add(r.settings.Lease), sweepBatch)
 	if err != nil {
 		return fmt.Errorf("claim removals: %w", err)
 	}
 	for _, rm := range due {
-		work := context.WithoutCancel(ctx)
-		r.slots <- struct{}{}
+		work, place := context.WithoutCancel(ctx), "removals "+dps.FoldASCII(rm.Hub)
+		if !r.slots.take(place) {
+			continue // its claim ends by itself
+		}
 		r.working.Go(func() {
-			defer func() { <-r.slots }()
+			defer r.slots.release(place)
 			r.remove(work, rm)
 		})
 	}

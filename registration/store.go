@@ -90,8 +90,9 @@ type Store interface {
 	// it returns.
 	Finish(ctx context.Context, r Registration, removals []Removal) (etag dps.ETag, won bool, err error)
 
-	// Expired returns up to limit assigning operations whose lease is over at now,
-	// oldest lease first, of every scope.
+	// Expired returns up to limit assigning operations whose lease is over at now, of every
+	// scope: of each hub that they are bound for the one with the oldest lease, then of each
+	// the second, and so on. However many there are of a hub, the others' don't wait.
 	Expired(ctx context.Context, now time.Time, limit int) ([]Registration, error)
 
 	// Registration returns a record. Errors: [dps.RegistrationNotFound].

@@ -51,7 +51,7 @@ func (r *Registrar) leaveToWebhook(ctx context.Context, row *Registration, req R
 	if r.webhooks == nil {
 		return dps.Errorf(dps.AllocationFailed, "allocation webhooks are not served here")
 	}
-	hubs, err := r.eligible(ctx, row, req, a, why)
+	hubs, err := r.eligible(ctx, row, &req, a, why)
 	if err != nil {
 		return err
 	}
@@ -71,14 +71,16 @@ func (r *Registrar) leaveToWebhook(ctx context.Context, row *Registration, req R
 
 // eligible returns the hubs from which a webhook chooses: a device that may not move has
 // its own alone (DPS concepts, "Custom allocation"). Hubs that are full are not offered.
-func (r *Registrar) eligible(ctx context.Context, row *Registration, req Request, a *admission, why *decision) ([]string, error) {
+func (r *Registrar) eligible(ctx context.Context, row *Registration, req *Request, a *admission, why *decision) ([]string, error) {
 	if row.Operation.Substatus == Reprovisioned {
 		link, _ := a.config.linked(row.Assignment.Hub)
 		return []string{link.HostName}, nil
 	}
-	who := r.applicant(row, req, a)
-	why.Residency, why.Latency = who.residency, who.latency
-	candidates, err := allocation.Candidates(a.match.Settings.HubNames(), a.config.Hubs, who.residency...)
+	who, err := r.applicantOf(row, req, a)
+	if err != nil {
+		return nil, err
+	}
+	candidates, err := r.candidates(who, a.config, a.match.Settings, why)
 	if err != nil {
 		return nil, err
 	}
@@ -182,6 +184,7 @@ func (r *Registrar) take(ctx context.Context, w *work, next Registration) *Regis
 		return &now
 	}
 	w.reg = begun.Registration
+	w.relocate()
 	return nil
 }
 

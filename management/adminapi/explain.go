@@ -17,7 +17,7 @@ func (a *api) Explain(ctx context.Context, r admin.ExplainRequestObject) (admin.
 	claim := management.Claim{
 		ID: dps.RegistrationID(value(r.Body.RegistrationID)), Chain: value(r.Body.CertificateChain), APIVersion: value(r.Body.APIVersion),
 		Token: dps.NewSecret(value(r.Body.SasToken)), Key: dps.NewSecret(value(r.Body.SymmetricKey)),
-		AskWebhook: value(r.Body.AskWebhook), Address: value(r.Body.Address),
+		AskWebhook: value(r.Body.AskWebhook), Payload: r.Body.Payload, Address: value(r.Body.Address),
 	}
 	e, err := a.c.Management.Explain(ctx, callerOf(ctx), dps.IDScope(r.IDScope), claim)
 	if err != nil {
@@ -48,6 +48,9 @@ func fromExplanation(e management.Explained) admin.Explanation {
 	}
 	if len(e.Full) > 0 {
 		out.FullHubs = &e.Full
+	}
+	if len(e.RuledOut) > 0 {
+		out.RuledOutHubs, out.RuleError = &e.RuledOut, optional(e.RuleError)
 	}
 	if e.Outcome == registration.WouldAssign {
 		out.HubCall = &e.HubCall

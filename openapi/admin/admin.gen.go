@@ -272,6 +272,9 @@ type ExplainRequest struct {
 	// CertificateChain PEM, the device's certificate first, as it would present them.
 	CertificateChain *string `json:"certificateChain,omitempty"`
 
+	// Payload The JSON that the device would send along, for the rule of its enrollment and for its webhook.
+	Payload json.RawMessage `json:"payload,omitempty"`
+
 	// RegistrationID May be left out with a certificate chain; then the common name of the first certificate.
 	RegistrationID *string `json:"registrationId,omitempty"`
 	SasToken       *string `json:"sasToken,omitempty"`
@@ -374,9 +377,15 @@ type Explanation struct {
 	Reprovision *string `json:"reprovision,omitempty"`
 
 	// Residency Tags that the hub must have.
-	Residency *[]string             `json:"residency,omitempty"`
-	Signer    *ExplainedCertificate `json:"signer,omitempty"`
-	Substatus *string               `json:"substatus,omitempty"`
+	Residency *[]string `json:"residency,omitempty"`
+
+	// RuleError Why the rule came to nothing about one of them.
+	RuleError *string `json:"ruleError,omitempty"`
+
+	// RuledOutHubs Hubs that would be candidates, which the enrollment's rule leaves out.
+	RuledOutHubs *[]string             `json:"ruledOutHubs,omitempty"`
+	Signer       *ExplainedCertificate `json:"signer,omitempty"`
+	Substatus    *string               `json:"substatus,omitempty"`
 
 	// Webhook Host of the webhook that chooses the hub.
 	Webhook *string `json:"webhook,omitempty"`

@@ -19,6 +19,9 @@ import (
 // AllocationPolicy hashed, geoLatency, static, custom or, beyond the original, capacity. Absent, the scope's default at the time of registration.
 type AllocationPolicy = string
 
+// AllocationRule An expression in the Common Expression Language over device, payload, enrollment and hub, which narrows the hubs whatever the policy: those for which it comes to true. An extension, left out of answers when there is none. Absent on an update, the stored one stays; an empty text takes it away.
+type AllocationRule = string
+
 // AttestationMechanism How devices prove themselves; type, and the one member that it names.
 type AttestationMechanism struct {
 	SymmetricKey *SymmetricKeyAttestation `json:"symmetricKey,omitempty"`
@@ -130,9 +133,12 @@ type EnrollmentGroup struct {
 	AcceptExpiredCertificates *bool `json:"acceptExpiredCertificates,omitempty"`
 
 	// AllocationPolicy hashed, geoLatency, static, custom or, beyond the original, capacity. Absent, the scope's default at the time of registration.
-	AllocationPolicy *AllocationPolicy     `json:"allocationPolicy,omitempty"`
-	Attestation      *AttestationMechanism `json:"attestation,omitempty"`
-	Capabilities     *DeviceCapabilities   `json:"capabilities,omitempty"`
+	AllocationPolicy *AllocationPolicy `json:"allocationPolicy,omitempty"`
+
+	// AllocationRule An expression in the Common Expression Language over device, payload, enrollment and hub, which narrows the hubs whatever the policy: those for which it comes to true. An extension, left out of answers when there is none. Absent on an update, the stored one stays; an empty text takes it away.
+	AllocationRule *AllocationRule       `json:"allocationRule,omitempty"`
+	Attestation    *AttestationMechanism `json:"attestation,omitempty"`
+	Capabilities   *DeviceCapabilities   `json:"capabilities,omitempty"`
 
 	// CreatedDateTimeUtc UTC with seven fractional digits, such as 2026-01-01T00:00:00.0000000Z. Ignored on writes.
 	CreatedDateTimeUtc         *Time                       `json:"createdDateTimeUtc,omitempty"`
@@ -172,9 +178,12 @@ type Etag = string
 // IndividualEnrollment defines model for IndividualEnrollment.
 type IndividualEnrollment struct {
 	// AllocationPolicy hashed, geoLatency, static, custom or, beyond the original, capacity. Absent, the scope's default at the time of registration.
-	AllocationPolicy *AllocationPolicy     `json:"allocationPolicy,omitempty"`
-	Attestation      *AttestationMechanism `json:"attestation,omitempty"`
-	Capabilities     *DeviceCapabilities   `json:"capabilities,omitempty"`
+	AllocationPolicy *AllocationPolicy `json:"allocationPolicy,omitempty"`
+
+	// AllocationRule An expression in the Common Expression Language over device, payload, enrollment and hub, which narrows the hubs whatever the policy: those for which it comes to true. An extension, left out of answers when there is none. Absent on an update, the stored one stays; an empty text takes it away.
+	AllocationRule *AllocationRule       `json:"allocationRule,omitempty"`
+	Attestation    *AttestationMechanism `json:"attestation,omitempty"`
+	Capabilities   *DeviceCapabilities   `json:"capabilities,omitempty"`
 
 	// CreatedDateTimeUtc UTC with seven fractional digits, such as 2026-01-01T00:00:00.0000000Z. Ignored on writes.
 	CreatedDateTimeUtc         *Time                       `json:"createdDateTimeUtc,omitempty"`

@@ -159,3 +159,14 @@ func (s *registrations) attempt(k kind, r *registration.Registration) *write {
 		Scope: string(r.Scope), ID: string(r.ID), OperationID: string(r.Operation.ID), Attempt: r.Operation.Attempt,
 	})
 }
+
+// selectExpired takes the first of each hub, then the second, and so on.
+const selectExpired = query.BusyHubs + `select ` + query.RegistrationColumns + ` from hubs cross join lateral (
+		select d.*, row_number() over (order by d.lease_until) as turn from registration d
+		where d.lease_until > 0 and d.want_hub = hubs.hub and d.lease_until <= $1 order by d.lease_until limit $2) r
+	order by turn, lease_until limit $2`
+
+// Expired implements [registration.Store].
+func (s *registrations) Expired(ctx context.Context, now time.Time, limit int) ([]registration.Registration, error) {
+	return s.Select(ctx, selectExpired, query.Micros(now), int64(limit))
+}

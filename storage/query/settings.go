@@ -16,6 +16,7 @@ type settingsRow struct {
 	Hubs             []string                      `json:"hubs,omitempty"`
 	LegacyHub        string                        `json:"legacyHub,omitempty"`
 	Custom           *enrollment.CustomAllocation  `json:"custom,omitempty"`
+	Rule             string                        `json:"rule,omitempty"`
 	Reprovision      *enrollment.ReprovisionPolicy `json:"reprovision,omitempty"`
 	Twin             bool                          `json:"twin,omitempty"` // tells {} from none
 	IoTEdge          bool                          `json:"edge,omitempty"`
@@ -42,7 +43,7 @@ type settingsColumns struct {
 func settingsToColumns(s *enrollment.Settings, own ownSettings) settingsColumns {
 	row := settingsRow{
 		ownSettings: own, AllocationPolicy: s.AllocationPolicy, Hubs: s.Hubs, LegacyHub: s.LegacyHub,
-		Custom: s.Custom, Reprovision: s.Reprovision, Twin: s.InitialTwin != nil,
+		Custom: s.Custom, Rule: s.Rule, Reprovision: s.Reprovision, Twin: s.InitialTwin != nil,
 		IoTEdge: s.IoTEdge, CredentialPolicy: s.CredentialPolicy, Residency: s.Residency,
 	}
 	c := settingsColumns{
@@ -62,7 +63,7 @@ func (c *settingsColumns) decode() (s enrollment.Settings, own ownSettings, err 
 	}
 	s = enrollment.Settings{
 		Enabled: c.enabled, AllocationPolicy: row.AllocationPolicy, Hubs: row.Hubs, LegacyHub: row.LegacyHub,
-		Custom: row.Custom, Reprovision: row.Reprovision, IoTEdge: row.IoTEdge,
+		Custom: row.Custom, Rule: row.Rule, Reprovision: row.Reprovision, IoTEdge: row.IoTEdge,
 		CredentialPolicy: row.CredentialPolicy, Residency: row.Residency, Lot: c.lot, Uploader: c.uploader,
 		ETag: dps.ETag(c.etag), Created: Time(c.created), Updated: Time(c.updated),
 	}

@@ -178,3 +178,14 @@ func (s *registrations) set(ctx context.Context, what, text string, r *registrat
 	}})
 	return won && err == nil, err
 }
+
+// selectExpired takes the first of each hub, then the second, and so on.
+const selectExpired = query.BusyHubs + `select ` + query.RegistrationColumns + ` from hubs join registration r
+	on (r.scope_key, r.reg_key) in (select d.scope_key, d.reg_key from registration d
+		where d.lease_until > 0 and d.want_hub = hubs.hub and d.lease_until <= $1 order by d.lease_until limit $2)
+	order by row_number() over (partition by r.want_hub order by r.lease_until), r.lease_until limit $2`
+
+// Expired implements [registration.Store].
+func (s *registrations) Expired(ctx context.Context, now time.Time, limit int) ([]registration.Registration, error) {
+	return s.Select(ctx, selectExpired, query.Micros(now), int64(limit))
+}
