@@ -215,8 +215,8 @@ func (f *forecaster) decide(ctx context.Context, a *admission) error {
 		f.tally.aside(reg, Unforeseen, "a webhook chooses its hub")
 		return nil
 	}
-	if f.r.asksTheDevice(a) {
-		f.tally.aside(reg, Unforeseen, "the rule of its enrollment asks for what only the device tells")
+	if why := f.r.unforeseeable(a); why != "" && !a.sent() {
+		f.tally.aside(reg, Unforeseen, why)
 		return nil
 	}
 	row, why := *reg, decision{}
@@ -253,4 +253,19 @@ func (f *forecaster) place(reg *Registration, kind Fate, host, reason string) {
 		}
 	}
 	f.tally.place(reg, kind, to, reason)
+}
+
+// unforeseeable says why only a request of the device could tell where it goes; empty: its
+// record tells.
+func (r *Registrar) unforeseeable(a *admission) string {
+	if goesByLatency(a) {
+		return "geoLatency goes by the address that it calls from"
+	}
+	if a.match.Settings.Rule == "" {
+		return ""
+	}
+	if compiled, err := r.rules.Compile(a.match.Settings.Rule); err == nil && compiled.AsksTheDevice() {
+		return "the rule of its enrollment asks for what only the device tells"
+	}
+	return ""
 }

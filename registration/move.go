@@ -130,6 +130,12 @@ func (r *Registrar) destination(ctx context.Context, row *Registration, req *Req
 		why.stay(m, "goes to a hub that is not linked any more")
 		return home, nil
 	}
+	for _, tag := range who.residency {
+		if !link.Resides(tag) {
+			why.stay(m, "goes to a hub without the residency tag "+tag)
+			return home, nil
+		}
+	}
 	to := []allocation.Candidate{{Hub: link.HostName, Weight: max(1, link.AllocationWeight), MaxDevices: int64(link.MaxDevices)}}
 	room, err := r.weigh(ctx, who, a.config, to, why)
 	if err != nil {

@@ -279,7 +279,8 @@ func deviceIDOf(row *Registration, m enrollment.Match) string {
 
 // candidates returns the hubs that an applicant may be put on, full or not.
 func (r *Registrar) candidates(who applicant, cfg *config, set *enrollment.Settings, why *decision) ([]allocation.Candidate, error) {
-	all, err := allocation.Candidates(set.HubNames(), cfg.Hubs)
+	why.Residency, why.Latency = who.residency, who.latency
+	all, err := allocation.Candidates(set.HubNames(), cfg.Hubs, who.residency...)
 	if err != nil {
 		return nil, err
 	}
@@ -307,7 +308,9 @@ func (r *Registrar) pick(ctx context.Context, who applicant, cfg *config, set *e
 	if err != nil {
 		return hub.Linked{}, err
 	}
-	choice, err := policy.Choose(ctx, allocation.Request{ID: who.id, Candidates: candidates, Named: len(named) > 0, Current: who.home()})
+	choice, err := policy.Choose(ctx, allocation.Request{
+		ID: who.id, Candidates: candidates, Named: len(named) > 0, Current: who.home(), Latency: who.latency,
+	})
 	if err != nil {
 		return hub.Linked{}, err
 	}

@@ -106,7 +106,7 @@ func (r *Registrar) another(ctx context.Context, reg *Registration, cfg *config,
 		why.Hub, why.Reason = home.HostName, "stays on its hub: that to which it was moved has no room"
 		return home, nil
 	}
-	return r.pick(ctx, applicant{reg.ID, reg.Operation.Want.DeviceID, reg, nil}, cfg, set, why)
+	return r.pick(ctx, r.again(reg, set, why), cfg, set, why)
 }
 
 // askAnew leaves the choice to the webhook again, without the hub that turned out full.

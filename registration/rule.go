@@ -32,15 +32,6 @@ func (r *Registrar) caseOf(req *Request, a *admission) (*rule.Case, error) {
 	return compiled.Of(ruleDevice(req, a), entry), nil
 }
 
-// asksTheDevice tells whether the entry's rule cannot be judged without a request.
-func (r *Registrar) asksTheDevice(a *admission) bool {
-	if a.match.Settings.Rule == "" || a.sent() {
-		return false
-	}
-	compiled, err := r.rules.Compile(a.match.Settings.Rule)
-	return err == nil && compiled.AsksTheDevice()
-}
-
 func ruleDevice(req *Request, a *admission) *rule.Device {
 	d := &rule.Device{
 		ID: dps.FoldASCII(string(req.ID)), Transport: req.Transport,

@@ -296,14 +296,14 @@ func (w *work) fallback(ctx context.Context, name enrollment.AllocationPolicy, w
 		return allocation.Answer{}, err
 	}
 	why.Policy = name
-	candidates, err = w.r.weigh(ctx, applicant{reg.ID, reg.Operation.Want.DeviceID, reg, nil}, cfg, candidates, why)
+	candidates, err = w.r.weigh(ctx, applicant{id: reg.ID, deviceID: reg.Operation.Want.DeviceID, record: reg}, cfg, candidates, why)
 	if why.Policy = enrollment.Custom; err != nil {
 		return allocation.Answer{}, err
 	}
 	if len(candidates) == 0 {
 		return allocation.Answer{}, noRoom()
 	}
-	choice, err := policy.Choose(ctx, allocation.Request{ID: reg.ID, Candidates: candidates, Named: true, Current: reg.Assignment.Hub})
+	choice, err := policy.Choose(ctx, allocation.Request{ID: reg.ID, Candidates: candidates, Named: true, Current: reg.Assignment.Hub, Latency: why.Latency})
 	return allocation.Answer{Hub: choice.Hub}, err
 }
 

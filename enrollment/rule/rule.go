@@ -63,13 +63,13 @@ type Rule struct {
 	asks    bool
 }
 
-// AsksTheDevice reports whether the rule names what is known only while a device registers,
-// and not from its record: its payload, address, transport, and lists of its certificate.
+// AsksTheDevice reports whether the rule names what is known only while a device registers:
+// its payload, address, transport, and what it proves itself with.
 func (r *Rule) AsksTheDevice() bool { return r.asks }
 
 func asksTheDevice(tree *ast.AST) bool {
 	asks := false
-	told := []string{"address", "transport", "organization", "organizationalUnit", "country", "dnsNames"}
+	told := []string{"address", "transport", "attestation", "certificate"}
 	ast.PreOrderVisit(tree.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
 		switch e.Kind() { //nolint:exhaustive // others name nothing
 		case ast.IdentKind:

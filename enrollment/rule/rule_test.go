@@ -63,9 +63,10 @@ func TestAdmits(t *testing.T) {
 func TestAsksTheDevice(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]bool{
-		`device.id.startsWith("a") && hub.weight > 1`:               false,
-		`device.certificate.thumbprint == "AB" || enrollment.group`: false,
-		`payload.a == 1`: true,
+		`device.id.startsWith("a") && hub.weight > 1`:        false,
+		`device.hub == "" || enrollment.group`:               false,
+		`device.certificate.thumbprint == "AB"`:              true,
+		`payload.a == 1`:                                     true,
 		`hub.name == "x" && ["y"].exists(a, has(payload.b))`: true,
 		`device.address == ""`:                               true,
 		`"x" in device.certificate.organizationalUnit`:       true,

@@ -352,6 +352,9 @@ type EventSettings struct {
 // ExplainRequest A device by what it would show: a certificate chain, a SAS token or a symmetric key. With
 // a registration ID alone the device is taken for who it claims to be.
 type ExplainRequest struct {
+	// Address Address that the device would come from; by it the policy geoLatency and the IP filter go.
+	Address *string `json:"address,omitempty"`
+
 	// APIVersion That the device would send; 2021-06-01 is the default.
 	APIVersion *string `json:"apiVersion,omitempty"`
 
@@ -397,6 +400,27 @@ type ExplainedHub struct {
 	MaxDevices *int64 `json:"maxDevices,omitempty"`
 }
 
+// ExplainedLatency What the policy geoLatency goes by.
+type ExplainedLatency struct {
+	// Area That whose measurements count.
+	Area *string `json:"area,omitempty"`
+
+	// Band Milliseconds within which estimates count as equal, and the weighted hash decides.
+	Band *float64 `json:"band,omitempty"`
+
+	// Hubs The lowest estimate first.
+	Hubs []LatencyEstimate `json:"hubs"`
+
+	// Margin Milliseconds by which another hub must be better for the device to move.
+	Margin *float64 `json:"margin,omitempty"`
+
+	// Order Hubs that the site prefers.
+	Order *[]string `json:"order,omitempty"`
+
+	// Source How the device was located: site, geoip or none.
+	Source string `json:"source"`
+}
+
 // Explanation defines model for Explanation.
 type Explanation struct {
 	// Advice What can be done about the reason, or about that of the last refusal.
@@ -423,6 +447,9 @@ type Explanation struct {
 	// HubCall The hub would be written; else the device keeps what it has.
 	HubCall *bool `json:"hubCall,omitempty"`
 
+	// Latency What the policy geoLatency goes by.
+	Latency *ExplainedLatency `json:"latency,omitempty"`
+
 	// Nearest Of a refused device, entries that have to do with it and did not admit it.
 	Nearest *[]NearEnrollment `json:"nearest,omitempty"`
 
@@ -441,6 +468,9 @@ type Explanation struct {
 	// Reprovision first assignment, never, migrate or reset.
 	Reprovision *string `json:"reprovision,omitempty"`
 
+	// Residency Tags that the hub must have.
+	Residency *[]string `json:"residency,omitempty"`
+
 	// RuleError Why the rule came to nothing about one of them.
 	RuleError *string `json:"ruleError,omitempty"`
 
@@ -451,6 +481,22 @@ type Explanation struct {
 
 	// Webhook Host of the webhook that chooses the hub.
 	Webhook *string `json:"webhook,omitempty"`
+}
+
+// GeoipDatabase defines model for GeoipDatabase.
+type GeoipDatabase struct {
+	// Built UTC with seven fractional digits. Ignored on writes.
+	Built *Time `json:"built,omitempty"`
+
+	// LastError Why the file as it stands is not in use; the former is.
+	LastError *string `json:"lastError,omitempty"`
+
+	// Loaded UTC with seven fractional digits. Ignored on writes.
+	Loaded *Time  `json:"loaded,omitempty"`
+	Path   string `json:"path"`
+
+	// Type That the database says it is. Absent, none could be read yet.
+	Type *string `json:"type,omitempty"`
 }
 
 // GroupImpact defines model for GroupImpact.
@@ -699,6 +745,58 @@ type KeyRenewal struct {
 	Slot string `json:"slot"`
 }
 
+// LatenciesCleared defines model for LatenciesCleared.
+type LatenciesCleared struct {
+	Deleted int64 `json:"deleted"`
+}
+
+// Latency defines model for Latency.
+type Latency struct {
+	// Area site/NAME or geo/COUNTRY, with /SUBDIVISION and /AS12345 where that is known.
+	Area         string  `json:"area"`
+	Hub          string  `json:"hub"`
+	Milliseconds float64 `json:"milliseconds"`
+
+	// Votes Devices that measured it; a row of the matrix counts as eight.
+	Votes int `json:"votes"`
+}
+
+// LatencyEstimate defines model for LatencyEstimate.
+type LatencyEstimate struct {
+	HostName string `json:"hostName"`
+
+	// Measured In the area.
+	Measured     *float64 `json:"measured,omitempty"`
+	Milliseconds float64  `json:"milliseconds"`
+
+	// Prior By distance.
+	Prior *float64 `json:"prior,omitempty"`
+
+	// Votes That the measured value rests on.
+	Votes *int `json:"votes,omitempty"`
+}
+
+// LatencyList defines model for LatencyList.
+type LatencyList struct {
+	Value []Latency `json:"value"`
+}
+
+// LatencyMatrix defines model for LatencyMatrix.
+type LatencyMatrix struct {
+	// Value At most 20000 rows.
+	Value []LatencyMeasure `json:"value"`
+}
+
+// LatencyMeasure defines model for LatencyMeasure.
+type LatencyMeasure struct {
+	// Area site/NAME or geo/COUNTRY, with /SUBDIVISION and /AS12345 if need be.
+	Area string `json:"area"`
+	Hub  string `json:"hub"`
+
+	// Milliseconds Round trip time.
+	Milliseconds float64 `json:"milliseconds"`
+}
+
 // Limits Replaced as a whole. A number that is absent is the profile's; 0 is no limit.
 type Limits struct {
 	Certificates *int `json:"certificates,omitempty"`
@@ -763,6 +861,9 @@ type LinkedHub struct {
 
 	// NextKeyHint The last four characters of the second connection string's key, while the link has one.
 	NextKeyHint *string `json:"nextKeyHint,omitempty"`
+
+	// Residency Tags that say where the hub's data stays. Enrollments and sites may demand one of them.
+	Residency *[]string `json:"residency,omitempty"`
 
 	// TrustedCertificates PEM of root certificates to trust beside the system's.
 	TrustedCertificates *string `json:"trustedCertificates,omitempty"`
@@ -1177,10 +1278,37 @@ type SecretQuestions struct {
 	Value []SecretQuestion `json:"value"`
 }
 
+// Site defines model for Site.
+type Site struct {
+	// Hubs Host names of hubs. The first that a device may be put on is chosen, whatever is measured.
+	Hubs *[]string `json:"hubs,omitempty"`
+
+	// Location Latitude and longitude in degrees such as 52.3,4.9, or the name of a region such as westeurope.
+	Location *string `json:"location,omitempty"`
+
+	// Name Letters, digits, blanks and . _ -; several networks may have the same.
+	Name string `json:"name"`
+
+	// Network An IPv4 or IPv6 address, or a CIDR block.
+	Network string `json:"network"`
+
+	// Residency Tag that a hub must have to take devices of the site, whatever the policy.
+	Residency *string `json:"residency,omitempty"`
+}
+
+// SiteTable defines model for SiteTable.
+type SiteTable struct {
+	// Value At most 5000 networks. Of those that hold an address the longest counts.
+	Value []Site `json:"value"`
+}
+
 // State defines model for State.
 type State struct {
 	// Certificates Server certificates of this replica and CA certificates of every scope, the next to expire first.
 	Certificates []CertificateState `json:"certificates"`
+
+	// GeoipDatabases The databases by which this replica locates devices.
+	GeoipDatabases *[]GeoipDatabase `json:"geoipDatabases,omitempty"`
 
 	// Hooks The hooks of every scope.
 	Hooks *[]HookState `json:"hooks,omitempty"`
@@ -1325,6 +1453,9 @@ type IfNoneMatch = string
 
 // KeyName defines model for KeyName.
 type KeyName = string
+
+// LatencyArea defines model for LatencyArea.
+type LatencyArea = string
 
 // MoveName defines model for MoveName.
 type MoveName = string
@@ -1734,6 +1865,18 @@ type PutIPFilterRulesParams struct {
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
+// ClearLatenciesParams defines parameters for ClearLatencies.
+type ClearLatenciesParams struct {
+	// Area An area, with those within it. Default all.
+	Area *LatencyArea `form:"area,omitempty" json:"area,omitempty"`
+}
+
+// ListLatenciesParams defines parameters for ListLatencies.
+type ListLatenciesParams struct {
+	// Area An area, with those within it. Default all.
+	Area *LatencyArea `form:"area,omitempty" json:"area,omitempty"`
+}
+
 // DeleteLinkedHubParams defines parameters for DeleteLinkedHub.
 type DeleteLinkedHubParams struct {
 	// Force Unlink although enrollments name the hub; their devices are refused until the enrollments are edited.
@@ -1871,6 +2014,15 @@ type ForgetRegistrationParams struct {
 // ForgetRegistrationParamsHubIdentity defines parameters for ForgetRegistration.
 type ForgetRegistrationParamsHubIdentity string
 
+// PutSitesParams defines parameters for PutSites.
+type PutSitesParams struct {
+	// IfMatch Etag of the resource as it was read.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch "*": the resource must not exist.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // DeleteWebhookParams defines parameters for DeleteWebhook.
 type DeleteWebhookParams struct {
 	// IfMatch Etag of the resource as it was read.
@@ -1925,6 +2077,9 @@ type PutIPFilterRulesJSONRequestBody = IPFilter
 // ExplainIPFilterJSONRequestBody defines body for ExplainIPFilter for application/json ContentType.
 type ExplainIPFilterJSONRequestBody = IPQuestion
 
+// PutLatencyMatrixJSONRequestBody defines body for PutLatencyMatrix for application/json ContentType.
+type PutLatencyMatrixJSONRequestBody = LatencyMatrix
+
 // UpdateLinkedHubJSONRequestBody defines body for UpdateLinkedHub for application/json ContentType.
 type UpdateLinkedHubJSONRequestBody = LinkedHub
 
@@ -1948,6 +2103,9 @@ type RenewPolicyKeyJSONRequestBody = KeyRenewal
 
 // CompareSecretsJSONRequestBody defines body for CompareSecrets for application/json ContentType.
 type CompareSecretsJSONRequestBody = SecretQuestions
+
+// PutSitesJSONRequestBody defines body for PutSites for application/json ContentType.
+type PutSitesJSONRequestBody = SiteTable
 
 // PutWebhookJSONRequestBody defines body for PutWebhook for application/json ContentType.
 type PutWebhookJSONRequestBody = Webhook
@@ -2098,6 +2256,18 @@ type ServerInterface interface {
 	// ExplainIPFilter Tell what becomes of an address and which rule decides.
 	// (POST /admin/v1/scopes/{idScope}/ipFilterRules/explain)
 	ExplainIPFilter(w http.ResponseWriter, r *http.Request, idScope IDScope)
+	// ClearLatencies Forget what devices have measured. The matrix stays.
+	// (DELETE /admin/v1/scopes/{idScope}/latencies)
+	ClearLatencies(w http.ResponseWriter, r *http.Request, idScope IDScope, params ClearLatenciesParams)
+	// ListLatencies List what is known of the latencies between areas and hubs, by devices' votes and the matrix together.
+	// (GET /admin/v1/scopes/{idScope}/latencies)
+	ListLatencies(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListLatenciesParams)
+	// GetLatencyMatrix Show the latencies that the operator measured.
+	// (GET /admin/v1/scopes/{idScope}/latencies/matrix)
+	GetLatencyMatrix(w http.ResponseWriter, r *http.Request, idScope IDScope)
+	// PutLatencyMatrix Replace the latencies that the operator measured. Replicas know them within half a minute.
+	// (PUT /admin/v1/scopes/{idScope}/latencies/matrix)
+	PutLatencyMatrix(w http.ResponseWriter, r *http.Request, idScope IDScope)
 	// ListLinkedHubs List the linked hubs of a scope.
 	// (GET /admin/v1/scopes/{idScope}/linkedHubs)
 	ListLinkedHubs(w http.ResponseWriter, r *http.Request, idScope IDScope)
@@ -2176,6 +2346,12 @@ type ServerInterface interface {
 	// CompareSecrets Tell which secrets are not those that are stored. Those of access policies and webhooks take the role security.
 	// (POST /admin/v1/scopes/{idScope}/secrets:compare)
 	CompareSecrets(w http.ResponseWriter, r *http.Request, idScope IDScope)
+	// GetSites Show the table of sites, by which devices in networks of one's own are located.
+	// (GET /admin/v1/scopes/{idScope}/sites)
+	GetSites(w http.ResponseWriter, r *http.Request, idScope IDScope)
+	// PutSites Replace the table of sites. It counts from the next registration on.
+	// (PUT /admin/v1/scopes/{idScope}/sites)
+	PutSites(w http.ResponseWriter, r *http.Request, idScope IDScope, params PutSitesParams)
 	// ListWebhooks List what is said about allocation webhooks, without secrets.
 	// (GET /admin/v1/scopes/{idScope}/webhooks)
 	ListWebhooks(w http.ResponseWriter, r *http.Request, idScope IDScope)
@@ -2485,6 +2661,30 @@ func (_ Unimplemented) ExplainIPFilter(w http.ResponseWriter, r *http.Request, i
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// ClearLatencies Forget what devices have measured. The matrix stays.
+// (DELETE /admin/v1/scopes/{idScope}/latencies)
+func (_ Unimplemented) ClearLatencies(w http.ResponseWriter, r *http.Request, idScope IDScope, params ClearLatenciesParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListLatencies List what is known of the latencies between areas and hubs, by devices' votes and the matrix together.
+// (GET /admin/v1/scopes/{idScope}/latencies)
+func (_ Unimplemented) ListLatencies(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListLatenciesParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetLatencyMatrix Show the latencies that the operator measured.
+// (GET /admin/v1/scopes/{idScope}/latencies/matrix)
+func (_ Unimplemented) GetLatencyMatrix(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PutLatencyMatrix Replace the latencies that the operator measured. Replicas know them within half a minute.
+// (PUT /admin/v1/scopes/{idScope}/latencies/matrix)
+func (_ Unimplemented) PutLatencyMatrix(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ListLinkedHubs List the linked hubs of a scope.
 // (GET /admin/v1/scopes/{idScope}/linkedHubs)
 func (_ Unimplemented) ListLinkedHubs(w http.ResponseWriter, r *http.Request, idScope IDScope) {
@@ -2638,6 +2838,18 @@ func (_ Unimplemented) ReprovisionRegistration(w http.ResponseWriter, r *http.Re
 // CompareSecrets Tell which secrets are not those that are stored. Those of access policies and webhooks take the role security.
 // (POST /admin/v1/scopes/{idScope}/secrets:compare)
 func (_ Unimplemented) CompareSecrets(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetSites Show the table of sites, by which devices in networks of one's own are located.
+// (GET /admin/v1/scopes/{idScope}/sites)
+func (_ Unimplemented) GetSites(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PutSites Replace the table of sites. It counts from the next registration on.
+// (PUT /admin/v1/scopes/{idScope}/sites)
+func (_ Unimplemented) PutSites(w http.ResponseWriter, r *http.Request, idScope IDScope, params PutSitesParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -5464,6 +5676,142 @@ func (siw *ServerInterfaceWrapper) ExplainIPFilter(w http.ResponseWriter, r *htt
 	handler.ServeHTTP(w, r)
 }
 
+// ClearLatencies operation middleware
+func (siw *ServerInterfaceWrapper) ClearLatencies(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ClearLatenciesParams
+
+	// ------------- Optional query parameter "area" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "area", r.URL.Query(), &params.Area, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "area"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "area", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ClearLatencies(w, r, idScope, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListLatencies operation middleware
+func (siw *ServerInterfaceWrapper) ListLatencies(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListLatenciesParams
+
+	// ------------- Optional query parameter "area" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "area", r.URL.Query(), &params.Area, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "area"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "area", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListLatencies(w, r, idScope, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetLatencyMatrix operation middleware
+func (siw *ServerInterfaceWrapper) GetLatencyMatrix(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetLatencyMatrix(w, r, idScope)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PutLatencyMatrix operation middleware
+func (siw *ServerInterfaceWrapper) PutLatencyMatrix(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PutLatencyMatrix(w, r, idScope)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListLinkedHubs operation middleware
 func (siw *ServerInterfaceWrapper) ListLinkedHubs(w http.ResponseWriter, r *http.Request) {
 
@@ -6875,6 +7223,101 @@ func (siw *ServerInterfaceWrapper) CompareSecrets(w http.ResponseWriter, r *http
 	handler.ServeHTTP(w, r)
 }
 
+// GetSites operation middleware
+func (siw *ServerInterfaceWrapper) GetSites(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetSites(w, r, idScope)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PutSites operation middleware
+func (siw *ServerInterfaceWrapper) PutSites(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PutSitesParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PutSites(w, r, idScope, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListWebhooks operation middleware
 func (siw *ServerInterfaceWrapper) ListWebhooks(w http.ResponseWriter, r *http.Request) {
 
@@ -7420,6 +7863,24 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/events", wrapper.StreamEvents)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/sites", wrapper.GetSites)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/admin/v1/scopes/{idScope}/sites", wrapper.PutSites)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/admin/v1/scopes/{idScope}/latencies", wrapper.ClearLatencies)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/latencies", wrapper.ListLatencies)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/latencies/matrix", wrapper.GetLatencyMatrix)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/admin/v1/scopes/{idScope}/latencies/matrix", wrapper.PutLatencyMatrix)
+	})
+	r.Group(func(r chi.Router) {
 		r.Delete(options.BaseURL+"/admin/v1/scopes/{idScope}/denials", wrapper.DeleteDenial)
 	})
 	r.Group(func(r chi.Router) {
@@ -7544,6 +8005,15 @@ type ScopeJSONResponse struct {
 	Body Scope
 
 	Headers ScopeResponseHeaders
+}
+
+type SiteTableResponseHeaders struct {
+	ETag *string
+}
+type SiteTableJSONResponse struct {
+	Body SiteTable
+
+	Headers SiteTableResponseHeaders
 }
 
 type WebhookResponseHeaders struct {
@@ -9692,6 +10162,165 @@ func (response ExplainIPFilterdefaultApplicationProblemPlusJSONResponse) VisitEx
 	return err
 }
 
+type ClearLatenciesRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	Params  ClearLatenciesParams
+}
+
+type ClearLatenciesResponseObject interface {
+	VisitClearLatenciesResponse(w http.ResponseWriter) error
+}
+
+type ClearLatencies200JSONResponse LatenciesCleared
+
+func (response ClearLatencies200JSONResponse) VisitClearLatenciesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ClearLatenciesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ClearLatenciesdefaultApplicationProblemPlusJSONResponse) VisitClearLatenciesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLatenciesRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	Params  ListLatenciesParams
+}
+
+type ListLatenciesResponseObject interface {
+	VisitListLatenciesResponse(w http.ResponseWriter) error
+}
+
+type ListLatencies200JSONResponse LatencyList
+
+func (response ListLatencies200JSONResponse) VisitListLatenciesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLatenciesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListLatenciesdefaultApplicationProblemPlusJSONResponse) VisitListLatenciesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLatencyMatrixRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+}
+
+type GetLatencyMatrixResponseObject interface {
+	VisitGetLatencyMatrixResponse(w http.ResponseWriter) error
+}
+
+type GetLatencyMatrix200JSONResponse LatencyMatrix
+
+func (response GetLatencyMatrix200JSONResponse) VisitGetLatencyMatrixResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLatencyMatrixdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetLatencyMatrixdefaultApplicationProblemPlusJSONResponse) VisitGetLatencyMatrixResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutLatencyMatrixRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	Body    *PutLatencyMatrixJSONRequestBody
+}
+
+type PutLatencyMatrixResponseObject interface {
+	VisitPutLatencyMatrixResponse(w http.ResponseWriter) error
+}
+
+type PutLatencyMatrix200JSONResponse LatencyMatrix
+
+func (response PutLatencyMatrix200JSONResponse) VisitPutLatencyMatrixResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutLatencyMatrixdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PutLatencyMatrixdefaultApplicationProblemPlusJSONResponse) VisitPutLatencyMatrixResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListLinkedHubsRequestObject struct {
 	IDScope IDScope `json:"idScope"`
 }
@@ -10753,6 +11382,92 @@ func (response CompareSecretsdefaultApplicationProblemPlusJSONResponse) VisitCom
 	return err
 }
 
+type GetSitesRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+}
+
+type GetSitesResponseObject interface {
+	VisitGetSitesResponse(w http.ResponseWriter) error
+}
+
+type GetSites200JSONResponse struct{ SiteTableJSONResponse }
+
+func (response GetSites200JSONResponse) VisitGetSitesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSitesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetSitesdefaultApplicationProblemPlusJSONResponse) VisitGetSitesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSitesRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	Params  PutSitesParams
+	Body    *PutSitesJSONRequestBody
+}
+
+type PutSitesResponseObject interface {
+	VisitPutSitesResponse(w http.ResponseWriter) error
+}
+
+type PutSites200JSONResponse struct{ SiteTableJSONResponse }
+
+func (response PutSites200JSONResponse) VisitPutSitesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSitesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PutSitesdefaultApplicationProblemPlusJSONResponse) VisitPutSitesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListWebhooksRequestObject struct {
 	IDScope IDScope `json:"idScope"`
 }
@@ -11099,6 +11814,18 @@ type StrictServerInterface interface {
 	// ExplainIPFilter Tell what becomes of an address and which rule decides.
 	// (POST /admin/v1/scopes/{idScope}/ipFilterRules/explain)
 	ExplainIPFilter(ctx context.Context, request ExplainIPFilterRequestObject) (ExplainIPFilterResponseObject, error)
+	// ClearLatencies Forget what devices have measured. The matrix stays.
+	// (DELETE /admin/v1/scopes/{idScope}/latencies)
+	ClearLatencies(ctx context.Context, request ClearLatenciesRequestObject) (ClearLatenciesResponseObject, error)
+	// ListLatencies List what is known of the latencies between areas and hubs, by devices' votes and the matrix together.
+	// (GET /admin/v1/scopes/{idScope}/latencies)
+	ListLatencies(ctx context.Context, request ListLatenciesRequestObject) (ListLatenciesResponseObject, error)
+	// GetLatencyMatrix Show the latencies that the operator measured.
+	// (GET /admin/v1/scopes/{idScope}/latencies/matrix)
+	GetLatencyMatrix(ctx context.Context, request GetLatencyMatrixRequestObject) (GetLatencyMatrixResponseObject, error)
+	// PutLatencyMatrix Replace the latencies that the operator measured. Replicas know them within half a minute.
+	// (PUT /admin/v1/scopes/{idScope}/latencies/matrix)
+	PutLatencyMatrix(ctx context.Context, request PutLatencyMatrixRequestObject) (PutLatencyMatrixResponseObject, error)
 	// ListLinkedHubs List the linked hubs of a scope.
 	// (GET /admin/v1/scopes/{idScope}/linkedHubs)
 	ListLinkedHubs(ctx context.Context, request ListLinkedHubsRequestObject) (ListLinkedHubsResponseObject, error)
@@ -11177,6 +11904,12 @@ type StrictServerInterface interface {
 	// CompareSecrets Tell which secrets are not those that are stored. Those of access policies and webhooks take the role security.
 	// (POST /admin/v1/scopes/{idScope}/secrets:compare)
 	CompareSecrets(ctx context.Context, request CompareSecretsRequestObject) (CompareSecretsResponseObject, error)
+	// GetSites Show the table of sites, by which devices in networks of one's own are located.
+	// (GET /admin/v1/scopes/{idScope}/sites)
+	GetSites(ctx context.Context, request GetSitesRequestObject) (GetSitesResponseObject, error)
+	// PutSites Replace the table of sites. It counts from the next registration on.
+	// (PUT /admin/v1/scopes/{idScope}/sites)
+	PutSites(ctx context.Context, request PutSitesRequestObject) (PutSitesResponseObject, error)
 	// ListWebhooks List what is said about allocation webhooks, without secrets.
 	// (GET /admin/v1/scopes/{idScope}/webhooks)
 	ListWebhooks(ctx context.Context, request ListWebhooksRequestObject) (ListWebhooksResponseObject, error)
@@ -12613,6 +13346,119 @@ func (sh *strictHandler) ExplainIPFilter(w http.ResponseWriter, r *http.Request,
 	}
 }
 
+// ClearLatencies operation middleware
+func (sh *strictHandler) ClearLatencies(w http.ResponseWriter, r *http.Request, idScope IDScope, params ClearLatenciesParams) {
+	var request ClearLatenciesRequestObject
+
+	request.IDScope = idScope
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ClearLatencies(ctx, request.(ClearLatenciesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ClearLatencies")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ClearLatenciesResponseObject); ok {
+		if err := validResponse.VisitClearLatenciesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListLatencies operation middleware
+func (sh *strictHandler) ListLatencies(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListLatenciesParams) {
+	var request ListLatenciesRequestObject
+
+	request.IDScope = idScope
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListLatencies(ctx, request.(ListLatenciesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListLatencies")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListLatenciesResponseObject); ok {
+		if err := validResponse.VisitListLatenciesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetLatencyMatrix operation middleware
+func (sh *strictHandler) GetLatencyMatrix(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	var request GetLatencyMatrixRequestObject
+
+	request.IDScope = idScope
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetLatencyMatrix(ctx, request.(GetLatencyMatrixRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetLatencyMatrix")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetLatencyMatrixResponseObject); ok {
+		if err := validResponse.VisitGetLatencyMatrixResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutLatencyMatrix operation middleware
+func (sh *strictHandler) PutLatencyMatrix(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	var request PutLatencyMatrixRequestObject
+
+	request.IDScope = idScope
+
+	var body PutLatencyMatrixJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PutLatencyMatrix(ctx, request.(PutLatencyMatrixRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutLatencyMatrix")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PutLatencyMatrixResponseObject); ok {
+		if err := validResponse.VisitPutLatencyMatrixResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListLinkedHubs operation middleware
 func (sh *strictHandler) ListLinkedHubs(w http.ResponseWriter, r *http.Request, idScope IDScope) {
 	var request ListLinkedHubsRequestObject
@@ -13371,6 +14217,66 @@ func (sh *strictHandler) CompareSecrets(w http.ResponseWriter, r *http.Request, 
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(CompareSecretsResponseObject); ok {
 		if err := validResponse.VisitCompareSecretsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetSites operation middleware
+func (sh *strictHandler) GetSites(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	var request GetSitesRequestObject
+
+	request.IDScope = idScope
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSites(ctx, request.(GetSitesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSites")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetSitesResponseObject); ok {
+		if err := validResponse.VisitGetSitesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutSites operation middleware
+func (sh *strictHandler) PutSites(w http.ResponseWriter, r *http.Request, idScope IDScope, params PutSitesParams) {
+	var request PutSitesRequestObject
+
+	request.IDScope = idScope
+	request.Params = params
+
+	var body PutSitesJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PutSites(ctx, request.(PutSitesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutSites")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PutSitesResponseObject); ok {
+		if err := validResponse.VisitPutSitesResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

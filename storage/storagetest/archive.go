@@ -59,6 +59,7 @@ func (w *world) fill() {
 	w.putWebhook("f.example")
 	w.putHook("Hook-1", event.Failed)
 	w.createMove("spring", 60, scope.MovePaused)
+	w.fillLatencies()
 	for n := range searched {
 		e := searchedIndividual(w, n)
 		e.DeviceInfo = json.RawMessage(`{"näh":"\u0000 <&> \" \\ ","x": [ ]}`)

@@ -29,6 +29,7 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 		{"configuration", configurationCases()},
 		{"revocation", revocationCases()},
 		{"webhook", webhookCases()},
+		{"latency", latencyCases()},
 		{"individual", individualCases()},
 		{"bulk", bulkCases()},
 		{"group", groupCases()},
