@@ -39,7 +39,7 @@ func benchmarks() []benchmark {
 		{"memory", "bar 7: memory per waiting device", measureMemory, false},
 		{"transports", "bar 8: processor time of a first boot over each transport", measureTransports, false},
 		{"tpm", "processor time of a first boot with a TPM", measureTPM, false},
-		{"allocation", "the choice of a hub: by hash among many, by a webhook beside the hash", measureAllocation, false},
+		{"allocation", "the choice of a hub: by each policy among many, by a webhook beside the hash", measureAllocation, false},
 		{"geolatency", "geoLatency in a simulated world: milliseconds lost against the nearest hub", measureGeoLatency, false},
 		{"isolation", "what a hub that hangs, throttles or dies does to the devices of another", measureIsolation, false},
 		{"revocation", "a revocation list of a million entries against x509's and a map", measureRevocation, false},
