@@ -979,7 +979,7 @@ type SecretQuestion struct {
 	ClientKey        *string `json:"clientKey,omitempty"`
 	ConnectionString *string `json:"connectionString,omitempty"`
 
-	// Kind linkedHub, policy, webhook, enrollmentGroup or enrollment.
+	// Kind linkedHub, policy, webhook, hook, enrollmentGroup or enrollment.
 	Kind         string  `json:"kind"`
 	Name         string  `json:"name"`
 	PrimaryKey   *string `json:"primaryKey,omitempty"`
@@ -1950,7 +1950,7 @@ type ServerInterface interface {
 	// ForgetRegistration Delete a registration record and, when asked to, the device in its hub.
 	// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:forget)
 	ForgetRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID, params ForgetRegistrationParams)
-	// CompareSecrets Tell which secrets are not those that are stored. Those of access policies and webhooks take the role security.
+	// CompareSecrets Tell which secrets are not those that are stored. Those of access policies, webhooks and hooks take the role security.
 	// (POST /admin/v1/scopes/{idScope}/secrets:compare)
 	CompareSecrets(w http.ResponseWriter, r *http.Request, idScope IDScope)
 	// ListWebhooks List what is said about allocation webhooks, without secrets.
@@ -2370,7 +2370,7 @@ func (_ Unimplemented) ForgetRegistration(w http.ResponseWriter, r *http.Request
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// CompareSecrets Tell which secrets are not those that are stored. Those of access policies and webhooks take the role security.
+// CompareSecrets Tell which secrets are not those that are stored. Those of access policies, webhooks and hooks take the role security.
 // (POST /admin/v1/scopes/{idScope}/secrets:compare)
 func (_ Unimplemented) CompareSecrets(w http.ResponseWriter, r *http.Request, idScope IDScope) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -10293,7 +10293,7 @@ type StrictServerInterface interface {
 	// ForgetRegistration Delete a registration record and, when asked to, the device in its hub.
 	// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:forget)
 	ForgetRegistration(ctx context.Context, request ForgetRegistrationRequestObject) (ForgetRegistrationResponseObject, error)
-	// CompareSecrets Tell which secrets are not those that are stored. Those of access policies and webhooks take the role security.
+	// CompareSecrets Tell which secrets are not those that are stored. Those of access policies, webhooks and hooks take the role security.
 	// (POST /admin/v1/scopes/{idScope}/secrets:compare)
 	CompareSecrets(ctx context.Context, request CompareSecretsRequestObject) (CompareSecretsResponseObject, error)
 	// ListWebhooks List what is said about allocation webhooks, without secrets.
