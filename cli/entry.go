@@ -239,6 +239,7 @@ type settingFlags struct {
 	Tags             string   `placeholder:"JSON" help:"Tags of the initial twin."`
 	Desired          string   `placeholder:"JSON" help:"Desired properties of the initial twin."`
 	IotEdge          *bool    `negatable:"" help:"Make devices edge devices."`
+	Residency        *string  `placeholder:"TAG" help:"Only hubs with this residency tag take the devices; empty: any."`
 }
 
 // entrySettings are the members that both kinds of entries have.
@@ -250,14 +251,15 @@ type entrySettings struct {
 	twin         **service.InitialTwin
 	reprovision  **service.ReprovisionPolicy
 	capabilities **service.DeviceCapabilities
+	residency    **string
 }
 
 func settingsOf(e *service.IndividualEnrollment) entrySettings {
-	return entrySettings{&e.ProvisioningStatus, &e.AllocationPolicy, &e.AllocationRule, &e.CustomAllocationDefinition, &e.IotHubs, &e.InitialTwin, &e.ReprovisionPolicy, &e.Capabilities}
+	return entrySettings{&e.ProvisioningStatus, &e.AllocationPolicy, &e.AllocationRule, &e.CustomAllocationDefinition, &e.IotHubs, &e.InitialTwin, &e.ReprovisionPolicy, &e.Capabilities, &e.Residency}
 }
 
 func settingsOfGroup(g *service.EnrollmentGroup) entrySettings {
-	return entrySettings{&g.ProvisioningStatus, &g.AllocationPolicy, &g.AllocationRule, &g.CustomAllocationDefinition, &g.IotHubs, &g.InitialTwin, &g.ReprovisionPolicy, &g.Capabilities}
+	return entrySettings{&g.ProvisioningStatus, &g.AllocationPolicy, &g.AllocationRule, &g.CustomAllocationDefinition, &g.IotHubs, &g.InitialTwin, &g.ReprovisionPolicy, &g.Capabilities, &g.Residency}
 }
 
 // apply sets what is given.
@@ -285,6 +287,9 @@ func (f settingFlags) apply(s entrySettings) error {
 	}
 	if f.IotEdge != nil {
 		*s.capabilities = &service.DeviceCapabilities{IotEdge: f.IotEdge}
+	}
+	if f.Residency != nil {
+		*s.residency = f.Residency
 	}
 	return f.applyTwin(s.twin)
 }

@@ -50,6 +50,12 @@ func (c stateCmd) Run(ctx context.Context, env *Env) error {
 			return err
 		}
 	}
+	if s.GeoipDatabases != nil {
+		say(env.Stdout, "")
+		if err := printList(env, c.Output, *s.GeoipDatabases, geoipColumns()); err != nil {
+			return err
+		}
+	}
 	if len(s.Certificates) == 0 {
 		return nil
 	}

@@ -67,6 +67,7 @@ func hubFacets(m admin.LinkedHub) []facet {
 		{member: "adopt", value: *or(m.Adopt, true)},
 		{member: "drain", value: *or(m.Drain, false)},
 		{member: "maxDevices", value: value(m.MaxDevices)},
+		{member: "residency", value: foldedList(m.Residency, true)},
 	}
 }
 
@@ -128,6 +129,7 @@ func groupFacets(m admin.EnrollmentGroup) []facet {
 	own := []facet{
 		{member: "registrationIdPrefix", value: plain(m.RegistrationIDPrefix), stays: true},
 		{member: "acceptExpiredCertificates", value: plain(m.AcceptExpiredCertificates), stays: true, unsaid: false},
+		residencyFacet(m.Residency),
 	}
 	return slices.Concat(own,
 		mechanismFacets(m.Attestation), settingsFacets(entry{
@@ -136,9 +138,13 @@ func groupFacets(m admin.EnrollmentGroup) []facet {
 		}))
 }
 
+func residencyFacet(tag *string) facet {
+	return facet{member: "residency", value: plain(tag), stays: true, unsaid: ""}
+}
+
 func enrollmentFacets(m admin.Enrollment) []facet {
 	return slices.Concat(
-		[]facet{{member: "deviceId", value: value(m.DeviceID)}, {member: "optionalDeviceInformation", value: object(m.OptionalDeviceInformation)}},
+		[]facet{{member: "deviceId", value: value(m.DeviceID)}, {member: "optionalDeviceInformation", value: object(m.OptionalDeviceInformation)}, residencyFacet(m.Residency)},
 		mechanismFacets(m.Attestation), settingsFacets(entry{
 			m.ProvisioningStatus, m.AllocationPolicy, m.IotHubHostName, m.CredentialPolicyName, m.AllocationRule,
 			m.IotHubs, m.Capabilities, m.InitialTwin, m.ReprovisionPolicy, m.CustomAllocationDefinition,

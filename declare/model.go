@@ -33,6 +33,7 @@ func (h *Hub) model() admin.LinkedHub {
 		TrustedCertificates: optional(h.TrustedCertificates), Location: optional(h.Location),
 		AllocationWeight: h.AllocationWeight, ApplyAllocationPolicy: h.ApplyAllocationPolicy,
 		IdentityRate: h.IdentityRate, GroupX509: optional(h.GroupX509), Adopt: h.Adopt, Drain: h.Drain, MaxDevices: h.MaxDevices,
+		Residency: hubs(h.Residency),
 	}
 }
 
@@ -68,6 +69,7 @@ func (g *Group) model() admin.EnrollmentGroup {
 		InitialTwin: g.InitialTwin.model(), ProvisioningStatus: optional(g.ProvisioningStatus),
 		ReprovisionPolicy: g.ReprovisionPolicy.model(), AllocationPolicy: optional(g.AllocationPolicy), IotHubs: hubs(g.IotHubs), AllocationRule: g.AllocationRule,
 		CustomAllocationDefinition: g.CustomAllocationDefinition.model(), CredentialPolicyName: optional(g.CredentialPolicyName),
+		Residency: g.Residency,
 	}}
 }
 
@@ -79,6 +81,7 @@ func (e *Enrollment) model() admin.Enrollment {
 		InitialTwin: e.InitialTwin.model(), ProvisioningStatus: optional(e.ProvisioningStatus),
 		ReprovisionPolicy: e.ReprovisionPolicy.model(), AllocationPolicy: optional(e.AllocationPolicy), IotHubs: hubs(e.IotHubs), AllocationRule: e.AllocationRule,
 		CustomAllocationDefinition: e.CustomAllocationDefinition.model(), CredentialPolicyName: optional(e.CredentialPolicyName),
+		Residency: e.Residency,
 	}}
 }
 

@@ -91,6 +91,8 @@ type Hub struct {
 	Adopt                   *bool   `yaml:"adopt,omitempty"`
 	Drain                   *bool   `yaml:"drain,omitempty"`
 	MaxDevices              *int    `yaml:"maxDevices,omitempty"`
+	// Residency are the tags that say where the hub's data stays.
+	Residency []string `yaml:"residency,omitempty"`
 }
 
 // Certificate is a CA certificate, PEM or base64 of DER.
@@ -148,6 +150,8 @@ type Settings struct {
 	InitialTwin                *Twin             `yaml:"initialTwin,omitempty"`
 	Capabilities               *Capabilities     `yaml:"capabilities,omitempty"`
 	CredentialPolicyName       string            `yaml:"credentialPolicyName,omitempty"`
+	// Residency is the tag that hubs must have; left out, it stays.
+	Residency *string `yaml:"residency,omitempty"`
 }
 
 // Group is an enrollment group.

@@ -49,6 +49,9 @@ type Settings struct {
 	InitialTwin      *InitialTwin
 	IoTEdge          bool
 	CredentialPolicy string // credentialPolicyName, stored and returned only
+	// Residency is the tag that a hub must have to take the entry's devices; nil: none, or
+	// in what is to be written, that which is stored.
+	Residency        *string
 	Lot, Uploader    string // who made the entry, in which production lot
 	ETag             dps.ETag
 	Created, Updated time.Time

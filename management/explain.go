@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"net/netip"
 	"strings"
 
 	"github.com/zerotouch-dps/dps"
@@ -17,6 +18,12 @@ import (
 type Devices interface {
 	// Explain runs a request dry. Errors: [dps.NotFound] (scope), [dps.Unavailable].
 	Explain(ctx context.Context, req registration.Request) (registration.Explanation, error)
+	// Forecast says where devices would land. Errors: [dps.NotFound] (scope),
+	// [dps.Throttled], [dps.Unavailable].
+	Forecast(ctx context.Context, q registration.ForecastQuery) (registration.Forecast, error)
+	// Deprovision ends what a device has whose enrollment is disabled. Errors:
+	// [dps.ConcurrentChange], [dps.NotFound] (scope), [dps.Unavailable].
+	Deprovision(ctx context.Context, id dps.IDScope, device dps.RegistrationID) (registration.Deprovisioned, error)
 	// ClaimKey is the evidence of a device that has a symmetric key. Errors:
 	// [dps.InvalidArgument].
 	ClaimKey(scope dps.IDScope, id dps.RegistrationID, key dps.Secret) (attestation.Evidence, error)
@@ -35,6 +42,7 @@ type Claim struct {
 	Key        dps.Secret         // base64
 	APIVersion string             // empty: 2021-06-01
 	AskWebhook bool
+	Address    string          // that it would come from; empty: not known
 	Payload    json.RawMessage // that it would send along; nil: none
 }
 
@@ -75,6 +83,13 @@ func (s *Service) Explain(ctx context.Context, c Caller, id dps.IDScope, claim C
 
 func (s *Service) claimed(id dps.IDScope, claim Claim) (registration.Request, error) {
 	req := registration.Request{Scope: id, ID: claim.ID, APIVersion: claim.APIVersion, AskWebhook: claim.AskWebhook, Payload: claim.Payload}
+	if claim.Address != "" {
+		addr, err := netip.ParseAddr(claim.Address)
+		if err != nil {
+			return req, dps.Invalid("address", "syntax", "must be an IP address")
+		}
+		req.Origin.Addr = addr.Unmap().WithZone("")
+	}
 	if req.APIVersion == "" {
 		req.APIVersion = explainedVersion
 	}

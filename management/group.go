@@ -130,6 +130,7 @@ func (s *Service) mergeGroup(g enrollment.Group, stored *enrollment.Group, w Wri
 		return g, err
 	}
 	completeSettings(&g.Settings, w.Version)
+	g.KeepResidency(&old.Settings)
 	g.Updated = s.d.Now()
 	if err := s.checkRule(&g.Settings); err != nil {
 		return g, err

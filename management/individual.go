@@ -171,6 +171,7 @@ func (s *Service) mergeIndividual(e enrollment.Individual, stored *enrollment.In
 		return e, err
 	}
 	completeSettings(&e.Settings, r.version)
+	e.KeepResidency(&old.Settings)
 	e.Updated = s.d.Now()
 	if err := s.checkRule(&e.Settings); err != nil {
 		return e, err

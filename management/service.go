@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/allocation/latency"
 	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/enrollment/rule"
 	"github.com/zerotouch-dps/dps/event"
@@ -56,6 +57,7 @@ type Deps struct {
 	Feed          *event.Feed
 	TestHook      TestHookFunc
 	Deployment    storage.Deployment
+	Latencies     latency.Store
 	Devices       Devices
 	Backups       Backups
 	Replica       Replica

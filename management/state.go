@@ -23,6 +23,17 @@ type Replica struct {
 	Certificates func() []Certificate
 	// Revocations returns the lists and responders that it asks; nil: none.
 	Revocations func() []RevocationSource
+	// GeoIP returns the databases that it locates devices by; nil: none.
+	GeoIP func() []GeoIPFile
+}
+
+// GeoIPFile is a GeoIP database.
+type GeoIPFile struct {
+	Path   string
+	Type   string    // that the database says it is; empty: none was ever read
+	Built  time.Time // when it was made
+	Loaded time.Time // when it was read
+	Err    string    // why the file as it stands is not in use; empty: it is
 }
 
 // Certificate is one whose end somebody should watch.
@@ -47,6 +58,7 @@ type State struct {
 	Certificates []Certificate    // the next to expire first
 	Revocations  []RevocationSource
 	Hooks        []event.HookState
+	GeoIP        []GeoIPFile
 }
 
 // Backups writes the whole store.
@@ -73,6 +85,9 @@ func (s *Service) State(ctx context.Context, c Caller) (State, error) {
 	}
 	if s.d.Replica.Revocations != nil {
 		out.Revocations = s.d.Replica.Revocations()
+	}
+	if s.d.Replica.GeoIP != nil {
+		out.GeoIP = s.d.Replica.GeoIP()
 	}
 	if err := s.addScopes(ctx, &out); err != nil {
 		return State{}, err

@@ -47,10 +47,12 @@ type Explanation struct {
 	// asked.
 	Webhook    string
 	Candidates []allocation.Candidate
-	Full       []string // hubs that would be candidates and have no room
-	RuledOut   []string // hubs that the entry's rule leaves out
-	RuleError  string   // why the rule came to nothing about one of them
-	Hub        string   // that the device would be told
+	Full       []string            // hubs that would be candidates and have no room
+	RuledOut   []string            // hubs that the entry's rule leaves out
+	RuleError  string              // why the rule came to nothing about one of them
+	Residency  []string            // tags that the hub must have
+	Latency    *allocation.Latency // what geoLatency goes by; nil: another policy
+	Hub        string              // that the device would be told
 	DeviceID   string
 	Substatus  Substatus
 	HubCall    bool          // the hub would be written; false: it keeps what it has
@@ -125,7 +127,7 @@ func (r *Registrar) foresee(ctx context.Context, e Explanation, req Request, a *
 	}
 	op := reg.Operation
 	e.Reprovision, e.Policy, e.Candidates, e.Full, e.Reason = why.Reprovision, why.Policy, why.Candidates, why.Full, why.Reason
-	e.Webhook = why.Webhook
+	e.Webhook, e.Residency, e.Latency = why.Webhook, why.Residency, why.Latency
 	if why.Rule != nil {
 		e.RuledOut, e.RuleError = why.Rule.Out, why.Rule.Error
 	}
@@ -185,12 +187,12 @@ func describe(e attestation.Evidence) []attestation.CertificateInfo {
 
 // assume admits a device that shows nothing, as the entry would that could decide about
 // it: its individual enrollment, or the first key group whose prefix its ID has.
-func assume(cfg *config, s Snapshot, id dps.RegistrationID) (*admission, error) {
+func assume(cfg *config, s Snapshot, req Request) (*admission, error) {
 	m, ok := enrollment.Assume(s.Candidates)
 	if !ok {
 		return nil, attestation.Refuse(errors.New(unassumed(s.Current)))
 	}
-	m.KeySpelling = string(id)
+	m.KeySpelling = string(req.ID)
 	proof := attestation.Proof{Kind: m.Mechanism.Kind()}
 	switch mech := m.Mechanism.(type) {
 	case attestation.X509Leaf:
@@ -206,7 +208,7 @@ func assume(cfg *config, s Snapshot, id dps.RegistrationID) (*admission, error) 
 		}
 	case attestation.SymmetricKey, attestation.GroupKey, attestation.GroupTPM:
 	}
-	return &admission{config: cfg, match: m, proof: proof, current: s.Current}, nil
+	return &admission{config: cfg, match: m, proof: proof, current: s.Current, apiVersion: req.APIVersion}, nil
 }
 
 // unassumed says why nothing can be said of a device that shows nothing.

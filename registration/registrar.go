@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/allocation/latency"
 	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/enrollment/rule"
 )
@@ -90,7 +91,7 @@ type Observer interface {
 	HubCall(hub string, took time.Duration, err error)
 }
 
-// Deps are what a Registrar works with; none may be nil but Webhooks and Told.
+// Deps are what a Registrar works with; none may be nil but Webhooks, Latency and Told.
 type Deps struct {
 	Store    Store
 	Scopes   Scopes
@@ -98,6 +99,8 @@ type Deps struct {
 	Resolver *enrollment.Resolver
 	OpenGate OpenGateFunc
 	Webhooks Webhooks // nil: devices that a webhook should allocate fail
+	// Latency estimates how far devices are from hubs; nil: nothing is known of that.
+	Latency  *latency.Estimator
 	Observer Observer
 	Told     func() // called when events were committed, must not block; nil: nobody waits
 	Log      *zap.Logger
@@ -114,6 +117,7 @@ type Registrar struct {
 	resolver *enrollment.Resolver
 	gates    *gates
 	webhooks Webhooks
+	latency  *latency.Estimator
 	rules    *rule.Rules
 	observer Observer
 	told     func()
@@ -125,9 +129,13 @@ type Registrar struct {
 	slots   *slots        // of flights
 	asking  chan struct{} // one per flight that asks a webhook
 	leaving chan struct{} // closed when Run ends
-	working sync.WaitGroup
-	mu      sync.Mutex
-	flights map[dps.OperationID]*flight
+	// foretelling holds one for each forecast that is made.
+	foretelling chan struct{}
+	paces       paces
+	counting    chan struct{} // holds one while the devices of moves are counted
+	working     sync.WaitGroup
+	mu          sync.Mutex
+	flights     map[dps.OperationID]*flight
 
 	refusals *refusals
 }
@@ -136,12 +144,17 @@ type Registrar struct {
 // for those put off, to be finished.
 func New(d Deps) *Registrar {
 	s := d.Settings.withDefaults()
+	if d.Latency == nil {
+		d.Latency = latency.New(latency.Config{Now: d.Now})
+	}
 	return &Registrar{
-		store: d.Store, configs: newConfigs(d.Scopes, d.Resolver.Verifier()), entries: d.Entries, resolver: d.Resolver,
-		gates: newGates(d.OpenGate, d.Now), webhooks: d.Webhooks, rules: rule.New(), observer: d.Observer, told: d.Told, log: d.Log, now: d.Now, rand: d.Rand,
+		store: d.Store, configs: newConfigs(d.Scopes, d.Resolver.Verifier(), d.Latency), entries: d.Entries, resolver: d.Resolver,
+		gates: newGates(d.OpenGate, d.Now), webhooks: d.Webhooks, rules: rule.New(), latency: d.Latency, observer: d.Observer, told: d.Told, log: d.Log, now: d.Now, rand: d.Rand,
 		settings: s, slots: newSlots(s.MaxFlights), asking: make(chan struct{}, max(1, s.MaxFlights/askingShare)), leaving: make(chan struct{}),
-		flights:  map[dps.OperationID]*flight{},
-		refusals: newRefusals(),
+		foretelling: make(chan struct{}, maxForecasts),
+		counting:    make(chan struct{}, 1),
+		flights:     map[dps.OperationID]*flight{},
+		refusals:    newRefusals(),
 	}
 }
 
@@ -199,6 +212,9 @@ func (r *Registrar) begin(ctx context.Context, start *Start, a *admission) (*pen
 	}
 	if err != nil {
 		return nil, fmt.Errorf("begin operation: %w", err)
+	}
+	if begun.Waits {
+		return nil, errMoveWaits
 	}
 	if !begun.Won {
 		return r.lost(start, &begun.Registration, a)

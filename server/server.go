@@ -15,6 +15,8 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/zerotouch-dps/dps/allocation/latency"
+	"github.com/zerotouch-dps/dps/allocation/latency/geoip"
 	"github.com/zerotouch-dps/dps/allocation/webhook"
 	"github.com/zerotouch-dps/dps/attestation"
 	"github.com/zerotouch-dps/dps/attestation/revocation"
@@ -57,6 +59,8 @@ type Server struct {
 	revocations *revocation.Checker
 	feed        *event.Feed
 	deliverer   *delivery.Deliverer
+	latency     *latency.Estimator
+	geoip       *geoip.Databases // nil: none are configured
 	tls         *tlsFiles
 	metrics     *metrics
 	health      *health
@@ -137,19 +141,20 @@ func (s *Server) wire(ring *keyring.Ring) error {
 	s.revocations = revocation.New(revocation.Config{Now: env.Now, Log: env.Log, Refresh: c.Revocation.Refresh, Wait: c.Revocation.Wait})
 	verifier.Revocations = s.revocations
 	s.wireEvents()
+	s.wireLatency()
 	settings := c.Assign.settings()
 	s.registrar = registration.New(registration.Deps{
 		Store: s.store.Registrations(), Scopes: s.store.Scopes(), Entries: s.store.Enrollments(),
 		Resolver: enrollment.NewResolver(verifier),
 		OpenGate: func(l hub.Linked) (*hub.Gate, error) { return openGate(l, c.Assign, env) },
-		Webhooks: wire.Webhooks{Caller: s.metrics.timed(webhook.New(env.Now).Ask, env.Now)},
+		Webhooks: wire.Webhooks{Caller: s.metrics.timed(webhook.New(env.Now).Ask, env.Now)}, Latency: s.latency,
 		Observer: s.metrics, Told: s.feed.Wake, Log: env.Log, Now: env.Now, Rand: env.Rand, Settings: settings,
 	})
 	s.management = management.New(management.Deps{
 		Enrollments: s.store.Enrollments(), Bulk: s.store.Bulk(), Registrations: s.store.Registrations(), Scopes: s.store.Scopes(),
-		Deployment: s.store.Deployment(), Continuations: continuations, Now: env.Now, Rand: env.Rand, HubKinds: hubKinds(),
+		Deployment: s.store.Deployment(), Latencies: s.store.Latencies(), Continuations: continuations, Now: env.Now, Rand: env.Rand, HubKinds: hubKinds(),
 		Devices: s.registrar, Backups: s.store, Events: s.store.Events(), Feed: s.feed, TestHook: s.testHook,
-		Replica: management.Replica{Version: env.Version, Started: env.Now(), Certificates: s.tls.expiring, Revocations: s.revocations.State},
+		Replica: management.Replica{Version: env.Version, Started: env.Now(), Certificates: s.tls.expiring, Revocations: s.revocations.State, GeoIP: s.geoFiles},
 		Probe:   func(ctx context.Context, l hub.Linked) (hub.Probe, error) { return probe(ctx, l, env) },
 	})
 	s.conversation = &endpoint.Conversation{Registrar: s.registrar, Observer: s.metrics, Log: env.Log, Now: env.Now, Rand: env.Rand}
@@ -247,6 +252,7 @@ func (s *Server) Run(ctx context.Context) error {
 	workers.Go(func() error { return s.registrar.Run(serving) })
 	workers.Go(func() error { return s.revocations.Run(serving) })
 	workers.Go(func() error { return s.tls.run(serving) })
+	s.runLatency(serving, &workers)
 	workers.Go(func() error { return s.management.RunRetention(serving, s.env.Log) })
 	workers.Go(func() error { return s.feed.Run(serving) })
 	workers.Go(func() error { return s.deliverer.Run(serving) })

@@ -60,6 +60,27 @@ func TestAdmits(t *testing.T) {
 	}
 }
 
+func TestAsksTheDevice(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{
+		`device.id.startsWith("a") && hub.weight > 1`:        false,
+		`device.hub == "" || enrollment.group`:               false,
+		`device.certificate.thumbprint == "AB"`:              true,
+		`payload.a == 1`:                                     true,
+		`hub.name == "x" && ["y"].exists(a, has(payload.b))`: true,
+		`device.address == ""`:                               true,
+		`"x" in device.certificate.organizationalUnit`:       true,
+	} {
+		compiled, err := rule.New().Compile(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := compiled.AsksTheDevice(); got != want {
+			t.Errorf("%s: %t", text, got)
+		}
+	}
+}
+
 func TestCompileRefuses(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{

@@ -53,12 +53,12 @@ func New(c Config) (http.Handler, error) {
 	for _, wrap := range []func(http.Handler) http.Handler{ // the last is the outermost
 		restserver.Unless(streams, restserver.Validate(doc, a.fail)),
 		restserver.Unless(whole, restserver.ValidateHead(doc, a.fail)),
-		restserver.Unless(streams, restserver.Body(MaxBody, a.fail)),
+		restserver.Unless(streams, bodies(a.fail)),
 		restserver.Unless(whole, restserver.Decompress(a.fail)),
 		enforcer.wrap(a.fail),
 		a.authenticate,
 		rawPath,
-		restserver.Unless(streams, restserver.Deadline),
+		restserver.Unless(lasts, restserver.Deadline),
 		restserver.Log(c.Log, c.Now, c.Rand, a.fail),
 	} {
 		h = wrap(h)

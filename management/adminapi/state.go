@@ -29,6 +29,7 @@ func (a *api) GetState(ctx context.Context, _ admin.GetStateRequestObject) (admi
 			}
 		}),
 		RevocationSources: new(each(s.Revocations, fromSource)), Hooks: new(each(s.Hooks, fromHookState)),
+		GeoipDatabases: geoipDatabases(s.GeoIP),
 	}, nil
 }
 

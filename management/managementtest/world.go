@@ -104,7 +104,7 @@ func (w *World) Restart(t testing.TB, ring *keyring.Ring) {
 			return management.HookAnswer{Delivered: !h.Paused, Status: http.StatusNoContent}, nil
 		},
 		Enrollments: w.Store.Enrollments(), Bulk: w.Store.Bulk(), Registrations: w.Store.Registrations(), Scopes: w.Store.Scopes(),
-		Deployment: w.Store.Deployment(), Continuations: continuations, Probe: w.callHub,
+		Deployment: w.Store.Deployment(), Latencies: w.Store.Latencies(), Continuations: continuations, Probe: w.callHub,
 		Devices: w.registrar(), Backups: w.Store, Replica: management.Replica{Version: "test", Started: w.Now()},
 		HubKinds: []string{"azureiot", "memory"}, Now: w.Now, Rand: rand.Reader,
 	})

@@ -23,6 +23,7 @@ func Individual(id string, m service.IndividualEnrollment) (enrollment.Individua
 	if err != nil {
 		return enrollment.Individual{}, err
 	}
+	settings.Residency = m.Residency
 	return enrollment.Individual{
 		ID: dps.RegistrationID(spelling(id, m.RegistrationID)), DeviceID: text(m.DeviceID),
 		DeviceInfo: present(m.OptionalDeviceInformation), Mechanism: mechanism, Settings: settings,
@@ -43,6 +44,7 @@ func Group(id string, m service.EnrollmentGroup) (enrollment.Group, error) {
 	if err != nil {
 		return enrollment.Group{}, err
 	}
+	settings.Residency = m.Residency
 	return enrollment.Group{
 		ID: spelling(id, m.EnrollmentGroupID), Mechanism: mechanism, IDPrefix: text(m.RegistrationIDPrefix),
 		AcceptExpired: m.AcceptExpiredCertificates != nil && *m.AcceptExpiredCertificates, Settings: settings,

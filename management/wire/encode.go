@@ -33,6 +33,7 @@ func FromIndividual(e enrollment.Individual, r registration.Registration, k Keys
 		CreatedDateTimeUtc: Time(s.Created), LastUpdatedDateTimeUtc: Time(s.Updated),
 		AllocationPolicy: optional(string(s.AllocationPolicy)), IotHubs: hubs(s),
 		CustomAllocationDefinition: fromCustom(s.Custom), AllocationRule: optional(s.Rule), CredentialPolicyName: optional(s.CredentialPolicy),
+		Residency: s.Residency,
 	}
 }
 
@@ -47,6 +48,7 @@ func FromGroup(g enrollment.Group, k Keys) service.EnrollmentGroup {
 		CreatedDateTimeUtc: Time(s.Created), LastUpdatedDateTimeUtc: Time(s.Updated),
 		AllocationPolicy: optional(string(s.AllocationPolicy)), IotHubs: hubs(s),
 		CustomAllocationDefinition: fromCustom(s.Custom), AllocationRule: optional(s.Rule), CredentialPolicyName: optional(s.CredentialPolicy),
+		Residency: s.Residency,
 	}
 }
 

@@ -71,6 +71,68 @@ func (e ForgetRegistrationParamsHubIdentity) Valid() bool {
 	}
 }
 
+// AllocationPlan defines model for AllocationPlan.
+type AllocationPlan struct {
+	// ConfigurationVersion Of the scope's configuration that the plan goes by; each change raises it.
+	ConfigurationVersion int64 `json:"configurationVersion"`
+
+	// Devices That were looked at.
+	Devices int64          `json:"devices"`
+	Hubs    []PlannedHub   `json:"hubs"`
+	Moves   []PlannedMove  `json:"moves"`
+	Others  []PlannedOther `json:"others"`
+}
+
+// AllocationPlanEvent A line of a plan's answer; exactly one member is set.
+type AllocationPlanEvent struct {
+	Done *AllocationPlan `json:"done,omitempty"`
+
+	// Failed Why the import ended early. What progress told of stays; repeat the rest.
+	Failed   *ImportFailure          `json:"failed,omitempty"`
+	Progress *AllocationPlanProgress `json:"progress,omitempty"`
+}
+
+// AllocationPlanFilter Only devices whose records have all of this; texts in any letter case.
+type AllocationPlanFilter struct {
+	Group    *string `json:"group,omitempty"`
+	Hub      *string `json:"hub,omitempty"`
+	IDPrefix *string `json:"idPrefix,omitempty"`
+
+	// Status unassigned, assigning, assigned, failed or disabled.
+	Status *string `json:"status,omitempty"`
+}
+
+// AllocationPlanHub What would change in a link; what is left out stays.
+type AllocationPlanHub struct {
+	AllocationWeight      *int   `json:"allocationWeight,omitempty"`
+	ApplyAllocationPolicy *bool  `json:"applyAllocationPolicy,omitempty"`
+	Drain                 *bool  `json:"drain,omitempty"`
+	HostName              string `json:"hostName"`
+
+	// Linked true links a hub that is not linked yet, false unlinks it.
+	Linked     *bool `json:"linked,omitempty"`
+	MaxDevices *int  `json:"maxDevices,omitempty"`
+}
+
+// AllocationPlanProgress defines model for AllocationPlanProgress.
+type AllocationPlanProgress struct {
+	// Devices Looked at so far.
+	Devices int64 `json:"devices"`
+}
+
+// AllocationPlanRequest The change whose consequences are asked for, and which devices are looked at.
+type AllocationPlanRequest struct {
+	// AllocationPolicy That the scope would have; entries that have their own keep it.
+	AllocationPolicy *string `json:"allocationPolicy,omitempty"`
+
+	// Filter Only devices whose records have all of this; texts in any letter case.
+	Filter *AllocationPlanFilter `json:"filter,omitempty"`
+	Hubs   *[]AllocationPlanHub  `json:"hubs,omitempty"`
+
+	// Samples How many registration IDs to name of each kind. Default 5.
+	Samples *int `json:"samples,omitempty"`
+}
+
 // AuditPage defines model for AuditPage.
 type AuditPage struct {
 	// Continuation Sent with the same filter, it gives the page after; absent at the end.
@@ -223,6 +285,24 @@ type DenialList struct {
 	Value []Denial `json:"value"`
 }
 
+// Deprovisioning defines model for Deprovisioning.
+type Deprovisioning struct {
+	// AssignedHub That the device was in.
+	AssignedHub *string `json:"assignedHub,omitempty"`
+	DeviceID    *string `json:"deviceId,omitempty"`
+
+	// EnrollmentGroup That group.
+	EnrollmentGroup *string `json:"enrollmentGroup,omitempty"`
+
+	// EnrollmentMade An individual enrollment was made, disabled, which keeps out a device that came in by a group.
+	EnrollmentMade *bool `json:"enrollmentMade,omitempty"`
+
+	// HubIdentity removing (it is removed as soon as the hub answers), none (there was none), or unlinked (it stays, for
+	// the hub is not linked).
+	HubIdentity    string `json:"hubIdentity"`
+	RegistrationID string `json:"registrationId"`
+}
+
 // Enrollment IndividualEnrollment of the service API, with certificates in full; lot and uploader, of those that were imported, are read-only.
 type Enrollment = IndividualEnrollment
 
@@ -272,6 +352,9 @@ type EventSettings struct {
 // ExplainRequest A device by what it would show: a certificate chain, a SAS token or a symmetric key. With
 // a registration ID alone the device is taken for who it claims to be.
 type ExplainRequest struct {
+	// Address Address that the device would come from; by it the policy geoLatency and the IP filter go.
+	Address *string `json:"address,omitempty"`
+
 	// APIVersion That the device would send; 2021-06-01 is the default.
 	APIVersion *string `json:"apiVersion,omitempty"`
 
@@ -317,6 +400,27 @@ type ExplainedHub struct {
 	MaxDevices *int64 `json:"maxDevices,omitempty"`
 }
 
+// ExplainedLatency What the policy geoLatency goes by.
+type ExplainedLatency struct {
+	// Area That whose measurements count.
+	Area *string `json:"area,omitempty"`
+
+	// Band Milliseconds within which estimates count as equal, and the weighted hash decides.
+	Band *float64 `json:"band,omitempty"`
+
+	// Hubs The lowest estimate first.
+	Hubs []LatencyEstimate `json:"hubs"`
+
+	// Margin Milliseconds by which another hub must be better for the device to move.
+	Margin *float64 `json:"margin,omitempty"`
+
+	// Order Hubs that the site prefers.
+	Order *[]string `json:"order,omitempty"`
+
+	// Source How the device was located: site, geoip or none.
+	Source string `json:"source"`
+}
+
 // Explanation defines model for Explanation.
 type Explanation struct {
 	// Advice What can be done about the reason, or about that of the last refusal.
@@ -343,6 +447,9 @@ type Explanation struct {
 	// HubCall The hub would be written; else the device keeps what it has.
 	HubCall *bool `json:"hubCall,omitempty"`
 
+	// Latency What the policy geoLatency goes by.
+	Latency *ExplainedLatency `json:"latency,omitempty"`
+
 	// Nearest Of a refused device, entries that have to do with it and did not admit it.
 	Nearest *[]NearEnrollment `json:"nearest,omitempty"`
 
@@ -361,6 +468,9 @@ type Explanation struct {
 	// Reprovision first assignment, never, migrate or reset.
 	Reprovision *string `json:"reprovision,omitempty"`
 
+	// Residency Tags that the hub must have.
+	Residency *[]string `json:"residency,omitempty"`
+
 	// RuleError Why the rule came to nothing about one of them.
 	RuleError *string `json:"ruleError,omitempty"`
 
@@ -371,6 +481,22 @@ type Explanation struct {
 
 	// Webhook Host of the webhook that chooses the hub.
 	Webhook *string `json:"webhook,omitempty"`
+}
+
+// GeoipDatabase defines model for GeoipDatabase.
+type GeoipDatabase struct {
+	// Built UTC with seven fractional digits. Ignored on writes.
+	Built *Time `json:"built,omitempty"`
+
+	// LastError Why the file as it stands is not in use; the former is.
+	LastError *string `json:"lastError,omitempty"`
+
+	// Loaded UTC with seven fractional digits. Ignored on writes.
+	Loaded *Time  `json:"loaded,omitempty"`
+	Path   string `json:"path"`
+
+	// Type That the database says it is. Absent, none could be read yet.
+	Type *string `json:"type,omitempty"`
 }
 
 // GroupImpact defines model for GroupImpact.
@@ -619,6 +745,58 @@ type KeyRenewal struct {
 	Slot string `json:"slot"`
 }
 
+// LatenciesCleared defines model for LatenciesCleared.
+type LatenciesCleared struct {
+	Deleted int64 `json:"deleted"`
+}
+
+// Latency defines model for Latency.
+type Latency struct {
+	// Area site/NAME or geo/COUNTRY, with /SUBDIVISION and /AS12345 where that is known.
+	Area         string  `json:"area"`
+	Hub          string  `json:"hub"`
+	Milliseconds float64 `json:"milliseconds"`
+
+	// Votes Devices that measured it; a row of the matrix counts as eight.
+	Votes int `json:"votes"`
+}
+
+// LatencyEstimate defines model for LatencyEstimate.
+type LatencyEstimate struct {
+	HostName string `json:"hostName"`
+
+	// Measured In the area.
+	Measured     *float64 `json:"measured,omitempty"`
+	Milliseconds float64  `json:"milliseconds"`
+
+	// Prior By distance.
+	Prior *float64 `json:"prior,omitempty"`
+
+	// Votes That the measured value rests on.
+	Votes *int `json:"votes,omitempty"`
+}
+
+// LatencyList defines model for LatencyList.
+type LatencyList struct {
+	Value []Latency `json:"value"`
+}
+
+// LatencyMatrix defines model for LatencyMatrix.
+type LatencyMatrix struct {
+	// Value At most 20000 rows.
+	Value []LatencyMeasure `json:"value"`
+}
+
+// LatencyMeasure defines model for LatencyMeasure.
+type LatencyMeasure struct {
+	// Area site/NAME or geo/COUNTRY, with /SUBDIVISION and /AS12345 if need be.
+	Area string `json:"area"`
+	Hub  string `json:"hub"`
+
+	// Milliseconds Round trip time.
+	Milliseconds float64 `json:"milliseconds"`
+}
+
 // Limits Replaced as a whole. A number that is absent is the profile's; 0 is no limit.
 type Limits struct {
 	Certificates *int `json:"certificates,omitempty"`
@@ -684,6 +862,9 @@ type LinkedHub struct {
 	// NextKeyHint The last four characters of the second connection string's key, while the link has one.
 	NextKeyHint *string `json:"nextKeyHint,omitempty"`
 
+	// Residency Tags that say where the hub's data stays. Enrollments and sites may demand one of them.
+	Residency *[]string `json:"residency,omitempty"`
+
 	// TrustedCertificates PEM of root certificates to trust beside the system's.
 	TrustedCertificates *string `json:"trustedCertificates,omitempty"`
 }
@@ -693,6 +874,75 @@ type LinkedHubList struct {
 	Value []LinkedHub `json:"value"`
 }
 
+// Move Devices that are taken to another hub as they register again. What selects them is combined by and.
+type Move struct {
+	CreatedBy *string `json:"createdBy,omitempty"`
+
+	// CreatedDateTimeUtc UTC with seven fractional digits. Ignored on writes.
+	CreatedDateTimeUtc *Time `json:"createdDateTimeUtc,omitempty"`
+
+	// Data migrate or reset. Absent, as the enrollment says; migrate, where that says never.
+	Data *string `json:"data,omitempty"`
+
+	// EndedDateTimeUtc UTC with seven fractional digits. Ignored on writes.
+	EndedDateTimeUtc *Time `json:"endedDateTimeUtc,omitempty"`
+
+	// EnrollmentGroup By which they come.
+	EnrollmentGroup *string `json:"enrollmentGroup,omitempty"`
+	Etag            *string `json:"etag,omitempty"`
+
+	// Failed Operations that did not move their device; it is tried again when it registers again.
+	Failed *int64 `json:"failed,omitempty"`
+
+	// From Hubs, of which they are in one. Absent, any.
+	From *[]string `json:"from,omitempty"`
+
+	// IDPrefix Beginning of the registration ID.
+	IDPrefix *string `json:"idPrefix,omitempty"`
+
+	// IncludeNever Move devices, too, whose reprovision policy is never.
+	IncludeNever *bool `json:"includeNever,omitempty"`
+
+	// LastUpdatedDateTimeUtc UTC with seven fractional digits. Ignored on writes.
+	LastUpdatedDateTimeUtc *Time   `json:"lastUpdatedDateTimeUtc,omitempty"`
+	Moved                  *int64  `json:"moved,omitempty"`
+	Name                   *string `json:"name,omitempty"`
+	OnTheWay               *int64  `json:"onTheWay,omitempty"`
+
+	// Pace Devices a minute.
+	Pace int `json:"pace"`
+
+	// Percent So many of these, by a hash of the registration ID; 0 is all.
+	Percent        *int    `json:"percent,omitempty"`
+	RegistrationID *string `json:"registrationId,omitempty"`
+
+	// Selected Devices that it selected when it was made. Absent until they are counted.
+	Selected *int64 `json:"selected,omitempty"`
+
+	// State running, paused, stopped or done. A new one may be paused.
+	State *string `json:"state,omitempty"`
+
+	// To Hub to which they go. Absent, as the allocation policy says when they go.
+	To *string `json:"to,omitempty"`
+
+	// Waiting Devices that were selected and have not gone yet.
+	Waiting *int64 `json:"waiting,omitempty"`
+}
+
+// MoveChange defines model for MoveChange.
+type MoveChange struct {
+	// Pace Devices a minute.
+	Pace *int `json:"pace,omitempty"`
+
+	// State running, paused or stopped.
+	State *string `json:"state,omitempty"`
+}
+
+// MoveList defines model for MoveList.
+type MoveList struct {
+	Value []Move `json:"value"`
+}
+
 // NearEnrollment defines model for NearEnrollment.
 type NearEnrollment struct {
 	// Enrollment The entry that admitted the device; one member is set.
@@ -700,6 +950,41 @@ type NearEnrollment struct {
 
 	// Why What it has to do with the device.
 	Why string `json:"why"`
+}
+
+// PlannedHub Devices of a hub by their registration records.
+type PlannedHub struct {
+	// HostName Empty: devices that are assigned to none.
+	HostName string `json:"hostName"`
+
+	// Linked After the change.
+	Linked bool  `json:"linked"`
+	Now    int64 `json:"now"`
+	Then   int64 `json:"then"`
+}
+
+// PlannedMove defines model for PlannedMove.
+type PlannedMove struct {
+	Devices int64 `json:"devices"`
+
+	// From Empty: assigned to none.
+	From    string   `json:"from"`
+	Samples []string `json:"samples"`
+
+	// To Empty: taken out of its hub.
+	To string `json:"to"`
+}
+
+// PlannedOther defines model for PlannedOther.
+type PlannedOther struct {
+	Devices int64 `json:"devices"`
+
+	// Kind never (its reprovision policy has it stay), held (a move has it stay), moving (a move takes it, in its time), failed (no hub would take it; it
+	// stays where it is), webhook (can't be foretold, and is counted where it is), disabled,
+	// noEnrollment, or assigning (an operation that is under way decides).
+	Kind    string   `json:"kind"`
+	Reason  *string  `json:"reason,omitempty"`
+	Samples []string `json:"samples"`
 }
 
 // Policy defines model for Policy.
@@ -993,10 +1278,37 @@ type SecretQuestions struct {
 	Value []SecretQuestion `json:"value"`
 }
 
+// Site defines model for Site.
+type Site struct {
+	// Hubs Host names of hubs. The first that a device may be put on is chosen, whatever is measured.
+	Hubs *[]string `json:"hubs,omitempty"`
+
+	// Location Latitude and longitude in degrees such as 52.3,4.9, or the name of a region such as westeurope.
+	Location *string `json:"location,omitempty"`
+
+	// Name Letters, digits, blanks and . _ -; several networks may have the same.
+	Name string `json:"name"`
+
+	// Network An IPv4 or IPv6 address, or a CIDR block.
+	Network string `json:"network"`
+
+	// Residency Tag that a hub must have to take devices of the site, whatever the policy.
+	Residency *string `json:"residency,omitempty"`
+}
+
+// SiteTable defines model for SiteTable.
+type SiteTable struct {
+	// Value At most 5000 networks. Of those that hold an address the longest counts.
+	Value []Site `json:"value"`
+}
+
 // State defines model for State.
 type State struct {
 	// Certificates Server certificates of this replica and CA certificates of every scope, the next to expire first.
 	Certificates []CertificateState `json:"certificates"`
+
+	// GeoipDatabases The databases by which this replica locates devices.
+	GeoipDatabases *[]GeoipDatabase `json:"geoipDatabases,omitempty"`
 
 	// Hooks The hooks of every scope.
 	Hooks *[]HookState `json:"hooks,omitempty"`
@@ -1141,6 +1453,12 @@ type IfNoneMatch = string
 
 // KeyName defines model for KeyName.
 type KeyName = string
+
+// LatencyArea defines model for LatencyArea.
+type LatencyArea = string
+
+// MoveName defines model for MoveName.
+type MoveName = string
 
 // RegistrationID defines model for RegistrationId.
 type RegistrationID = string
@@ -1547,6 +1865,18 @@ type PutIPFilterRulesParams struct {
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
+// ClearLatenciesParams defines parameters for ClearLatencies.
+type ClearLatenciesParams struct {
+	// Area An area, with those within it. Default all.
+	Area *LatencyArea `form:"area,omitempty" json:"area,omitempty"`
+}
+
+// ListLatenciesParams defines parameters for ListLatencies.
+type ListLatenciesParams struct {
+	// Area An area, with those within it. Default all.
+	Area *LatencyArea `form:"area,omitempty" json:"area,omitempty"`
+}
+
 // DeleteLinkedHubParams defines parameters for DeleteLinkedHub.
 type DeleteLinkedHubParams struct {
 	// Force Unlink although enrollments name the hub; their devices are refused until the enrollments are edited.
@@ -1573,6 +1903,12 @@ type PutLinkedHubParams struct {
 
 // RotateLinkedHubParams defines parameters for RotateLinkedHub.
 type RotateLinkedHubParams struct {
+	// IfMatch Etag of the resource as it was read.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ChangeMoveParams defines parameters for ChangeMove.
+type ChangeMoveParams struct {
 	// IfMatch Etag of the resource as it was read.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
@@ -1678,6 +2014,15 @@ type ForgetRegistrationParams struct {
 // ForgetRegistrationParamsHubIdentity defines parameters for ForgetRegistration.
 type ForgetRegistrationParamsHubIdentity string
 
+// PutSitesParams defines parameters for PutSites.
+type PutSitesParams struct {
+	// IfMatch Etag of the resource as it was read.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch "*": the resource must not exist.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // DeleteWebhookParams defines parameters for DeleteWebhook.
 type DeleteWebhookParams struct {
 	// IfMatch Etag of the resource as it was read.
@@ -1701,6 +2046,9 @@ type CreateScopeJSONRequestBody = Scope
 
 // UpdateScopeJSONRequestBody defines body for UpdateScope for application/json ContentType.
 type UpdateScopeJSONRequestBody = Scope
+
+// PlanAllocationJSONRequestBody defines body for PlanAllocation for application/json ContentType.
+type PlanAllocationJSONRequestBody = AllocationPlanRequest
 
 // PutCertificateJSONRequestBody defines body for PutCertificate for application/json ContentType.
 type PutCertificateJSONRequestBody = Certificate
@@ -1729,6 +2077,9 @@ type PutIPFilterRulesJSONRequestBody = IPFilter
 // ExplainIPFilterJSONRequestBody defines body for ExplainIPFilter for application/json ContentType.
 type ExplainIPFilterJSONRequestBody = IPQuestion
 
+// PutLatencyMatrixJSONRequestBody defines body for PutLatencyMatrix for application/json ContentType.
+type PutLatencyMatrixJSONRequestBody = LatencyMatrix
+
 // UpdateLinkedHubJSONRequestBody defines body for UpdateLinkedHub for application/json ContentType.
 type UpdateLinkedHubJSONRequestBody = LinkedHub
 
@@ -1738,6 +2089,12 @@ type PutLinkedHubJSONRequestBody = LinkedHub
 // RotateLinkedHubJSONRequestBody defines body for RotateLinkedHub for application/json ContentType.
 type RotateLinkedHubJSONRequestBody = HubRotation
 
+// ChangeMoveJSONRequestBody defines body for ChangeMove for application/json ContentType.
+type ChangeMoveJSONRequestBody = MoveChange
+
+// CreateMoveJSONRequestBody defines body for CreateMove for application/json ContentType.
+type CreateMoveJSONRequestBody = Move
+
 // PutPolicyJSONRequestBody defines body for PutPolicy for application/json ContentType.
 type PutPolicyJSONRequestBody = Policy
 
@@ -1746,6 +2103,9 @@ type RenewPolicyKeyJSONRequestBody = KeyRenewal
 
 // CompareSecretsJSONRequestBody defines body for CompareSecrets for application/json ContentType.
 type CompareSecretsJSONRequestBody = SecretQuestions
+
+// PutSitesJSONRequestBody defines body for PutSites for application/json ContentType.
+type PutSitesJSONRequestBody = SiteTable
 
 // PutWebhookJSONRequestBody defines body for PutWebhook for application/json ContentType.
 type PutWebhookJSONRequestBody = Webhook
@@ -1779,6 +2139,9 @@ type ServerInterface interface {
 	// UpdateScope Change the members that are given.
 	// (PATCH /admin/v1/scopes/{idScope})
 	UpdateScope(w http.ResponseWriter, r *http.Request, idScope IDScope, params UpdateScopeParams)
+	// PlanAllocation Say where every device would land, if all registered again after a change. Nothing is written.
+	// (POST /admin/v1/scopes/{idScope}/allocation:plan)
+	PlanAllocation(w http.ResponseWriter, r *http.Request, idScope IDScope)
 	// ListScopeAudit Show the audit log of a scope, newest first.
 	// (GET /admin/v1/scopes/{idScope}/audit)
 	ListScopeAudit(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListScopeAuditParams)
@@ -1893,6 +2256,18 @@ type ServerInterface interface {
 	// ExplainIPFilter Tell what becomes of an address and which rule decides.
 	// (POST /admin/v1/scopes/{idScope}/ipFilterRules/explain)
 	ExplainIPFilter(w http.ResponseWriter, r *http.Request, idScope IDScope)
+	// ClearLatencies Forget what devices have measured. The matrix stays.
+	// (DELETE /admin/v1/scopes/{idScope}/latencies)
+	ClearLatencies(w http.ResponseWriter, r *http.Request, idScope IDScope, params ClearLatenciesParams)
+	// ListLatencies List what is known of the latencies between areas and hubs, by devices' votes and the matrix together.
+	// (GET /admin/v1/scopes/{idScope}/latencies)
+	ListLatencies(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListLatenciesParams)
+	// GetLatencyMatrix Show the latencies that the operator measured.
+	// (GET /admin/v1/scopes/{idScope}/latencies/matrix)
+	GetLatencyMatrix(w http.ResponseWriter, r *http.Request, idScope IDScope)
+	// PutLatencyMatrix Replace the latencies that the operator measured. Replicas know them within half a minute.
+	// (PUT /admin/v1/scopes/{idScope}/latencies/matrix)
+	PutLatencyMatrix(w http.ResponseWriter, r *http.Request, idScope IDScope)
 	// ListLinkedHubs List the linked hubs of a scope.
 	// (GET /admin/v1/scopes/{idScope}/linkedHubs)
 	ListLinkedHubs(w http.ResponseWriter, r *http.Request, idScope IDScope)
@@ -1914,6 +2289,18 @@ type ServerInterface interface {
 	// TestLinkedHub Call the hub with the link's credential and tell which rights it has.
 	// (POST /admin/v1/scopes/{idScope}/linkedHubs/{hostName}/test)
 	TestLinkedHub(w http.ResponseWriter, r *http.Request, idScope IDScope, hostName HostName)
+	// ListMoves List the moves of a scope, the oldest first. Of those at their end the last 100 are kept.
+	// (GET /admin/v1/scopes/{idScope}/moves)
+	ListMoves(w http.ResponseWriter, r *http.Request, idScope IDScope)
+	// GetMove Show a move and how far it is.
+	// (GET /admin/v1/scopes/{idScope}/moves/{moveName})
+	GetMove(w http.ResponseWriter, r *http.Request, idScope IDScope, moveName MoveName)
+	// ChangeMove Pause a move, have it go on, change its pace, or stop it. Only state and pace can be given.
+	// (PATCH /admin/v1/scopes/{idScope}/moves/{moveName})
+	ChangeMove(w http.ResponseWriter, r *http.Request, idScope IDScope, moveName MoveName, params ChangeMoveParams)
+	// CreateMove Take devices to another hub as they register again, so many a minute. docs/moving.md tells how.
+	// (PUT /admin/v1/scopes/{idScope}/moves/{moveName})
+	CreateMove(w http.ResponseWriter, r *http.Request, idScope IDScope, moveName MoveName)
 	// ListPolicies List the access policies of a scope, without keys.
 	// (GET /admin/v1/scopes/{idScope}/policies)
 	ListPolicies(w http.ResponseWriter, r *http.Request, idScope IDScope)
@@ -1947,12 +2334,24 @@ type ServerInterface interface {
 	// GetRegistration Show a registration record with its last attempts and why each went as it did.
 	// (GET /admin/v1/scopes/{idScope}/registrations/{registrationId})
 	GetRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID)
+	// DeprovisionRegistration Keep a device out and remove it from its hub. The record stays, and is disabled. May be repeated.
+	// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:deprovision)
+	DeprovisionRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID)
 	// ForgetRegistration Delete a registration record and, when asked to, the device in its hub.
 	// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:forget)
 	ForgetRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID, params ForgetRegistrationParams)
+	// ReprovisionRegistration Let a deprovisioned device in again; its next registration is a first one. May be repeated.
+	// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:reprovision)
+	ReprovisionRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID)
 	// CompareSecrets Tell which secrets are not those that are stored. Those of access policies, webhooks and hooks take the role security.
 	// (POST /admin/v1/scopes/{idScope}/secrets:compare)
 	CompareSecrets(w http.ResponseWriter, r *http.Request, idScope IDScope)
+	// GetSites Show the table of sites, by which devices in networks of one's own are located.
+	// (GET /admin/v1/scopes/{idScope}/sites)
+	GetSites(w http.ResponseWriter, r *http.Request, idScope IDScope)
+	// PutSites Replace the table of sites. It counts from the next registration on.
+	// (PUT /admin/v1/scopes/{idScope}/sites)
+	PutSites(w http.ResponseWriter, r *http.Request, idScope IDScope, params PutSitesParams)
 	// ListWebhooks List what is said about allocation webhooks, without secrets.
 	// (GET /admin/v1/scopes/{idScope}/webhooks)
 	ListWebhooks(w http.ResponseWriter, r *http.Request, idScope IDScope)
@@ -2025,6 +2424,12 @@ func (_ Unimplemented) GetScope(w http.ResponseWriter, r *http.Request, idScope 
 // UpdateScope Change the members that are given.
 // (PATCH /admin/v1/scopes/{idScope})
 func (_ Unimplemented) UpdateScope(w http.ResponseWriter, r *http.Request, idScope IDScope, params UpdateScopeParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PlanAllocation Say where every device would land, if all registered again after a change. Nothing is written.
+// (POST /admin/v1/scopes/{idScope}/allocation:plan)
+func (_ Unimplemented) PlanAllocation(w http.ResponseWriter, r *http.Request, idScope IDScope) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -2256,6 +2661,30 @@ func (_ Unimplemented) ExplainIPFilter(w http.ResponseWriter, r *http.Request, i
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// ClearLatencies Forget what devices have measured. The matrix stays.
+// (DELETE /admin/v1/scopes/{idScope}/latencies)
+func (_ Unimplemented) ClearLatencies(w http.ResponseWriter, r *http.Request, idScope IDScope, params ClearLatenciesParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListLatencies List what is known of the latencies between areas and hubs, by devices' votes and the matrix together.
+// (GET /admin/v1/scopes/{idScope}/latencies)
+func (_ Unimplemented) ListLatencies(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListLatenciesParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetLatencyMatrix Show the latencies that the operator measured.
+// (GET /admin/v1/scopes/{idScope}/latencies/matrix)
+func (_ Unimplemented) GetLatencyMatrix(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PutLatencyMatrix Replace the latencies that the operator measured. Replicas know them within half a minute.
+// (PUT /admin/v1/scopes/{idScope}/latencies/matrix)
+func (_ Unimplemented) PutLatencyMatrix(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ListLinkedHubs List the linked hubs of a scope.
 // (GET /admin/v1/scopes/{idScope}/linkedHubs)
 func (_ Unimplemented) ListLinkedHubs(w http.ResponseWriter, r *http.Request, idScope IDScope) {
@@ -2295,6 +2724,30 @@ func (_ Unimplemented) RotateLinkedHub(w http.ResponseWriter, r *http.Request, i
 // TestLinkedHub Call the hub with the link's credential and tell which rights it has.
 // (POST /admin/v1/scopes/{idScope}/linkedHubs/{hostName}/test)
 func (_ Unimplemented) TestLinkedHub(w http.ResponseWriter, r *http.Request, idScope IDScope, hostName HostName) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListMoves List the moves of a scope, the oldest first. Of those at their end the last 100 are kept.
+// (GET /admin/v1/scopes/{idScope}/moves)
+func (_ Unimplemented) ListMoves(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetMove Show a move and how far it is.
+// (GET /admin/v1/scopes/{idScope}/moves/{moveName})
+func (_ Unimplemented) GetMove(w http.ResponseWriter, r *http.Request, idScope IDScope, moveName MoveName) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ChangeMove Pause a move, have it go on, change its pace, or stop it. Only state and pace can be given.
+// (PATCH /admin/v1/scopes/{idScope}/moves/{moveName})
+func (_ Unimplemented) ChangeMove(w http.ResponseWriter, r *http.Request, idScope IDScope, moveName MoveName, params ChangeMoveParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// CreateMove Take devices to another hub as they register again, so many a minute. docs/moving.md tells how.
+// (PUT /admin/v1/scopes/{idScope}/moves/{moveName})
+func (_ Unimplemented) CreateMove(w http.ResponseWriter, r *http.Request, idScope IDScope, moveName MoveName) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -2364,15 +2817,39 @@ func (_ Unimplemented) GetRegistration(w http.ResponseWriter, r *http.Request, i
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// DeprovisionRegistration Keep a device out and remove it from its hub. The record stays, and is disabled. May be repeated.
+// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:deprovision)
+func (_ Unimplemented) DeprovisionRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ForgetRegistration Delete a registration record and, when asked to, the device in its hub.
 // (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:forget)
 func (_ Unimplemented) ForgetRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID, params ForgetRegistrationParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// ReprovisionRegistration Let a deprovisioned device in again; its next registration is a first one. May be repeated.
+// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:reprovision)
+func (_ Unimplemented) ReprovisionRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // CompareSecrets Tell which secrets are not those that are stored. Those of access policies, webhooks and hooks take the role security.
 // (POST /admin/v1/scopes/{idScope}/secrets:compare)
 func (_ Unimplemented) CompareSecrets(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetSites Show the table of sites, by which devices in networks of one's own are located.
+// (GET /admin/v1/scopes/{idScope}/sites)
+func (_ Unimplemented) GetSites(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PutSites Replace the table of sites. It counts from the next registration on.
+// (PUT /admin/v1/scopes/{idScope}/sites)
+func (_ Unimplemented) PutSites(w http.ResponseWriter, r *http.Request, idScope IDScope, params PutSitesParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -2713,6 +3190,32 @@ func (siw *ServerInterfaceWrapper) UpdateScope(w http.ResponseWriter, r *http.Re
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.UpdateScope(w, r, idScope, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PlanAllocation operation middleware
+func (siw *ServerInterfaceWrapper) PlanAllocation(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PlanAllocation(w, r, idScope)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -5173,6 +5676,142 @@ func (siw *ServerInterfaceWrapper) ExplainIPFilter(w http.ResponseWriter, r *htt
 	handler.ServeHTTP(w, r)
 }
 
+// ClearLatencies operation middleware
+func (siw *ServerInterfaceWrapper) ClearLatencies(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ClearLatenciesParams
+
+	// ------------- Optional query parameter "area" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "area", r.URL.Query(), &params.Area, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "area"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "area", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ClearLatencies(w, r, idScope, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListLatencies operation middleware
+func (siw *ServerInterfaceWrapper) ListLatencies(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListLatenciesParams
+
+	// ------------- Optional query parameter "area" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "area", r.URL.Query(), &params.Area, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "area"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "area", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListLatencies(w, r, idScope, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetLatencyMatrix operation middleware
+func (siw *ServerInterfaceWrapper) GetLatencyMatrix(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetLatencyMatrix(w, r, idScope)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PutLatencyMatrix operation middleware
+func (siw *ServerInterfaceWrapper) PutLatencyMatrix(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PutLatencyMatrix(w, r, idScope)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListLinkedHubs operation middleware
 func (siw *ServerInterfaceWrapper) ListLinkedHubs(w http.ResponseWriter, r *http.Request) {
 
@@ -5528,6 +6167,161 @@ func (siw *ServerInterfaceWrapper) TestLinkedHub(w http.ResponseWriter, r *http.
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.TestLinkedHub(w, r, idScope, hostName)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListMoves operation middleware
+func (siw *ServerInterfaceWrapper) ListMoves(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListMoves(w, r, idScope)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetMove operation middleware
+func (siw *ServerInterfaceWrapper) GetMove(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "moveName" -------------
+	var moveName MoveName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "moveName", chi.URLParam(r, "moveName"), &moveName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "moveName", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetMove(w, r, idScope, moveName)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ChangeMove operation middleware
+func (siw *ServerInterfaceWrapper) ChangeMove(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "moveName" -------------
+	var moveName MoveName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "moveName", chi.URLParam(r, "moveName"), &moveName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "moveName", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ChangeMoveParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ChangeMove(w, r, idScope, moveName, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CreateMove operation middleware
+func (siw *ServerInterfaceWrapper) CreateMove(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "moveName" -------------
+	var moveName MoveName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "moveName", chi.URLParam(r, "moveName"), &moveName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "moveName", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CreateMove(w, r, idScope, moveName)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -6261,6 +7055,41 @@ func (siw *ServerInterfaceWrapper) GetRegistration(w http.ResponseWriter, r *htt
 	handler.ServeHTTP(w, r)
 }
 
+// DeprovisionRegistration operation middleware
+func (siw *ServerInterfaceWrapper) DeprovisionRegistration(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "registrationId" -------------
+	var registrationID RegistrationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "registrationId", chi.URLParam(r, "registrationId"), &registrationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "registrationId", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeprovisionRegistration(w, r, idScope, registrationID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ForgetRegistration operation middleware
 func (siw *ServerInterfaceWrapper) ForgetRegistration(w http.ResponseWriter, r *http.Request) {
 
@@ -6333,6 +7162,41 @@ func (siw *ServerInterfaceWrapper) ForgetRegistration(w http.ResponseWriter, r *
 	handler.ServeHTTP(w, r)
 }
 
+// ReprovisionRegistration operation middleware
+func (siw *ServerInterfaceWrapper) ReprovisionRegistration(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "registrationId" -------------
+	var registrationID RegistrationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "registrationId", chi.URLParam(r, "registrationId"), &registrationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "registrationId", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReprovisionRegistration(w, r, idScope, registrationID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // CompareSecrets operation middleware
 func (siw *ServerInterfaceWrapper) CompareSecrets(w http.ResponseWriter, r *http.Request) {
 
@@ -6350,6 +7214,101 @@ func (siw *ServerInterfaceWrapper) CompareSecrets(w http.ResponseWriter, r *http
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.CompareSecrets(w, r, idScope)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetSites operation middleware
+func (siw *ServerInterfaceWrapper) GetSites(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetSites(w, r, idScope)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PutSites operation middleware
+func (siw *ServerInterfaceWrapper) PutSites(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PutSitesParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PutSites(w, r, idScope, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -6832,6 +7791,27 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/explain", wrapper.Explain)
 	})
 	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/registrations/{registrationId}:deprovision", wrapper.DeprovisionRegistration)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/registrations/{registrationId}:reprovision", wrapper.ReprovisionRegistration)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/allocation:plan", wrapper.PlanAllocation)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/moves", wrapper.ListMoves)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/moves/{moveName}", wrapper.GetMove)
+	})
+	r.Group(func(r chi.Router) {
+		r.Patch(options.BaseURL+"/admin/v1/scopes/{idScope}/moves/{moveName}", wrapper.ChangeMove)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/admin/v1/scopes/{idScope}/moves/{moveName}", wrapper.CreateMove)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/admin/v1/state", wrapper.GetState)
 	})
 	r.Group(func(r chi.Router) {
@@ -6881,6 +7861,24 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/events", wrapper.StreamEvents)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/sites", wrapper.GetSites)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/admin/v1/scopes/{idScope}/sites", wrapper.PutSites)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/admin/v1/scopes/{idScope}/latencies", wrapper.ClearLatencies)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/latencies", wrapper.ListLatencies)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/latencies/matrix", wrapper.GetLatencyMatrix)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/admin/v1/scopes/{idScope}/latencies/matrix", wrapper.PutLatencyMatrix)
 	})
 	r.Group(func(r chi.Router) {
 		r.Delete(options.BaseURL+"/admin/v1/scopes/{idScope}/denials", wrapper.DeleteDenial)
@@ -6971,6 +7969,15 @@ type LinkedHubJSONResponse struct {
 	Headers LinkedHubResponseHeaders
 }
 
+type MoveResponseHeaders struct {
+	ETag *string
+}
+type MoveJSONResponse struct {
+	Body Move
+
+	Headers MoveResponseHeaders
+}
+
 type PolicyResponseHeaders struct {
 	ETag *string
 }
@@ -6998,6 +8005,15 @@ type ScopeJSONResponse struct {
 	Body Scope
 
 	Headers ScopeResponseHeaders
+}
+
+type SiteTableResponseHeaders struct {
+	ETag *string
+}
+type SiteTableJSONResponse struct {
+	Body SiteTable
+
+	Headers SiteTableResponseHeaders
 }
 
 type WebhookResponseHeaders struct {
@@ -7358,6 +8374,75 @@ type UpdateScopedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateScopedefaultApplicationProblemPlusJSONResponse) VisitUpdateScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlanAllocationRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	Body    *PlanAllocationJSONRequestBody
+}
+
+type PlanAllocationResponseObject interface {
+	VisitPlanAllocationResponse(w http.ResponseWriter) error
+}
+
+type PlanAllocation200ApplicationXNdjsonResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response PlanAllocation200ApplicationXNdjsonResponse) VisitPlanAllocationResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type PlanAllocationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PlanAllocationdefaultApplicationProblemPlusJSONResponse) VisitPlanAllocationResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -9077,6 +10162,165 @@ func (response ExplainIPFilterdefaultApplicationProblemPlusJSONResponse) VisitEx
 	return err
 }
 
+type ClearLatenciesRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	Params  ClearLatenciesParams
+}
+
+type ClearLatenciesResponseObject interface {
+	VisitClearLatenciesResponse(w http.ResponseWriter) error
+}
+
+type ClearLatencies200JSONResponse LatenciesCleared
+
+func (response ClearLatencies200JSONResponse) VisitClearLatenciesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ClearLatenciesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ClearLatenciesdefaultApplicationProblemPlusJSONResponse) VisitClearLatenciesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLatenciesRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	Params  ListLatenciesParams
+}
+
+type ListLatenciesResponseObject interface {
+	VisitListLatenciesResponse(w http.ResponseWriter) error
+}
+
+type ListLatencies200JSONResponse LatencyList
+
+func (response ListLatencies200JSONResponse) VisitListLatenciesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLatenciesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListLatenciesdefaultApplicationProblemPlusJSONResponse) VisitListLatenciesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLatencyMatrixRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+}
+
+type GetLatencyMatrixResponseObject interface {
+	VisitGetLatencyMatrixResponse(w http.ResponseWriter) error
+}
+
+type GetLatencyMatrix200JSONResponse LatencyMatrix
+
+func (response GetLatencyMatrix200JSONResponse) VisitGetLatencyMatrixResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLatencyMatrixdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetLatencyMatrixdefaultApplicationProblemPlusJSONResponse) VisitGetLatencyMatrixResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutLatencyMatrixRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	Body    *PutLatencyMatrixJSONRequestBody
+}
+
+type PutLatencyMatrixResponseObject interface {
+	VisitPutLatencyMatrixResponse(w http.ResponseWriter) error
+}
+
+type PutLatencyMatrix200JSONResponse LatencyMatrix
+
+func (response PutLatencyMatrix200JSONResponse) VisitPutLatencyMatrixResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutLatencyMatrixdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PutLatencyMatrixdefaultApplicationProblemPlusJSONResponse) VisitPutLatencyMatrixResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListLinkedHubsRequestObject struct {
 	IDScope IDScope `json:"idScope"`
 }
@@ -9358,6 +10602,177 @@ type TestLinkedHubdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response TestLinkedHubdefaultApplicationProblemPlusJSONResponse) VisitTestLinkedHubResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMovesRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+}
+
+type ListMovesResponseObject interface {
+	VisitListMovesResponse(w http.ResponseWriter) error
+}
+
+type ListMoves200JSONResponse MoveList
+
+func (response ListMoves200JSONResponse) VisitListMovesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMovesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListMovesdefaultApplicationProblemPlusJSONResponse) VisitListMovesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMoveRequestObject struct {
+	IDScope  IDScope  `json:"idScope"`
+	MoveName MoveName `json:"moveName"`
+}
+
+type GetMoveResponseObject interface {
+	VisitGetMoveResponse(w http.ResponseWriter) error
+}
+
+type GetMove200JSONResponse struct{ MoveJSONResponse }
+
+func (response GetMove200JSONResponse) VisitGetMoveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMovedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetMovedefaultApplicationProblemPlusJSONResponse) VisitGetMoveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeMoveRequestObject struct {
+	IDScope  IDScope  `json:"idScope"`
+	MoveName MoveName `json:"moveName"`
+	Params   ChangeMoveParams
+	Body     *ChangeMoveJSONRequestBody
+}
+
+type ChangeMoveResponseObject interface {
+	VisitChangeMoveResponse(w http.ResponseWriter) error
+}
+
+type ChangeMove200JSONResponse struct{ MoveJSONResponse }
+
+func (response ChangeMove200JSONResponse) VisitChangeMoveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeMovedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ChangeMovedefaultApplicationProblemPlusJSONResponse) VisitChangeMoveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateMoveRequestObject struct {
+	IDScope  IDScope  `json:"idScope"`
+	MoveName MoveName `json:"moveName"`
+	Body     *CreateMoveJSONRequestBody
+}
+
+type CreateMoveResponseObject interface {
+	VisitCreateMoveResponse(w http.ResponseWriter) error
+}
+
+type CreateMove200JSONResponse struct{ MoveJSONResponse }
+
+func (response CreateMove200JSONResponse) VisitCreateMoveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateMovedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CreateMovedefaultApplicationProblemPlusJSONResponse) VisitCreateMoveResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -9818,6 +11233,46 @@ func (response GetRegistrationdefaultApplicationProblemPlusJSONResponse) VisitGe
 	return err
 }
 
+type DeprovisionRegistrationRequestObject struct {
+	IDScope        IDScope        `json:"idScope"`
+	RegistrationID RegistrationID `json:"registrationId"`
+}
+
+type DeprovisionRegistrationResponseObject interface {
+	VisitDeprovisionRegistrationResponse(w http.ResponseWriter) error
+}
+
+type DeprovisionRegistration200JSONResponse Deprovisioning
+
+func (response DeprovisionRegistration200JSONResponse) VisitDeprovisionRegistrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeprovisionRegistrationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeprovisionRegistrationdefaultApplicationProblemPlusJSONResponse) VisitDeprovisionRegistrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ForgetRegistrationRequestObject struct {
 	IDScope        IDScope        `json:"idScope"`
 	RegistrationID RegistrationID `json:"registrationId"`
@@ -9842,6 +11297,40 @@ type ForgetRegistrationdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ForgetRegistrationdefaultApplicationProblemPlusJSONResponse) VisitForgetRegistrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReprovisionRegistrationRequestObject struct {
+	IDScope        IDScope        `json:"idScope"`
+	RegistrationID RegistrationID `json:"registrationId"`
+}
+
+type ReprovisionRegistrationResponseObject interface {
+	VisitReprovisionRegistrationResponse(w http.ResponseWriter) error
+}
+
+type ReprovisionRegistration204Response struct {
+}
+
+func (response ReprovisionRegistration204Response) VisitReprovisionRegistrationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ReprovisionRegistrationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReprovisionRegistrationdefaultApplicationProblemPlusJSONResponse) VisitReprovisionRegistrationResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -9882,6 +11371,92 @@ type CompareSecretsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CompareSecretsdefaultApplicationProblemPlusJSONResponse) VisitCompareSecretsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSitesRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+}
+
+type GetSitesResponseObject interface {
+	VisitGetSitesResponse(w http.ResponseWriter) error
+}
+
+type GetSites200JSONResponse struct{ SiteTableJSONResponse }
+
+func (response GetSites200JSONResponse) VisitGetSitesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSitesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetSitesdefaultApplicationProblemPlusJSONResponse) VisitGetSitesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSitesRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	Params  PutSitesParams
+	Body    *PutSitesJSONRequestBody
+}
+
+type PutSitesResponseObject interface {
+	VisitPutSitesResponse(w http.ResponseWriter) error
+}
+
+type PutSites200JSONResponse struct{ SiteTableJSONResponse }
+
+func (response PutSites200JSONResponse) VisitPutSitesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSitesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PutSitesdefaultApplicationProblemPlusJSONResponse) VisitPutSitesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -10122,6 +11697,9 @@ type StrictServerInterface interface {
 	// UpdateScope Change the members that are given.
 	// (PATCH /admin/v1/scopes/{idScope})
 	UpdateScope(ctx context.Context, request UpdateScopeRequestObject) (UpdateScopeResponseObject, error)
+	// PlanAllocation Say where every device would land, if all registered again after a change. Nothing is written.
+	// (POST /admin/v1/scopes/{idScope}/allocation:plan)
+	PlanAllocation(ctx context.Context, request PlanAllocationRequestObject) (PlanAllocationResponseObject, error)
 	// ListScopeAudit Show the audit log of a scope, newest first.
 	// (GET /admin/v1/scopes/{idScope}/audit)
 	ListScopeAudit(ctx context.Context, request ListScopeAuditRequestObject) (ListScopeAuditResponseObject, error)
@@ -10236,6 +11814,18 @@ type StrictServerInterface interface {
 	// ExplainIPFilter Tell what becomes of an address and which rule decides.
 	// (POST /admin/v1/scopes/{idScope}/ipFilterRules/explain)
 	ExplainIPFilter(ctx context.Context, request ExplainIPFilterRequestObject) (ExplainIPFilterResponseObject, error)
+	// ClearLatencies Forget what devices have measured. The matrix stays.
+	// (DELETE /admin/v1/scopes/{idScope}/latencies)
+	ClearLatencies(ctx context.Context, request ClearLatenciesRequestObject) (ClearLatenciesResponseObject, error)
+	// ListLatencies List what is known of the latencies between areas and hubs, by devices' votes and the matrix together.
+	// (GET /admin/v1/scopes/{idScope}/latencies)
+	ListLatencies(ctx context.Context, request ListLatenciesRequestObject) (ListLatenciesResponseObject, error)
+	// GetLatencyMatrix Show the latencies that the operator measured.
+	// (GET /admin/v1/scopes/{idScope}/latencies/matrix)
+	GetLatencyMatrix(ctx context.Context, request GetLatencyMatrixRequestObject) (GetLatencyMatrixResponseObject, error)
+	// PutLatencyMatrix Replace the latencies that the operator measured. Replicas know them within half a minute.
+	// (PUT /admin/v1/scopes/{idScope}/latencies/matrix)
+	PutLatencyMatrix(ctx context.Context, request PutLatencyMatrixRequestObject) (PutLatencyMatrixResponseObject, error)
 	// ListLinkedHubs List the linked hubs of a scope.
 	// (GET /admin/v1/scopes/{idScope}/linkedHubs)
 	ListLinkedHubs(ctx context.Context, request ListLinkedHubsRequestObject) (ListLinkedHubsResponseObject, error)
@@ -10257,6 +11847,18 @@ type StrictServerInterface interface {
 	// TestLinkedHub Call the hub with the link's credential and tell which rights it has.
 	// (POST /admin/v1/scopes/{idScope}/linkedHubs/{hostName}/test)
 	TestLinkedHub(ctx context.Context, request TestLinkedHubRequestObject) (TestLinkedHubResponseObject, error)
+	// ListMoves List the moves of a scope, the oldest first. Of those at their end the last 100 are kept.
+	// (GET /admin/v1/scopes/{idScope}/moves)
+	ListMoves(ctx context.Context, request ListMovesRequestObject) (ListMovesResponseObject, error)
+	// GetMove Show a move and how far it is.
+	// (GET /admin/v1/scopes/{idScope}/moves/{moveName})
+	GetMove(ctx context.Context, request GetMoveRequestObject) (GetMoveResponseObject, error)
+	// ChangeMove Pause a move, have it go on, change its pace, or stop it. Only state and pace can be given.
+	// (PATCH /admin/v1/scopes/{idScope}/moves/{moveName})
+	ChangeMove(ctx context.Context, request ChangeMoveRequestObject) (ChangeMoveResponseObject, error)
+	// CreateMove Take devices to another hub as they register again, so many a minute. docs/moving.md tells how.
+	// (PUT /admin/v1/scopes/{idScope}/moves/{moveName})
+	CreateMove(ctx context.Context, request CreateMoveRequestObject) (CreateMoveResponseObject, error)
 	// ListPolicies List the access policies of a scope, without keys.
 	// (GET /admin/v1/scopes/{idScope}/policies)
 	ListPolicies(ctx context.Context, request ListPoliciesRequestObject) (ListPoliciesResponseObject, error)
@@ -10290,12 +11892,24 @@ type StrictServerInterface interface {
 	// GetRegistration Show a registration record with its last attempts and why each went as it did.
 	// (GET /admin/v1/scopes/{idScope}/registrations/{registrationId})
 	GetRegistration(ctx context.Context, request GetRegistrationRequestObject) (GetRegistrationResponseObject, error)
+	// DeprovisionRegistration Keep a device out and remove it from its hub. The record stays, and is disabled. May be repeated.
+	// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:deprovision)
+	DeprovisionRegistration(ctx context.Context, request DeprovisionRegistrationRequestObject) (DeprovisionRegistrationResponseObject, error)
 	// ForgetRegistration Delete a registration record and, when asked to, the device in its hub.
 	// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:forget)
 	ForgetRegistration(ctx context.Context, request ForgetRegistrationRequestObject) (ForgetRegistrationResponseObject, error)
+	// ReprovisionRegistration Let a deprovisioned device in again; its next registration is a first one. May be repeated.
+	// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:reprovision)
+	ReprovisionRegistration(ctx context.Context, request ReprovisionRegistrationRequestObject) (ReprovisionRegistrationResponseObject, error)
 	// CompareSecrets Tell which secrets are not those that are stored. Those of access policies, webhooks and hooks take the role security.
 	// (POST /admin/v1/scopes/{idScope}/secrets:compare)
 	CompareSecrets(ctx context.Context, request CompareSecretsRequestObject) (CompareSecretsResponseObject, error)
+	// GetSites Show the table of sites, by which devices in networks of one's own are located.
+	// (GET /admin/v1/scopes/{idScope}/sites)
+	GetSites(ctx context.Context, request GetSitesRequestObject) (GetSitesResponseObject, error)
+	// PutSites Replace the table of sites. It counts from the next registration on.
+	// (PUT /admin/v1/scopes/{idScope}/sites)
+	PutSites(ctx context.Context, request PutSitesRequestObject) (PutSitesResponseObject, error)
 	// ListWebhooks List what is said about allocation webhooks, without secrets.
 	// (GET /admin/v1/scopes/{idScope}/webhooks)
 	ListWebhooks(ctx context.Context, request ListWebhooksRequestObject) (ListWebhooksResponseObject, error)
@@ -10592,6 +12206,39 @@ func (sh *strictHandler) UpdateScope(w http.ResponseWriter, r *http.Request, idS
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(UpdateScopeResponseObject); ok {
 		if err := validResponse.VisitUpdateScopeResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PlanAllocation operation middleware
+func (sh *strictHandler) PlanAllocation(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	var request PlanAllocationRequestObject
+
+	request.IDScope = idScope
+
+	var body PlanAllocationJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PlanAllocation(ctx, request.(PlanAllocationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PlanAllocation")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PlanAllocationResponseObject); ok {
+		if err := validResponse.VisitPlanAllocationResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -11699,6 +13346,119 @@ func (sh *strictHandler) ExplainIPFilter(w http.ResponseWriter, r *http.Request,
 	}
 }
 
+// ClearLatencies operation middleware
+func (sh *strictHandler) ClearLatencies(w http.ResponseWriter, r *http.Request, idScope IDScope, params ClearLatenciesParams) {
+	var request ClearLatenciesRequestObject
+
+	request.IDScope = idScope
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ClearLatencies(ctx, request.(ClearLatenciesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ClearLatencies")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ClearLatenciesResponseObject); ok {
+		if err := validResponse.VisitClearLatenciesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListLatencies operation middleware
+func (sh *strictHandler) ListLatencies(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListLatenciesParams) {
+	var request ListLatenciesRequestObject
+
+	request.IDScope = idScope
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListLatencies(ctx, request.(ListLatenciesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListLatencies")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListLatenciesResponseObject); ok {
+		if err := validResponse.VisitListLatenciesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetLatencyMatrix operation middleware
+func (sh *strictHandler) GetLatencyMatrix(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	var request GetLatencyMatrixRequestObject
+
+	request.IDScope = idScope
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetLatencyMatrix(ctx, request.(GetLatencyMatrixRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetLatencyMatrix")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetLatencyMatrixResponseObject); ok {
+		if err := validResponse.VisitGetLatencyMatrixResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutLatencyMatrix operation middleware
+func (sh *strictHandler) PutLatencyMatrix(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	var request PutLatencyMatrixRequestObject
+
+	request.IDScope = idScope
+
+	var body PutLatencyMatrixJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PutLatencyMatrix(ctx, request.(PutLatencyMatrixRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutLatencyMatrix")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PutLatencyMatrixResponseObject); ok {
+		if err := validResponse.VisitPutLatencyMatrixResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListLinkedHubs operation middleware
 func (sh *strictHandler) ListLinkedHubs(w http.ResponseWriter, r *http.Request, idScope IDScope) {
 	var request ListLinkedHubsRequestObject
@@ -11905,6 +13665,128 @@ func (sh *strictHandler) TestLinkedHub(w http.ResponseWriter, r *http.Request, i
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(TestLinkedHubResponseObject); ok {
 		if err := validResponse.VisitTestLinkedHubResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListMoves operation middleware
+func (sh *strictHandler) ListMoves(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	var request ListMovesRequestObject
+
+	request.IDScope = idScope
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMoves(ctx, request.(ListMovesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMoves")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListMovesResponseObject); ok {
+		if err := validResponse.VisitListMovesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetMove operation middleware
+func (sh *strictHandler) GetMove(w http.ResponseWriter, r *http.Request, idScope IDScope, moveName MoveName) {
+	var request GetMoveRequestObject
+
+	request.IDScope = idScope
+	request.MoveName = moveName
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetMove(ctx, request.(GetMoveRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetMove")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetMoveResponseObject); ok {
+		if err := validResponse.VisitGetMoveResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ChangeMove operation middleware
+func (sh *strictHandler) ChangeMove(w http.ResponseWriter, r *http.Request, idScope IDScope, moveName MoveName, params ChangeMoveParams) {
+	var request ChangeMoveRequestObject
+
+	request.IDScope = idScope
+	request.MoveName = moveName
+	request.Params = params
+
+	var body ChangeMoveJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ChangeMove(ctx, request.(ChangeMoveRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ChangeMove")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ChangeMoveResponseObject); ok {
+		if err := validResponse.VisitChangeMoveResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CreateMove operation middleware
+func (sh *strictHandler) CreateMove(w http.ResponseWriter, r *http.Request, idScope IDScope, moveName MoveName) {
+	var request CreateMoveRequestObject
+
+	request.IDScope = idScope
+	request.MoveName = moveName
+
+	var body CreateMoveJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateMove(ctx, request.(CreateMoveRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateMove")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CreateMoveResponseObject); ok {
+		if err := validResponse.VisitCreateMoveResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -12227,6 +14109,33 @@ func (sh *strictHandler) GetRegistration(w http.ResponseWriter, r *http.Request,
 	}
 }
 
+// DeprovisionRegistration operation middleware
+func (sh *strictHandler) DeprovisionRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID) {
+	var request DeprovisionRegistrationRequestObject
+
+	request.IDScope = idScope
+	request.RegistrationID = registrationID
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DeprovisionRegistration(ctx, request.(DeprovisionRegistrationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeprovisionRegistration")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DeprovisionRegistrationResponseObject); ok {
+		if err := validResponse.VisitDeprovisionRegistrationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ForgetRegistration operation middleware
 func (sh *strictHandler) ForgetRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID, params ForgetRegistrationParams) {
 	var request ForgetRegistrationRequestObject
@@ -12248,6 +14157,33 @@ func (sh *strictHandler) ForgetRegistration(w http.ResponseWriter, r *http.Reque
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ForgetRegistrationResponseObject); ok {
 		if err := validResponse.VisitForgetRegistrationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReprovisionRegistration operation middleware
+func (sh *strictHandler) ReprovisionRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID) {
+	var request ReprovisionRegistrationRequestObject
+
+	request.IDScope = idScope
+	request.RegistrationID = registrationID
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReprovisionRegistration(ctx, request.(ReprovisionRegistrationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReprovisionRegistration")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReprovisionRegistrationResponseObject); ok {
+		if err := validResponse.VisitReprovisionRegistrationResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -12281,6 +14217,66 @@ func (sh *strictHandler) CompareSecrets(w http.ResponseWriter, r *http.Request, 
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(CompareSecretsResponseObject); ok {
 		if err := validResponse.VisitCompareSecretsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetSites operation middleware
+func (sh *strictHandler) GetSites(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	var request GetSitesRequestObject
+
+	request.IDScope = idScope
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSites(ctx, request.(GetSitesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSites")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetSitesResponseObject); ok {
+		if err := validResponse.VisitGetSitesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutSites operation middleware
+func (sh *strictHandler) PutSites(w http.ResponseWriter, r *http.Request, idScope IDScope, params PutSitesParams) {
+	var request PutSitesRequestObject
+
+	request.IDScope = idScope
+	request.Params = params
+
+	var body PutSitesJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PutSites(ctx, request.(PutSitesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutSites")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PutSitesResponseObject); ok {
+		if err := validResponse.VisitPutSitesResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -167,6 +167,9 @@ type EnrollmentGroup struct {
 	// RegistrationIDPrefix Limits a symmetric-key group to registration IDs that begin so, in any letter case; an extension. A scope has at most 100 such groups without a prefix. Absent or empty on an update, the stored one stays.
 	RegistrationIDPrefix *string            `json:"registrationIdPrefix,omitempty"`
 	ReprovisionPolicy    *ReprovisionPolicy `json:"reprovisionPolicy,omitempty"`
+
+	// Residency Tag that a hub must have to take devices of the entry, whatever the policy; an extension. Absent on an update, the stored one stays; empty, there is none.
+	Residency *Residency `json:"residency,omitempty"`
 }
 
 // Etag Quoted version of the record. Informative on writes; send If-Match.
@@ -213,6 +216,9 @@ type IndividualEnrollment struct {
 	RegistrationID    *string                  `json:"registrationId,omitempty"`
 	RegistrationState *DeviceRegistrationState `json:"registrationState,omitempty"`
 	ReprovisionPolicy *ReprovisionPolicy       `json:"reprovisionPolicy,omitempty"`
+
+	// Residency Tag that a hub must have to take devices of the entry, whatever the policy; an extension. Absent on an update, the stored one stays; empty, there is none.
+	Residency *Residency `json:"residency,omitempty"`
 }
 
 // InitialTwin defines model for InitialTwin.
@@ -258,6 +264,9 @@ type ReprovisionPolicy struct {
 	MigrateDeviceData   *bool `json:"migrateDeviceData,omitempty"`
 	UpdateHubAssignment *bool `json:"updateHubAssignment,omitempty"`
 }
+
+// Residency Tag that a hub must have to take devices of the entry, whatever the policy; an extension. Absent on an update, the stored one stays; empty, there is none.
+type Residency = string
 
 // SymmetricKeyAttestation Base64 keys of 16 to 64 bytes. A missing one is kept, or generated when there is none.
 type SymmetricKeyAttestation struct {

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/zerotouch-dps/dps/allocation/latency"
 	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/event"
 	"github.com/zerotouch-dps/dps/internal/keyring"
@@ -71,6 +72,7 @@ type Store struct {
 	registrations *registrations
 	scopes        *query.Scopes
 	events        *query.Events
+	latencies     *query.Latencies
 	deployment    *query.Deployment
 }
 
@@ -176,6 +178,7 @@ func newStore(d *database, codec query.Codec) (*Store, error) {
 		registrations: newRegistrations(d, codec, dialect, groups),
 		scopes:        &query.Scopes{DB: d, Codec: codec, Dialect: dialect},
 		events:        &query.Events{DB: d, Codec: codec, Dialect: dialect},
+		latencies:     &query.Latencies{DB: d, Dialect: dialect},
 		deployment:    &query.Deployment{DB: d, Codec: codec, Dialect: dialect},
 	}, nil
 }
@@ -188,6 +191,9 @@ func (s *Store) Bulk() storage.Bulk { return s.bulk }
 
 // Registrations implements [storage.Store].
 func (s *Store) Registrations() registration.Store { return s.registrations }
+
+// Latencies implements [storage.Store].
+func (s *Store) Latencies() latency.Store { return s.latencies }
 
 // Scopes implements [storage.Store].
 func (s *Store) Scopes() scope.Store { return s.scopes }

@@ -18,8 +18,8 @@ const (
 	selectOfGroup = `select ` + RegistrationColumns + ` from registration where scope_key = $1 and `
 	pageOfGroup   = ` and reg_key > $3 order by reg_key limit $4`
 
-	countAssigning     = `select count(*) from (select 1 from registration where lease_until > 0 limit $1) c`
-	countRemovals      = `select count(*) from (select 1 from removal order by due limit $1) c`
+	countAssigning     = `select count(*) from (select 1 from registration where lease_until > 0 limit $1) listed`
+	countRemovals      = `select count(*) from (select 1 from removal order by due limit $1) listed`
 	deleteRegistration = `delete from registration where scope_key = $1 and reg_key = $2`
 	deleteParked       = `delete from removal where scope_key = $1 and reg_key = $2 and hub_key = $3 and device_id = $4 and due = ` + parked
 	deleteClaims       = `delete from hub_claim where scope_key = $1 and reg_key = $2 and not exists (

@@ -21,6 +21,7 @@ type settingsRow struct {
 	Twin             bool                          `json:"twin,omitempty"` // tells {} from none
 	IoTEdge          bool                          `json:"edge,omitempty"`
 	CredentialPolicy string                        `json:"credentialPolicy,omitempty"`
+	Residency        *string                       `json:"residency,omitempty"`
 }
 
 // ownSettings are what individuals and groups don't have in common.
@@ -43,7 +44,7 @@ func settingsToColumns(s *enrollment.Settings, own ownSettings) settingsColumns 
 	row := settingsRow{
 		ownSettings: own, AllocationPolicy: s.AllocationPolicy, Hubs: s.Hubs, LegacyHub: s.LegacyHub,
 		Custom: s.Custom, Rule: s.Rule, Reprovision: s.Reprovision, Twin: s.InitialTwin != nil,
-		IoTEdge: s.IoTEdge, CredentialPolicy: s.CredentialPolicy,
+		IoTEdge: s.IoTEdge, CredentialPolicy: s.CredentialPolicy, Residency: s.Residency,
 	}
 	c := settingsColumns{
 		etag: string(s.ETag), enabled: s.Enabled, settings: encode(row),
@@ -60,16 +61,21 @@ func (c *settingsColumns) decode() (s enrollment.Settings, own ownSettings, err 
 	if err := decode("enrollment settings", c.settings, &row); err != nil {
 		return s, own, err
 	}
-	s = enrollment.Settings{
-		Enabled: c.enabled, AllocationPolicy: row.AllocationPolicy, Hubs: row.Hubs, LegacyHub: row.LegacyHub,
-		Custom: row.Custom, Rule: row.Rule, Reprovision: row.Reprovision, IoTEdge: row.IoTEdge,
-		CredentialPolicy: row.CredentialPolicy, Lot: c.lot, Uploader: c.uploader,
-		ETag: dps.ETag(c.etag), Created: Time(c.created), Updated: Time(c.updated),
-	}
+	s = c.settingsOf(&row)
 	if row.Twin {
 		s.InitialTwin = &enrollment.InitialTwin{Tags: raw(c.tags), Desired: raw(c.desired)}
 	}
 	return s, row.ownSettings, nil
+}
+
+// settingsOf returns the settings without the initial twin.
+func (c *settingsColumns) settingsOf(row *settingsRow) enrollment.Settings {
+	return enrollment.Settings{
+		Enabled: c.enabled, AllocationPolicy: row.AllocationPolicy, Hubs: row.Hubs, LegacyHub: row.LegacyHub,
+		Custom: row.Custom, Rule: row.Rule, Reprovision: row.Reprovision, IoTEdge: row.IoTEdge,
+		CredentialPolicy: row.CredentialPolicy, Residency: row.Residency, Lot: c.lot, Uploader: c.uploader,
+		ETag: dps.ETag(c.etag), Created: Time(c.created), Updated: Time(c.updated),
+	}
 }
 
 // stamp is what every write gives a record: a fresh etag, the time of the write, and

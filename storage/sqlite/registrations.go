@@ -139,6 +139,11 @@ func (s *registrations) Finish(ctx context.Context, r registration.Registration,
 		if err := s.Codec.InsertEvents(ctx, tx, told); err != nil {
 			return err
 		}
+		if text := query.EndOfMove(&r); text != "" {
+			if _, err := tx.Exec(ctx, text, row.ScopeKey(), r.Operation.Move); err != nil {
+				return err
+			}
+		}
 		return insertRemovals(ctx, tx, removals)
 	}})
 	if err != nil || !won {

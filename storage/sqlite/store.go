@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/zerotouch-dps/dps/allocation/latency"
 	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/event"
 	"github.com/zerotouch-dps/dps/internal/keyring"
@@ -43,6 +44,7 @@ type Store struct {
 	registrations *registrations
 	scopes        *query.Scopes
 	events        *query.Events
+	latencies     *query.Latencies
 	deployment    *query.Deployment
 }
 
@@ -120,6 +122,7 @@ func newStore(d *database, codec query.Codec) (*Store, error) {
 		registrations: newRegistrations(d, codec, groups),
 		scopes:        &query.Scopes{DB: d, Codec: codec},
 		events:        &query.Events{DB: d, Codec: codec, Dialect: dialect()},
+		latencies:     &query.Latencies{DB: d},
 		deployment:    &query.Deployment{DB: d, Codec: codec, Dialect: dialect()},
 	}, nil
 }
@@ -132,6 +135,9 @@ func (s *Store) Bulk() storage.Bulk { return s.bulk }
 
 // Registrations implements [storage.Store].
 func (s *Store) Registrations() registration.Store { return s.registrations }
+
+// Latencies implements [storage.Store].
+func (s *Store) Latencies() latency.Store { return s.latencies }
 
 // Scopes implements [storage.Store].
 func (s *Store) Scopes() scope.Store { return s.scopes }

@@ -20,6 +20,7 @@ func operationCases() []testCase {
 		{"extend moves the deadline", extendDeadline},
 		{"expired leases, oldest first", expiredLeases},
 		{"expired leases, hub by hub", expiredOfEachHub},
+		{"what is pending is counted", pendingCounts},
 	}
 }
 
@@ -185,6 +186,18 @@ func expiredOfEachHub(w *world) {
 	w.same([]dps.RegistrationID{"a1", "c1", "b1"}, ids(100, 3))
 	w.same([]dps.RegistrationID{"a1", "c1", "a2", "a3", "a4"}, ids(5, 100))
 	w.same([]dps.RegistrationID(nil), ids(0, 100))
+}
+
+func pendingCounts(w *world) {
+	count := func() registration.Pending {
+		return must(w, func() (registration.Pending, error) { return w.registrations().Pending(w.ctx) })
+	}
+	w.same(registration.Pending{}, count())
+	w.begin(w.start("a", "op", "h"))
+	w.assign("b", "op", "h")
+	w.same(registration.Pending{Operations: 1}, count())
+	w.ok(w.registrations().Forget(w.ctx, zone, "b", enrollment.Precondition{}, w.now))
+	w.same(registration.Pending{Operations: 1, Removals: 1}, count())
 }
 
 func (w *world) forget(id dps.RegistrationID, p enrollment.Precondition) error {

@@ -180,11 +180,12 @@ func node(t *testing.T, script string) *exec.Cmd {
 }
 
 // startDev starts a fresh deployment and waits for its ready file.
-func startDev(t *testing.T, binary, listen string, port int) (r ready, file string) {
+func startDev(t *testing.T, binary, listen string, port int, more ...string) (r ready, file string) {
 	t.Helper()
 	dir := t.TempDir()
 	file = filepath.Join(dir, "ready.json")
-	c := exec.CommandContext(context.WithoutCancel(t.Context()), binary, "dev", "--dir", dir, "--listen", listen, "--https-port", strconv.Itoa(port), "--log-level", "info")
+	arguments := append([]string{"dev", "--dir", dir, "--listen", listen, "--https-port", strconv.Itoa(port), "--log-level", "info"}, more...)
+	c := exec.CommandContext(context.WithoutCancel(t.Context()), binary, arguments...)
 	log := &strings.Builder{}
 	c.Stdout, c.Stderr = log, log
 	if err := c.Start(); err != nil {
