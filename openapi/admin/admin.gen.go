@@ -1264,7 +1264,7 @@ type SecretQuestion struct {
 	ClientKey        *string `json:"clientKey,omitempty"`
 	ConnectionString *string `json:"connectionString,omitempty"`
 
-	// Kind linkedHub, policy, webhook, enrollmentGroup or enrollment.
+	// Kind linkedHub, policy, webhook, hook, enrollmentGroup or enrollment.
 	Kind         string  `json:"kind"`
 	Name         string  `json:"name"`
 	PrimaryKey   *string `json:"primaryKey,omitempty"`
@@ -2343,7 +2343,7 @@ type ServerInterface interface {
 	// ReprovisionRegistration Let a deprovisioned device in again; its next registration is a first one. May be repeated.
 	// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:reprovision)
 	ReprovisionRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID)
-	// CompareSecrets Tell which secrets are not those that are stored. Those of access policies and webhooks take the role security.
+	// CompareSecrets Tell which secrets are not those that are stored. Those of access policies, webhooks and hooks take the role security.
 	// (POST /admin/v1/scopes/{idScope}/secrets:compare)
 	CompareSecrets(w http.ResponseWriter, r *http.Request, idScope IDScope)
 	// GetSites Show the table of sites, by which devices in networks of one's own are located.
@@ -2835,7 +2835,7 @@ func (_ Unimplemented) ReprovisionRegistration(w http.ResponseWriter, r *http.Re
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// CompareSecrets Tell which secrets are not those that are stored. Those of access policies and webhooks take the role security.
+// CompareSecrets Tell which secrets are not those that are stored. Those of access policies, webhooks and hooks take the role security.
 // (POST /admin/v1/scopes/{idScope}/secrets:compare)
 func (_ Unimplemented) CompareSecrets(w http.ResponseWriter, r *http.Request, idScope IDScope) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -11901,7 +11901,7 @@ type StrictServerInterface interface {
 	// ReprovisionRegistration Let a deprovisioned device in again; its next registration is a first one. May be repeated.
 	// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:reprovision)
 	ReprovisionRegistration(ctx context.Context, request ReprovisionRegistrationRequestObject) (ReprovisionRegistrationResponseObject, error)
-	// CompareSecrets Tell which secrets are not those that are stored. Those of access policies and webhooks take the role security.
+	// CompareSecrets Tell which secrets are not those that are stored. Those of access policies, webhooks and hooks take the role security.
 	// (POST /admin/v1/scopes/{idScope}/secrets:compare)
 	CompareSecrets(ctx context.Context, request CompareSecretsRequestObject) (CompareSecretsResponseObject, error)
 	// GetSites Show the table of sites, by which devices in networks of one's own are located.

@@ -160,7 +160,7 @@ func dialect() query.Dialect {
 		Several: func(scopeKey string, keys []string) (string, []any) {
 			return severalIndividuals, []any{scopeKey, keys}
 		},
-		Copy: copyRows,
+		Order: orderEvents, Copy: copyRows,
 	}
 }
 
