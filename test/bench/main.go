@@ -40,6 +40,7 @@ func benchmarks() []benchmark {
 		{"transports", "bar 8: processor time of a first boot over each transport", measureTransports, false},
 		{"tpm", "processor time of a first boot with a TPM", measureTPM, false},
 		{"allocation", "the choice of a hub: by hash among many, by a webhook beside the hash", measureAllocation, false},
+		{"plan", "an allocation plan over 10 million registrations, beside a plain scan of them", measureForecast, false},
 		{"revocation", "a revocation list of a million entries against x509's and a map", measureRevocation, false},
 		{"refusal", "whether the time of a refusal tells who is enrolled", measureRefusal, false},
 		{"connections", "bar 7: memory per idle connection of MQTT, AMQP and WebSockets", measureConnections, false},
