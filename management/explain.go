@@ -36,7 +36,7 @@ type Claim struct {
 	Key        dps.Secret         // base64
 	APIVersion string             // empty: 2021-06-01
 	AskWebhook bool
-	Address    string // that it would come from; empty: not known
+	Address    string          // that it would come from; empty: not known
 	Payload    json.RawMessage // that it would send along; nil: none
 }
 

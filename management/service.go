@@ -9,6 +9,7 @@ import (
 	"github.com/zerotouch-dps/dps/allocation/latency"
 	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/enrollment/rule"
+	"github.com/zerotouch-dps/dps/event"
 	"github.com/zerotouch-dps/dps/hub"
 	"github.com/zerotouch-dps/dps/registration"
 	"github.com/zerotouch-dps/dps/scope"
@@ -52,6 +53,9 @@ type Deps struct {
 	Bulk          storage.Bulk
 	Registrations Registrations
 	Scopes        scope.Store
+	Events        event.Store
+	Feed          *event.Feed
+	TestHook      TestHookFunc
 	Deployment    storage.Deployment
 	Latencies     latency.Store
 	Devices       Devices

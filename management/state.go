@@ -9,6 +9,7 @@ import (
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/attestation/revocation"
+	"github.com/zerotouch-dps/dps/event"
 	"github.com/zerotouch-dps/dps/registration"
 	"github.com/zerotouch-dps/dps/scope"
 	"github.com/zerotouch-dps/dps/storage"
@@ -57,6 +58,7 @@ type State struct {
 	Certificates []Certificate    // the next to expire first
 	Revocations  []RevocationSource
 	GeoIP        []GeoIPFile
+	Hooks        []event.HookState
 }
 
 // Backups writes the whole store.
@@ -112,6 +114,11 @@ func (s *Service) addScopes(ctx context.Context, out *State) error {
 			return err
 		}
 		maps.Copy(out.Loads, loads)
+		hooks, err := s.d.Events.Hooks(ctx, sc.ID)
+		if err != nil {
+			return err
+		}
+		out.Hooks = append(out.Hooks, hooks...)
 	}
 	return nil
 }

@@ -129,7 +129,7 @@ func (r *Registrar) conclude(ctx context.Context, w *work, out outcome) *Registr
 		now = r.putOff(ctx, w.reg, out.err)
 	default:
 		end, removals := w.ended(out.placed, out.err, out.took)
-		now = r.finish(ctx, end, removals, out.err)
+		now = r.finish(ctx, w, end, removals, out.err)
 	}
 	return &now
 }

@@ -57,7 +57,7 @@ func (r *Registrar) giveUp(ctx context.Context, w *work, err error) Registration
 		return r.putOff(ctx, w.reg, err)
 	}
 	end, removals := w.ended(hub.Placed{}, err, 0)
-	return r.finish(ctx, end, removals, err)
+	return r.finish(ctx, w, end, removals, err)
 }
 
 // nextHub returns the row with the next choice among hubs that are not known full, and

@@ -91,7 +91,7 @@ type Observer interface {
 	HubCall(hub string, took time.Duration, err error)
 }
 
-// Deps are what a Registrar works with; none may be nil but Webhooks and Latency.
+// Deps are what a Registrar works with; none may be nil but Webhooks, Latency and Told.
 type Deps struct {
 	Store    Store
 	Scopes   Scopes
@@ -102,6 +102,7 @@ type Deps struct {
 	// Latency estimates how far devices are from hubs; nil: nothing is known of that.
 	Latency  *latency.Estimator
 	Observer Observer
+	Told     func() // called when events were committed, must not block; nil: nobody waits
 	Log      *zap.Logger
 	Now      func() time.Time
 	Rand     io.Reader
@@ -119,6 +120,7 @@ type Registrar struct {
 	latency  *latency.Estimator
 	rules    *rule.Rules
 	observer Observer
+	told     func()
 	log      *zap.Logger
 	now      func() time.Time
 	rand     io.Reader
@@ -143,7 +145,7 @@ func New(d Deps) *Registrar {
 	}
 	return &Registrar{
 		store: d.Store, configs: newConfigs(d.Scopes, d.Resolver.Verifier(), d.Latency), entries: d.Entries, resolver: d.Resolver,
-		gates: newGates(d.OpenGate, d.Now), webhooks: d.Webhooks, rules: rule.New(), latency: d.Latency, observer: d.Observer, log: d.Log, now: d.Now, rand: d.Rand,
+		gates: newGates(d.OpenGate, d.Now), webhooks: d.Webhooks, rules: rule.New(), latency: d.Latency, observer: d.Observer, told: d.Told, log: d.Log, now: d.Now, rand: d.Rand,
 		settings: s, slots: newSlots(s.MaxFlights), asking: make(chan struct{}, max(1, s.MaxFlights/askingShare)), leaving: make(chan struct{}),
 		flights:  map[dps.OperationID]*flight{},
 		refusals: newRefusals(),
@@ -197,10 +199,10 @@ func inFlight(cur *Registration) bool { return cur != nil && cur.Operation.Statu
 // begin commits the start and, if it is not final already, carries it out; behind a fence
 // that is left to the sweep. Errors: [dps.HubFull] (since it was planned).
 func (r *Registrar) begin(ctx context.Context, start *Start, a *admission) (*pending, error) {
-	begun, err := r.commit(ctx, start)
+	begun, err := r.commit(ctx, start, a)
 	if dps.Is(err, dps.DeviceIDTaken) {
 		start.fail(err)
-		begun, err = r.commit(ctx, start)
+		begun, err = r.commit(ctx, start, a)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("begin operation: %w", err)
@@ -215,9 +217,18 @@ func (r *Registrar) begin(ctx context.Context, start *Start, a *admission) (*pen
 	return p, nil
 }
 
-func (r *Registrar) commit(ctx context.Context, start *Start) (*Begun, error) {
+func (r *Registrar) commit(ctx context.Context, start *Start, a *admission) (*Begun, error) {
+	start.tell(a)
 	begun, err := r.store.Begin(ctx, *start, r.now())
+	r.wake(err == nil && start.Event != nil)
 	return &begun, err
+}
+
+// wake has events that were committed here found at once.
+func (r *Registrar) wake(any bool) {
+	if any && r.told != nil {
+		r.told()
+	}
 }
 
 // lost answers a request whose row changed between read and Begin: another request of

@@ -167,7 +167,7 @@ func (r *Registrar) ask(ctx context.Context, w *work) *Registration {
 func (r *Registrar) take(ctx context.Context, w *work, next Registration) *Registration {
 	if next.Operation.Status != Assigning { // nothing is left to do
 		next.Operation.Decision = withOutcome(next.Operation.Decision, "assigned", 0, next.Operation.Attempt)
-		end := r.finish(ctx, next, nil, nil)
+		end := r.finish(ctx, w, next, nil, nil)
 		return &end
 	}
 	was := w.reg.Operation

@@ -31,6 +31,7 @@ type Scope struct {
 	Limits           Limits
 	WhenRevoked      WhenRevoked
 	CertificateRules CertificateRules
+	Events           Events
 	ETag             dps.ETag
 	Created, Updated time.Time
 }
@@ -51,6 +52,9 @@ func (s Scope) Validate() error {
 		return err
 	}
 	if err := s.checkCustom(); err != nil {
+		return err
+	}
+	if err := s.Events.validate(); err != nil {
 		return err
 	}
 	return s.IPFilter.Validate()

@@ -11,6 +11,7 @@ import (
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/allocation/latency"
 	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/event"
 	"github.com/zerotouch-dps/dps/registration"
 	"github.com/zerotouch-dps/dps/scope"
 )
@@ -21,6 +22,7 @@ type Store interface {
 	Bulk() Bulk
 	Registrations() registration.Store
 	Scopes() scope.Store
+	Events() event.Store
 	Deployment() Deployment
 	Latencies() latency.Store
 	// Kind is the back end's name: "sqlite" or "postgres".

@@ -44,7 +44,7 @@ func New(c Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &api{c: c, imports: make(chan struct{}, maxImports), lists: make(chan struct{}, maxLists)}
+	a := &api{c: c, imports: make(chan struct{}, maxImports), lists: make(chan struct{}, maxLists), followers: make(chan struct{}, maxFollowers)}
 	strict := admin.NewStrictHandlerWithOptions(a, nil, admin.StrictHTTPServerOptions{
 		RequestErrorHandlerFunc:  a.failRequest,
 		ResponseErrorHandlerFunc: a.fail,
@@ -71,6 +71,8 @@ type api struct {
 	c       Config
 	imports chan struct{} // holds one for each that runs
 	lists   chan struct{} // likewise, of revocation lists
+	// followers holds one for each stream of events.
+	followers chan struct{}
 }
 
 // fail answers with a problem.

@@ -257,6 +257,18 @@ type EnrollmentRef struct {
 // Etag Quoted version of the resource. Informative on writes; send If-Match.
 type Etag = string
 
+// EventSettings Whether lifecycle events are kept, for hooks and the stream of events. Replaced as a whole.
+type EventSettings struct {
+	// Keep The first hook of a scope sets it.
+	Keep *bool `json:"keep,omitempty"`
+
+	// MaxCount At most so many are kept, whether hooks have had them or not; 0 or left out: 1000000.
+	MaxCount *int `json:"maxCount,omitempty"`
+
+	// RetentionHours 1 to 8760; 0 or left out: 72.
+	RetentionHours *int `json:"retentionHours,omitempty"`
+}
+
 // ExplainRequest A device by what it would show: a certificate chain, a SAS token or a symmetric key. With
 // a registration ID alone the device is taken for who it claims to be.
 type ExplainRequest struct {
@@ -421,6 +433,102 @@ type GroupImpact struct {
 
 	// WorksThrough The slot, primary or secondary, under whose CA devices are admitted without the certificate; absent, the group breaks.
 	WorksThrough *string `json:"worksThrough,omitempty"`
+}
+
+// Hook defines model for Hook.
+type Hook struct {
+	// AllowHTTP Permit a URL without TLS, which else only loopback addresses may have.
+	AllowHTTP *bool `json:"allowHttp,omitempty"`
+
+	// ClientCertificate PEM of the certificate, and those above it, by which the service proves itself.
+	ClientCertificate *string `json:"clientCertificate,omitempty"`
+
+	// ClientKey PEM of its private key.
+	ClientKey *string `json:"clientKey,omitempty"`
+
+	// CreatedDateTimeUtc UTC with seven fractional digits. Ignored on writes.
+	CreatedDateTimeUtc *Time         `json:"createdDateTimeUtc,omitempty"`
+	Delivery           *HookDelivery `json:"delivery,omitempty"`
+
+	// Etag Quoted version of the resource. Informative on writes; send If-Match.
+	Etag *Etag `json:"etag,omitempty"`
+
+	// Kinds registered, reassigned, failed, refused, withdrawn, removed, forgotten. Empty for all.
+	Kinds *[]string `json:"kinds,omitempty"`
+
+	// LastUpdatedDateTimeUtc UTC with seven fractional digits. Ignored on writes.
+	LastUpdatedDateTimeUtc *Time   `json:"lastUpdatedDateTimeUtc,omitempty"`
+	Name                   *string `json:"name,omitempty"`
+
+	// Paused Deliveries are held back.
+	Paused *bool `json:"paused,omitempty"`
+
+	// PausedReason Why the service paused it by itself.
+	PausedReason *string `json:"pausedReason,omitempty"`
+
+	// PreviousSecret A second secret, with which requests are signed as well while receivers change over.
+	PreviousSecret *string `json:"previousSecret,omitempty"`
+
+	// Secret 16 to 256 characters. Requests then bear Dps-Signature, as those to allocation webhooks do.
+	Secret *string `json:"secret,omitempty"`
+
+	// Signatures With how many secrets requests are signed.
+	Signatures *int `json:"signatures,omitempty"`
+
+	// TrustedCertificates PEM of root certificates to trust beside the system's.
+	TrustedCertificates *string `json:"trustedCertificates,omitempty"`
+
+	// URL Where events are posted to. It is shown with **** for its query; a URL as it is shown keeps the query.
+	URL *string `json:"url,omitempty"`
+}
+
+// HookDelivery defines model for HookDelivery.
+type HookDelivery struct {
+	// Backlog Events, of whatever kind, that it was not looked at for yet.
+	Backlog   int64 `json:"backlog"`
+	Delivered int64 `json:"delivered"`
+
+	// Dropped Events that had to be deleted before they were delivered, at most.
+	Dropped int64 `json:"dropped"`
+
+	// Failures Calls that delivered nothing.
+	Failures int64 `json:"failures"`
+
+	// LastDeliveryDateTimeUtc UTC with seven fractional digits. Ignored on writes.
+	LastDeliveryDateTimeUtc *Time   `json:"lastDeliveryDateTimeUtc,omitempty"`
+	LastError               *string `json:"lastError,omitempty"`
+
+	// LastErrorDateTimeUtc UTC with seven fractional digits. Ignored on writes.
+	LastErrorDateTimeUtc *Time `json:"lastErrorDateTimeUtc,omitempty"`
+
+	// OldestDateTimeUtc UTC with seven fractional digits. Ignored on writes.
+	OldestDateTimeUtc *Time `json:"oldestDateTimeUtc,omitempty"`
+
+	// SetAside Events that the receiver would not take while it took others.
+	SetAside int64 `json:"setAside"`
+}
+
+// HookList defines model for HookList.
+type HookList struct {
+	Value []Hook `json:"value"`
+}
+
+// HookState defines model for HookState.
+type HookState struct {
+	Delivery *HookDelivery `json:"delivery,omitempty"`
+	IDScope  string        `json:"idScope"`
+	Name     string        `json:"name"`
+	Paused   bool          `json:"paused"`
+}
+
+// HookTest defines model for HookTest.
+type HookTest struct {
+	Delivered    bool    `json:"delivered"`
+	Error        *string `json:"error,omitempty"`
+	Milliseconds int64   `json:"milliseconds"`
+
+	// Status HTTP status of the answer.
+	Status *int `json:"status,omitempty"`
 }
 
 // HubProbe defines model for HubProbe.
@@ -922,6 +1030,9 @@ type Scope struct {
 	// Etag Quoted version of the resource. Informative on writes; send If-Match.
 	Etag *Etag `json:"etag,omitempty"`
 
+	// Events Whether lifecycle events are kept, for hooks and the stream of events. Replaced as a whole.
+	Events *EventSettings `json:"events,omitempty"`
+
 	// FilterQueries Obey the text of the service API's queries on enrollments, groups and registration records, which the original ignores.
 	FilterQueries *bool `json:"filterQueries,omitempty"`
 
@@ -1014,6 +1125,9 @@ type State struct {
 
 	// GeoipDatabases The databases by which this replica locates devices.
 	GeoipDatabases *[]GeoipDatabase `json:"geoipDatabases,omitempty"`
+
+	// Hooks The hooks of every scope.
+	Hooks *[]HookState `json:"hooks,omitempty"`
 
 	// Hubs The hubs that this replica has called since its start.
 	Hubs       []HubState  `json:"hubs"`
@@ -1137,6 +1251,9 @@ type CertificateName = string
 
 // EnrollmentGroupID defines model for EnrollmentGroupId.
 type EnrollmentGroupID = string
+
+// HookName defines model for HookName.
+type HookName = string
 
 // HostName defines model for HostName.
 type HostName = string
@@ -1525,6 +1642,36 @@ type ImportEnrollmentsParams struct {
 	DpsMasterKey *string `json:"Dps-Master-Key,omitempty"`
 }
 
+// StreamEventsParams defines parameters for StreamEvents.
+type StreamEventsParams struct {
+	// After The cursor of the last event that was read, or now for what happens from now on. Without it the stream begins with the oldest event that is kept.
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+
+	// Kind Only events of these kinds.
+	Kind *[]string `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// RegistrationID Only those of a device.
+	RegistrationID *string `form:"registrationId,omitempty" json:"registrationId,omitempty"`
+
+	// Follow Wait for further events. An empty line now and then shows that the connection stands.
+	Follow *bool `form:"follow,omitempty" json:"follow,omitempty"`
+}
+
+// DeleteHookParams defines parameters for DeleteHook.
+type DeleteHookParams struct {
+	// IfMatch Etag of the resource as it was read.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// PutHookParams defines parameters for PutHook.
+type PutHookParams struct {
+	// IfMatch Etag of the resource as it was read.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch "*": the resource must not exist.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // PutIPFilterRulesParams defines parameters for PutIPFilterRules.
 type PutIPFilterRulesParams struct {
 	// IfMatch Etag of the resource as it was read.
@@ -1725,6 +1872,9 @@ type PutEnrollmentJSONRequestBody = Enrollment
 // ExplainJSONRequestBody defines body for Explain for application/json ContentType.
 type ExplainJSONRequestBody = ExplainRequest
 
+// PutHookJSONRequestBody defines body for PutHook for application/json ContentType.
+type PutHookJSONRequestBody = Hook
+
 // PutIPFilterRulesJSONRequestBody defines body for PutIPFilterRules for application/json ContentType.
 type PutIPFilterRulesJSONRequestBody = IPFilter
 
@@ -1865,9 +2015,33 @@ type ServerInterface interface {
 	// ImportEnrollments Import individual enrollments, one per row of a file of any length.
 	// (POST /admin/v1/scopes/{idScope}/enrollments:import)
 	ImportEnrollments(w http.ResponseWriter, r *http.Request, idScope IDScope, params ImportEnrollmentsParams)
+	// StreamEvents Stream the lifecycle events of a scope, the oldest first, one to a line. Each is a CloudEvent that bears its cursor.
+	// (GET /admin/v1/scopes/{idScope}/events)
+	StreamEvents(w http.ResponseWriter, r *http.Request, idScope IDScope, params StreamEventsParams)
 	// Explain Say what would become of a device, and why. Nothing is written and no hub is called, nor a webhook unless that is asked for.
 	// (POST /admin/v1/scopes/{idScope}/explain)
 	Explain(w http.ResponseWriter, r *http.Request, idScope IDScope)
+	// ListHooks List the hooks that lifecycle events are delivered to, and how far deliveries have come, without secrets.
+	// (GET /admin/v1/scopes/{idScope}/hooks)
+	ListHooks(w http.ResponseWriter, r *http.Request, idScope IDScope)
+	// DeleteHook Deliver nothing to a hook any more. The scope goes on keeping events.
+	// (DELETE /admin/v1/scopes/{idScope}/hooks/{hookName})
+	DeleteHook(w http.ResponseWriter, r *http.Request, idScope IDScope, hookName HookName, params DeleteHookParams)
+	// GetHook Show a hook and how far its deliveries have come, without secrets.
+	// (GET /admin/v1/scopes/{idScope}/hooks/{hookName})
+	GetHook(w http.ResponseWriter, r *http.Request, idScope IDScope, hookName HookName)
+	// PutHook Have lifecycle events delivered to a URL. Members left out are kept; an empty text takes one away. A new hook gets what happens from then on, and has the scope keep events.
+	// (PUT /admin/v1/scopes/{idScope}/hooks/{hookName})
+	PutHook(w http.ResponseWriter, r *http.Request, idScope IDScope, hookName HookName, params PutHookParams)
+	// PauseHook Hold deliveries back. Events are kept for the hook as long as there is room.
+	// (POST /admin/v1/scopes/{idScope}/hooks/{hookName}/pause)
+	PauseHook(w http.ResponseWriter, r *http.Request, idScope IDScope, hookName HookName)
+	// ResumeHook Go on with deliveries that were held back.
+	// (POST /admin/v1/scopes/{idScope}/hooks/{hookName}/resume)
+	ResumeHook(w http.ResponseWriter, r *http.Request, idScope IDScope, hookName HookName)
+	// TestHook Send an event of the type io.dps.hook.test to a hook, once, and tell what it answered.
+	// (POST /admin/v1/scopes/{idScope}/hooks/{hookName}/test)
+	TestHook(w http.ResponseWriter, r *http.Request, idScope IDScope, hookName HookName)
 	// GetIPFilterRules Show the IP filter of a scope, in order.
 	// (GET /admin/v1/scopes/{idScope}/ipFilterRules)
 	GetIPFilterRules(w http.ResponseWriter, r *http.Request, idScope IDScope)
@@ -2186,9 +2360,57 @@ func (_ Unimplemented) ImportEnrollments(w http.ResponseWriter, r *http.Request,
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// StreamEvents Stream the lifecycle events of a scope, the oldest first, one to a line. Each is a CloudEvent that bears its cursor.
+// (GET /admin/v1/scopes/{idScope}/events)
+func (_ Unimplemented) StreamEvents(w http.ResponseWriter, r *http.Request, idScope IDScope, params StreamEventsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // Explain Say what would become of a device, and why. Nothing is written and no hub is called, nor a webhook unless that is asked for.
 // (POST /admin/v1/scopes/{idScope}/explain)
 func (_ Unimplemented) Explain(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListHooks List the hooks that lifecycle events are delivered to, and how far deliveries have come, without secrets.
+// (GET /admin/v1/scopes/{idScope}/hooks)
+func (_ Unimplemented) ListHooks(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// DeleteHook Deliver nothing to a hook any more. The scope goes on keeping events.
+// (DELETE /admin/v1/scopes/{idScope}/hooks/{hookName})
+func (_ Unimplemented) DeleteHook(w http.ResponseWriter, r *http.Request, idScope IDScope, hookName HookName, params DeleteHookParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetHook Show a hook and how far its deliveries have come, without secrets.
+// (GET /admin/v1/scopes/{idScope}/hooks/{hookName})
+func (_ Unimplemented) GetHook(w http.ResponseWriter, r *http.Request, idScope IDScope, hookName HookName) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PutHook Have lifecycle events delivered to a URL. Members left out are kept; an empty text takes one away. A new hook gets what happens from then on, and has the scope keep events.
+// (PUT /admin/v1/scopes/{idScope}/hooks/{hookName})
+func (_ Unimplemented) PutHook(w http.ResponseWriter, r *http.Request, idScope IDScope, hookName HookName, params PutHookParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PauseHook Hold deliveries back. Events are kept for the hook as long as there is room.
+// (POST /admin/v1/scopes/{idScope}/hooks/{hookName}/pause)
+func (_ Unimplemented) PauseHook(w http.ResponseWriter, r *http.Request, idScope IDScope, hookName HookName) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ResumeHook Go on with deliveries that were held back.
+// (POST /admin/v1/scopes/{idScope}/hooks/{hookName}/resume)
+func (_ Unimplemented) ResumeHook(w http.ResponseWriter, r *http.Request, idScope IDScope, hookName HookName) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// TestHook Send an event of the type io.dps.hook.test to a hook, once, and tell what it answered.
+// (POST /admin/v1/scopes/{idScope}/hooks/{hookName}/test)
+func (_ Unimplemented) TestHook(w http.ResponseWriter, r *http.Request, idScope IDScope, hookName HookName) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -4651,6 +4873,87 @@ func (siw *ServerInterfaceWrapper) ImportEnrollments(w http.ResponseWriter, r *h
 	handler.ServeHTTP(w, r)
 }
 
+// StreamEvents operation middleware
+func (siw *ServerInterfaceWrapper) StreamEvents(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params StreamEventsParams
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", r.URL.Query(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "after"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "after", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", r.URL.Query(), &params.Kind, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "kind"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "kind", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "registrationId" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "registrationId", r.URL.Query(), &params.RegistrationID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "registrationId"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "registrationId", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "follow" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "follow", r.URL.Query(), &params.Follow, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "follow"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "follow", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.StreamEvents(w, r, idScope, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // Explain operation middleware
 func (siw *ServerInterfaceWrapper) Explain(w http.ResponseWriter, r *http.Request) {
 
@@ -4668,6 +4971,309 @@ func (siw *ServerInterfaceWrapper) Explain(w http.ResponseWriter, r *http.Reques
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.Explain(w, r, idScope)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListHooks operation middleware
+func (siw *ServerInterfaceWrapper) ListHooks(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListHooks(w, r, idScope)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DeleteHook operation middleware
+func (siw *ServerInterfaceWrapper) DeleteHook(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "hookName" -------------
+	var hookName HookName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hookName", chi.URLParam(r, "hookName"), &hookName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "hookName", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteHookParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeleteHook(w, r, idScope, hookName, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetHook operation middleware
+func (siw *ServerInterfaceWrapper) GetHook(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "hookName" -------------
+	var hookName HookName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hookName", chi.URLParam(r, "hookName"), &hookName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "hookName", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetHook(w, r, idScope, hookName)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PutHook operation middleware
+func (siw *ServerInterfaceWrapper) PutHook(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "hookName" -------------
+	var hookName HookName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hookName", chi.URLParam(r, "hookName"), &hookName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "hookName", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PutHookParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PutHook(w, r, idScope, hookName, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PauseHook operation middleware
+func (siw *ServerInterfaceWrapper) PauseHook(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "hookName" -------------
+	var hookName HookName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hookName", chi.URLParam(r, "hookName"), &hookName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "hookName", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PauseHook(w, r, idScope, hookName)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ResumeHook operation middleware
+func (siw *ServerInterfaceWrapper) ResumeHook(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "hookName" -------------
+	var hookName HookName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hookName", chi.URLParam(r, "hookName"), &hookName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "hookName", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ResumeHook(w, r, idScope, hookName)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// TestHook operation middleware
+func (siw *ServerInterfaceWrapper) TestHook(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "hookName" -------------
+	var hookName HookName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hookName", chi.URLParam(r, "hookName"), &hookName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "hookName", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.TestHook(w, r, idScope, hookName)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -6696,6 +7302,30 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Put(options.BaseURL+"/admin/v1/scopes/{idScope}/webhooks/{webhookHost}", wrapper.PutWebhook)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/hooks", wrapper.ListHooks)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/admin/v1/scopes/{idScope}/hooks/{hookName}", wrapper.DeleteHook)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/hooks/{hookName}", wrapper.GetHook)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/admin/v1/scopes/{idScope}/hooks/{hookName}", wrapper.PutHook)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/hooks/{hookName}/test", wrapper.TestHook)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/hooks/{hookName}/pause", wrapper.PauseHook)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/hooks/{hookName}/resume", wrapper.ResumeHook)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/events", wrapper.StreamEvents)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/sites", wrapper.GetSites)
 	})
 	r.Group(func(r chi.Router) {
@@ -6773,6 +7403,15 @@ type EnrollmentGroupJSONResponse struct {
 	Body EnrollmentGroup
 
 	Headers EnrollmentGroupResponseHeaders
+}
+
+type HookResponseHeaders struct {
+	ETag *string
+}
+type HookJSONResponse struct {
+	Body Hook
+
+	Headers HookResponseHeaders
 }
 
 type IPFilterResponseHeaders struct {
@@ -8385,6 +9024,75 @@ func (response ImportEnrollmentsdefaultApplicationProblemPlusJSONResponse) Visit
 	return err
 }
 
+type StreamEventsRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	Params  StreamEventsParams
+}
+
+type StreamEventsResponseObject interface {
+	VisitStreamEventsResponse(w http.ResponseWriter) error
+}
+
+type StreamEvents200ApplicationXNdjsonResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response StreamEvents200ApplicationXNdjsonResponse) VisitStreamEventsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type StreamEventsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response StreamEventsdefaultApplicationProblemPlusJSONResponse) VisitStreamEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ExplainRequestObject struct {
 	IDScope IDScope `json:"idScope"`
 	Body    *ExplainJSONRequestBody
@@ -8414,6 +9122,294 @@ type ExplaindefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ExplaindefaultApplicationProblemPlusJSONResponse) VisitExplainResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListHooksRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+}
+
+type ListHooksResponseObject interface {
+	VisitListHooksResponse(w http.ResponseWriter) error
+}
+
+type ListHooks200JSONResponse HookList
+
+func (response ListHooks200JSONResponse) VisitListHooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListHooksdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListHooksdefaultApplicationProblemPlusJSONResponse) VisitListHooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteHookRequestObject struct {
+	IDScope  IDScope  `json:"idScope"`
+	HookName HookName `json:"hookName"`
+	Params   DeleteHookParams
+}
+
+type DeleteHookResponseObject interface {
+	VisitDeleteHookResponse(w http.ResponseWriter) error
+}
+
+type DeleteHook204Response struct {
+}
+
+func (response DeleteHook204Response) VisitDeleteHookResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteHookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteHookdefaultApplicationProblemPlusJSONResponse) VisitDeleteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHookRequestObject struct {
+	IDScope  IDScope  `json:"idScope"`
+	HookName HookName `json:"hookName"`
+}
+
+type GetHookResponseObject interface {
+	VisitGetHookResponse(w http.ResponseWriter) error
+}
+
+type GetHook200JSONResponse struct{ HookJSONResponse }
+
+func (response GetHook200JSONResponse) VisitGetHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetHookdefaultApplicationProblemPlusJSONResponse) VisitGetHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutHookRequestObject struct {
+	IDScope  IDScope  `json:"idScope"`
+	HookName HookName `json:"hookName"`
+	Params   PutHookParams
+	Body     *PutHookJSONRequestBody
+}
+
+type PutHookResponseObject interface {
+	VisitPutHookResponse(w http.ResponseWriter) error
+}
+
+type PutHook200JSONResponse struct{ HookJSONResponse }
+
+func (response PutHook200JSONResponse) VisitPutHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutHookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PutHookdefaultApplicationProblemPlusJSONResponse) VisitPutHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PauseHookRequestObject struct {
+	IDScope  IDScope  `json:"idScope"`
+	HookName HookName `json:"hookName"`
+}
+
+type PauseHookResponseObject interface {
+	VisitPauseHookResponse(w http.ResponseWriter) error
+}
+
+type PauseHook200JSONResponse struct{ HookJSONResponse }
+
+func (response PauseHook200JSONResponse) VisitPauseHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PauseHookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PauseHookdefaultApplicationProblemPlusJSONResponse) VisitPauseHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResumeHookRequestObject struct {
+	IDScope  IDScope  `json:"idScope"`
+	HookName HookName `json:"hookName"`
+}
+
+type ResumeHookResponseObject interface {
+	VisitResumeHookResponse(w http.ResponseWriter) error
+}
+
+type ResumeHook200JSONResponse struct{ HookJSONResponse }
+
+func (response ResumeHook200JSONResponse) VisitResumeHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResumeHookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ResumeHookdefaultApplicationProblemPlusJSONResponse) VisitResumeHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestHookRequestObject struct {
+	IDScope  IDScope  `json:"idScope"`
+	HookName HookName `json:"hookName"`
+}
+
+type TestHookResponseObject interface {
+	VisitTestHookResponse(w http.ResponseWriter) error
+}
+
+type TestHook200JSONResponse HookTest
+
+func (response TestHook200JSONResponse) VisitTestHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestHookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response TestHookdefaultApplicationProblemPlusJSONResponse) VisitTestHookResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -9919,9 +10915,33 @@ type StrictServerInterface interface {
 	// ImportEnrollments Import individual enrollments, one per row of a file of any length.
 	// (POST /admin/v1/scopes/{idScope}/enrollments:import)
 	ImportEnrollments(ctx context.Context, request ImportEnrollmentsRequestObject) (ImportEnrollmentsResponseObject, error)
+	// StreamEvents Stream the lifecycle events of a scope, the oldest first, one to a line. Each is a CloudEvent that bears its cursor.
+	// (GET /admin/v1/scopes/{idScope}/events)
+	StreamEvents(ctx context.Context, request StreamEventsRequestObject) (StreamEventsResponseObject, error)
 	// Explain Say what would become of a device, and why. Nothing is written and no hub is called, nor a webhook unless that is asked for.
 	// (POST /admin/v1/scopes/{idScope}/explain)
 	Explain(ctx context.Context, request ExplainRequestObject) (ExplainResponseObject, error)
+	// ListHooks List the hooks that lifecycle events are delivered to, and how far deliveries have come, without secrets.
+	// (GET /admin/v1/scopes/{idScope}/hooks)
+	ListHooks(ctx context.Context, request ListHooksRequestObject) (ListHooksResponseObject, error)
+	// DeleteHook Deliver nothing to a hook any more. The scope goes on keeping events.
+	// (DELETE /admin/v1/scopes/{idScope}/hooks/{hookName})
+	DeleteHook(ctx context.Context, request DeleteHookRequestObject) (DeleteHookResponseObject, error)
+	// GetHook Show a hook and how far its deliveries have come, without secrets.
+	// (GET /admin/v1/scopes/{idScope}/hooks/{hookName})
+	GetHook(ctx context.Context, request GetHookRequestObject) (GetHookResponseObject, error)
+	// PutHook Have lifecycle events delivered to a URL. Members left out are kept; an empty text takes one away. A new hook gets what happens from then on, and has the scope keep events.
+	// (PUT /admin/v1/scopes/{idScope}/hooks/{hookName})
+	PutHook(ctx context.Context, request PutHookRequestObject) (PutHookResponseObject, error)
+	// PauseHook Hold deliveries back. Events are kept for the hook as long as there is room.
+	// (POST /admin/v1/scopes/{idScope}/hooks/{hookName}/pause)
+	PauseHook(ctx context.Context, request PauseHookRequestObject) (PauseHookResponseObject, error)
+	// ResumeHook Go on with deliveries that were held back.
+	// (POST /admin/v1/scopes/{idScope}/hooks/{hookName}/resume)
+	ResumeHook(ctx context.Context, request ResumeHookRequestObject) (ResumeHookResponseObject, error)
+	// TestHook Send an event of the type io.dps.hook.test to a hook, once, and tell what it answered.
+	// (POST /admin/v1/scopes/{idScope}/hooks/{hookName}/test)
+	TestHook(ctx context.Context, request TestHookRequestObject) (TestHookResponseObject, error)
 	// GetIPFilterRules Show the IP filter of a scope, in order.
 	// (GET /admin/v1/scopes/{idScope}/ipFilterRules)
 	GetIPFilterRules(ctx context.Context, request GetIPFilterRulesRequestObject) (GetIPFilterRulesResponseObject, error)
@@ -11062,6 +12082,33 @@ func (sh *strictHandler) ImportEnrollments(w http.ResponseWriter, r *http.Reques
 	}
 }
 
+// StreamEvents operation middleware
+func (sh *strictHandler) StreamEvents(w http.ResponseWriter, r *http.Request, idScope IDScope, params StreamEventsParams) {
+	var request StreamEventsRequestObject
+
+	request.IDScope = idScope
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.StreamEvents(ctx, request.(StreamEventsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StreamEvents")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(StreamEventsResponseObject); ok {
+		if err := validResponse.VisitStreamEventsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // Explain operation middleware
 func (sh *strictHandler) Explain(w http.ResponseWriter, r *http.Request, idScope IDScope) {
 	var request ExplainRequestObject
@@ -11088,6 +12135,203 @@ func (sh *strictHandler) Explain(w http.ResponseWriter, r *http.Request, idScope
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ExplainResponseObject); ok {
 		if err := validResponse.VisitExplainResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListHooks operation middleware
+func (sh *strictHandler) ListHooks(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	var request ListHooksRequestObject
+
+	request.IDScope = idScope
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListHooks(ctx, request.(ListHooksRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListHooks")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListHooksResponseObject); ok {
+		if err := validResponse.VisitListHooksResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DeleteHook operation middleware
+func (sh *strictHandler) DeleteHook(w http.ResponseWriter, r *http.Request, idScope IDScope, hookName HookName, params DeleteHookParams) {
+	var request DeleteHookRequestObject
+
+	request.IDScope = idScope
+	request.HookName = hookName
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteHook(ctx, request.(DeleteHookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteHook")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DeleteHookResponseObject); ok {
+		if err := validResponse.VisitDeleteHookResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetHook operation middleware
+func (sh *strictHandler) GetHook(w http.ResponseWriter, r *http.Request, idScope IDScope, hookName HookName) {
+	var request GetHookRequestObject
+
+	request.IDScope = idScope
+	request.HookName = hookName
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetHook(ctx, request.(GetHookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetHook")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetHookResponseObject); ok {
+		if err := validResponse.VisitGetHookResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutHook operation middleware
+func (sh *strictHandler) PutHook(w http.ResponseWriter, r *http.Request, idScope IDScope, hookName HookName, params PutHookParams) {
+	var request PutHookRequestObject
+
+	request.IDScope = idScope
+	request.HookName = hookName
+	request.Params = params
+
+	var body PutHookJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PutHook(ctx, request.(PutHookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutHook")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PutHookResponseObject); ok {
+		if err := validResponse.VisitPutHookResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PauseHook operation middleware
+func (sh *strictHandler) PauseHook(w http.ResponseWriter, r *http.Request, idScope IDScope, hookName HookName) {
+	var request PauseHookRequestObject
+
+	request.IDScope = idScope
+	request.HookName = hookName
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PauseHook(ctx, request.(PauseHookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PauseHook")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PauseHookResponseObject); ok {
+		if err := validResponse.VisitPauseHookResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ResumeHook operation middleware
+func (sh *strictHandler) ResumeHook(w http.ResponseWriter, r *http.Request, idScope IDScope, hookName HookName) {
+	var request ResumeHookRequestObject
+
+	request.IDScope = idScope
+	request.HookName = hookName
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ResumeHook(ctx, request.(ResumeHookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResumeHook")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ResumeHookResponseObject); ok {
+		if err := validResponse.VisitResumeHookResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// TestHook operation middleware
+func (sh *strictHandler) TestHook(w http.ResponseWriter, r *http.Request, idScope IDScope, hookName HookName) {
+	var request TestHookRequestObject
+
+	request.IDScope = idScope
+	request.HookName = hookName
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.TestHook(ctx, request.(TestHookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TestHook")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(TestHookResponseObject); ok {
+		if err := validResponse.VisitTestHookResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

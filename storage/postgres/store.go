@@ -14,6 +14,7 @@ import (
 
 	"github.com/zerotouch-dps/dps/allocation/latency"
 	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/event"
 	"github.com/zerotouch-dps/dps/internal/keyring"
 	"github.com/zerotouch-dps/dps/registration"
 	"github.com/zerotouch-dps/dps/scope"
@@ -71,6 +72,7 @@ type Store struct {
 	registrations *registrations
 	scopes        *query.Scopes
 	latencies     *query.Latencies
+	events        *query.Events
 	deployment    *query.Deployment
 }
 
@@ -176,6 +178,7 @@ func newStore(d *database, codec query.Codec) (*Store, error) {
 		registrations: newRegistrations(d, codec, dialect, groups),
 		scopes:        &query.Scopes{DB: d, Codec: codec, Dialect: dialect},
 		latencies:     &query.Latencies{DB: d, Dialect: dialect},
+		events:        &query.Events{DB: d, Codec: codec, Dialect: dialect},
 		deployment:    &query.Deployment{DB: d, Codec: codec, Dialect: dialect},
 	}, nil
 }
@@ -194,6 +197,9 @@ func (s *Store) Latencies() latency.Store { return s.latencies }
 
 // Scopes implements [storage.Store].
 func (s *Store) Scopes() scope.Store { return s.scopes }
+
+// Events implements [storage.Store].
+func (s *Store) Events() event.Store { return s.events }
 
 // Deployment implements [storage.Store].
 func (s *Store) Deployment() storage.Deployment { return s.deployment }

@@ -37,6 +37,7 @@ type write struct {
 	removals         []registration.Removal
 	room             int64
 	record           string // of the attempt, when it has ended
+	events           [][]any
 
 	won, taken, full, held bool
 	first                  spelling // of the row that a begin wrote
@@ -110,6 +111,7 @@ func (s *registrations) sendOnce(ctx context.Context, batch []*write) error {
 	}
 	queueRemovals(&pipeline, batch)
 	queueAttempts(&pipeline, batch)
+	queueEvents(&pipeline, batch)
 	// The statements between here and the end of the pipeline are one transaction,
 	// which the server commits (PostgreSQL protocol, "Pipelining").
 	return s.db.pool.AcquireFunc(ctx, func(c *pgxpool.Conn) error {

@@ -136,7 +136,7 @@ func (s *Registrations) Delete(ctx context.Context, scope dps.IDScope, id dps.Re
 		if err != nil {
 			return err
 		}
-		return deleteRecord(ctx, tx, &r)
+		return s.deleteRecord(ctx, tx, &r)
 	}))
 }
 
@@ -156,7 +156,7 @@ func (s *Registrations) Forget(ctx context.Context, scope dps.IDScope, id dps.Re
 				return err
 			}
 		}
-		return deleteRecord(ctx, tx, &r)
+		return s.deleteRecord(ctx, tx, &r)
 	}))
 }
 
@@ -181,7 +181,7 @@ func (s *Registrations) toDelete(ctx context.Context, tx Tx, scope dps.IDScope, 
 
 // deleteRecord deletes all that stands of a registration but the removals that are due.
 // A parked one of the identity that the record points to has become obsolete with it.
-func deleteRecord(ctx context.Context, tx Tx, r *registration.Registration) error {
+func (s *Registrations) deleteRecord(ctx context.Context, tx Tx, r *registration.Registration) error {
 	keys := []any{r.Scope.Fold(), r.ID.Fold()}
 	if _, err := tx.Exec(ctx, deleteParked, append(keys, dps.FoldASCII(r.Assignment.Hub), r.Assignment.DeviceID)...); err != nil {
 		return err
@@ -191,7 +191,7 @@ func deleteRecord(ctx context.Context, tx Tx, r *registration.Registration) erro
 			return err
 		}
 	}
-	return nil
+	return s.Codec.insertKept(ctx, tx, r.EventOfDeletion())
 }
 
 // Normalize makes a registration what the store gives back: times in UTC and whole

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/event"
 	"github.com/zerotouch-dps/dps/registration"
 	"github.com/zerotouch-dps/dps/storage/query"
 )
@@ -112,7 +113,7 @@ func (s *registrations) Begin(ctx context.Context, start registration.Start, now
 }
 
 // Finish implements [registration.Store].
-func (s *registrations) Finish(ctx context.Context, r registration.Registration, removals []registration.Removal) (dps.ETag, bool, error) {
+func (s *registrations) Finish(ctx context.Context, r registration.Registration, removals []registration.Removal, told ...event.Event) (dps.ETag, bool, error) {
 	etag, err := s.Codec.NewETag()
 	if err != nil {
 		return "", false, err
@@ -133,6 +134,9 @@ func (s *registrations) Finish(ctx context.Context, r registration.Registration,
 			return err
 		}
 		if _, err := tx.Exec(ctx, query.UpsertAttempt, query.AttemptValues(&row, record)...); err != nil {
+			return err
+		}
+		if err := s.Codec.InsertEvents(ctx, tx, told); err != nil {
 			return err
 		}
 		return insertRemovals(ctx, tx, removals)

@@ -43,6 +43,8 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 		{"refusals", refusalCases()},
 		{"retention", retentionCases()},
 		{"removal", removalCases()},
+		{"event", eventCases()},
+		{"hook", hookCases()},
 		{"hub load", hubLoadCases()},
 		{"batch", batchCases()},
 		{"race", raceCases()},
