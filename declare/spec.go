@@ -12,6 +12,7 @@ type Scope struct {
 	Policies         []Policy         `yaml:"policies,omitempty"`
 	Webhooks         []Webhook        `yaml:"webhooks,omitempty"`
 	IPFilterRules    []IPRule         `yaml:"ipFilterRules,omitempty"`
+	Sites            []Site           `yaml:"sites,omitempty"`
 	EnrollmentGroups []Group          `yaml:"enrollmentGroups,omitempty"`
 	Enrollments      []Enrollment     `yaml:"enrollments,omitempty"`
 	EnrollmentFiles  []EnrollmentFile `yaml:"enrollmentFiles,omitempty"`
