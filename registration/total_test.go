@@ -92,11 +92,8 @@ type verdict struct {
 
 // expected is the table of the semantics: reprovision policy, api-version, what happened.
 func expected(h happening, policy *enrollment.ReprovisionPolicy, version string) verdict {
-	moves, resets := true, false
-	switch {
-	case policy == nil:
-		moves = version > "2018-04-01"
-	default:
+	moves, resets := version > "2018-04-01", false
+	if policy != nil {
 		moves, resets = policy.UpdateHubAssignment, policy.UpdateHubAssignment && !policy.MigrateDeviceData
 	}
 	v := verdict{registration.Assigned, east, registration.Reprovisioned, `{"rate":5}`}
