@@ -50,6 +50,10 @@ interop: deps ## The unmodified SDKs of Node.js, Python and Java against a fresh
 kill: deps ## SIGKILL at many points of many registrations, on both stores; every device ends in one hub
 	$(GO) test -count=1 -timeout 20m ./test/kill
 
+.PHONY: kill/moves
+kill/moves: deps ## The same over a few thousand moves between hubs: ten minutes
+	$(GO) test -count=1 -timeout 40m -v ./test/kill -run 'TestSQLite|TestPostgres' -devices 500 -episodes 6 -duration 200s
+
 .PHONY: fuzz/short
 fuzz/short: ## Every fuzz target for $(FUZZTIME)
 	@scripts/fuzz.sh $(FUZZTIME)

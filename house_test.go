@@ -22,7 +22,7 @@ const module = "github.com/zerotouch-dps/dps"
 // the root package and internal/. A package may also import its parent and what that
 // one may import. Imports run downwards only.
 func mayImport() map[string][]string {
-	domain := []string{"attestation", "enrollment", "scope", "hub", "allocation", "registration"}
+	domain := []string{"attestation", "enrollment", "enrollment/rule", "event", "scope", "hub", "allocation", "allocation/latency", "registration"}
 	return map[string][]string{
 		"":                          {},
 		"attestation":               {"attestation/revocation"},
@@ -32,10 +32,15 @@ func mayImport() map[string][]string {
 		"hub/memory":                {"hub"},
 		"hub/hubtest":               {"hub"},
 		"enrollment":                {"attestation"},
+		"enrollment/rule":           {},
+		"event":                     {"enrollment"},
+		"event/delivery":            {"event"},
 		"scope":                     {"attestation", "enrollment", "hub"},
 		"allocation":                {"enrollment", "attestation", "hub"},
+		"allocation/latency":        {"allocation", "hub", "scope"},
+		"allocation/latency/geoip":  {"allocation/latency"},
 		"allocation/webhook":        {"allocation", "enrollment", "scope"},
-		"registration":              {"allocation", "enrollment", "attestation", "attestation/revocation", "hub", "scope"},
+		"registration":              {"allocation", "allocation/latency", "enrollment", "enrollment/rule", "attestation", "attestation/revocation", "event", "hub", "scope"},
 		"endpoint":                  {"registration", "attestation"},
 		"endpoint/acceptor":         {"endpoint"},
 		"endpoint/amqp":             {"endpoint", "endpoint/amqp/wire", "registration", "attestation"},

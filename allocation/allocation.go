@@ -5,6 +5,7 @@ package allocation
 
 import (
 	"context"
+	"slices"
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/enrollment"
@@ -27,6 +28,7 @@ type Request struct {
 	Candidates []Candidate // never empty
 	Named      bool        // the enrollment names its hubs
 	Current    string      // hub that the device is assigned to; empty: none
+	Latency    *Latency    // nil: nothing is known; see [enrollment.GeoLatency]
 }
 
 // Decision is a policy's answer.
@@ -48,7 +50,7 @@ func For(name enrollment.AllocationPolicy) (Policy, error) {
 	case enrollment.Hashed:
 		return hashed{}, nil
 	case enrollment.GeoLatency:
-		return hashed{note: "; no latency data"}, nil
+		return geoLatency{}, nil
 	case enrollment.Static:
 		return static{}, nil
 	case enrollment.Capacity:
@@ -59,9 +61,10 @@ func For(name enrollment.AllocationPolicy) (Policy, error) {
 }
 
 // Candidates returns the hubs that an entry's devices may be put on: those that it
-// names, else every linked one, minus those that take part in no policy or are drained. Errors:
-// [dps.NoHub], which says whether nothing is linked or nothing is left.
-func Candidates(named []string, linked []hub.Linked) ([]Candidate, error) {
+// names, else every linked one, minus those that take part in no policy, are drained, or lack
+// one of the residency tags. Errors: [dps.NoHub], which says whether nothing is linked or
+// nothing is left.
+func Candidates(named []string, linked []hub.Linked, residency ...string) ([]Candidate, error) {
 	if len(linked) == 0 {
 		return nil, dps.Errorf(dps.NoHub, "no hub is linked to this ID scope")
 	}
@@ -74,7 +77,21 @@ func Candidates(named []string, linked []hub.Linked) ([]Candidate, error) {
 	if len(out) == 0 {
 		return nil, noneLeft(named, linked)
 	}
-	return out, nil
+	return resident(out, linked, residency)
+}
+
+// resident leaves out hubs that lack one of the tags.
+func resident(candidates []Candidate, linked []hub.Linked, tags []string) ([]Candidate, error) {
+	for _, tag := range tags {
+		candidates = slices.DeleteFunc(candidates, func(c Candidate) bool {
+			at := slices.IndexFunc(linked, func(l hub.Linked) bool { return l.HostName == c.Hub })
+			return at < 0 || !linked[at].Resides(tag)
+		})
+		if len(candidates) == 0 {
+			return nil, dps.Errorf(dps.NoHub, "no linked hub can take this device: its data must stay in %q, and no hub that could take it has that residency tag", tag)
+		}
+	}
+	return candidates, nil
 }
 
 func admits(named []string, host string) bool {

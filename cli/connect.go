@@ -29,7 +29,7 @@ type connectFlags struct {
 	Cert      string `name:"client-cert" placeholder:"FILE" help:"PEM of a client certificate to show instead of a token, with its chain. Default: $$DPS_ADMIN_CERT."`
 	Key       string `name:"client-key" placeholder:"FILE" help:"PEM of its private key. Default: $$DPS_ADMIN_KEY, or the certificate's file."`
 	AdminCA   string `name:"admin-ca" placeholder:"FILE" help:"PEM of the CA that signed the server's certificate. Default: $$DPS_ADMIN_CA, or the ready file's."`
-	ReadyFile string `placeholder:"FILE" help:"File that \"dps dev\" writes. Default: ./.dps/ready.json when it exists."`
+	ReadyFile string `placeholder:"FILE" help:"File that \"dps dev\" writes. Default: $$DPS_READY_FILE, or ./.dps/ready.json when it exists."`
 	Output    string `short:"o" enum:"table,json" default:"table" help:"table or json."`
 }
 
@@ -48,7 +48,7 @@ type readyFile struct {
 
 // admin returns a client of the server that the flags name.
 func (f connectFlags) admin(env *Env) (*client.Admin, error) {
-	ready, err := f.ready()
+	ready, err := f.ready(env)
 	if err != nil {
 		return nil, err
 	}
@@ -98,10 +98,11 @@ func (f connectFlags) certificates(env *Env) ([]tls.Certificate, error) {
 }
 
 // ready reads the ready file: a named one must exist, the default one may be missing.
-func (f connectFlags) ready() (readyFile, error) {
+func (f connectFlags) ready(env *Env) (readyFile, error) {
 	var r readyFile
-	text, err := os.ReadFile(first(f.ReadyFile, defaultReadyFile))
-	if f.ReadyFile == "" && errors.Is(err, os.ErrNotExist) {
+	named := first(f.ReadyFile, env.Getenv("DPS_READY_FILE"))
+	text, err := os.ReadFile(first(named, defaultReadyFile))
+	if named == "" && errors.Is(err, os.ErrNotExist) {
 		return r, nil
 	}
 	if err != nil {

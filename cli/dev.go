@@ -22,6 +22,7 @@ type devCmd struct {
 	Hubs       int            `help:"How many embedded hubs." default:"2"`
 	LogLevel   string         `help:"debug, info, warn or error." default:"warn"`
 	AssignWait *time.Duration `help:"How long register waits for the assignment; 0s answers assigning at once, as the original does."`
+	GeoIP      string         `name:"geoip" placeholder:"FILE" help:"GeoIP database (.mmdb) by which the policy geoLatency locates devices." type:"path"`
 	Lease      time.Duration  `help:"How long a replica works on an operation before another takes over." default:"60s" hidden:""`
 }
 
@@ -35,8 +36,8 @@ func (c devCmd) Run(ctx context.Context, env *Env) error {
 	d, err := dev.Open(ctx, dev.Config{
 		Dir: c.Dir, ReadyFile: c.ReadyFile, Listen: c.Listen, HTTPSPort: c.HTTPSPort, AdminPort: c.AdminPort,
 		Store: c.Store, InMemory: c.InMemory, Hubs: c.Hubs, Log: logging,
-		Assign: server.Assign{Wait: c.AssignWait, Lease: c.Lease},
-		Tell:   func(line string) { say(env.Stdout, "%s", line) },
+		Assign: server.Assign{Wait: c.AssignWait, Lease: c.Lease}, GeoIP: server.GeoIP{File: c.GeoIP},
+		Tell: func(line string) { say(env.Stdout, "%s", line) },
 	}, server.Env{Log: log, Now: env.Now, Rand: env.Rand, Version: version()})
 	if err != nil {
 		return err

@@ -234,28 +234,32 @@ type settingFlags struct {
 	AllocationPolicy *string  `placeholder:"POLICY" help:"hashed, geoLatency, static, custom or capacity."`
 	WebhookURL       *string  `name:"webhook-url" placeholder:"URL" help:"Webhook of the allocation policy custom; it may bear a key in its query."`
 	WebhookVersion   string   `name:"webhook-api-version" default:"2021-10-01" help:"Version in which it is asked."`
+	Rule             *string  `placeholder:"EXPRESSION" help:"Expression (CEL) over device, payload, enrollment and hub that narrows the hubs; an empty text takes it away."`
 	Reprovision      string   `enum:",migrate,reset,never" default:"" help:"When a device registers again: migrate its data, reset it, or never move it."`
 	Tags             string   `placeholder:"JSON" help:"Tags of the initial twin."`
 	Desired          string   `placeholder:"JSON" help:"Desired properties of the initial twin."`
 	IotEdge          *bool    `negatable:"" help:"Make devices edge devices."`
+	Residency        *string  `placeholder:"TAG" help:"Only hubs with this residency tag take the devices; empty: any."`
 }
 
 // entrySettings are the members that both kinds of entries have.
 type entrySettings struct {
-	status, allocation **string
-	custom             **service.CustomAllocationDefinition
-	hubs               **[]string
-	twin               **service.InitialTwin
-	reprovision        **service.ReprovisionPolicy
-	capabilities       **service.DeviceCapabilities
+	status, allocation, rule **string
+
+	custom       **service.CustomAllocationDefinition
+	hubs         **[]string
+	twin         **service.InitialTwin
+	reprovision  **service.ReprovisionPolicy
+	capabilities **service.DeviceCapabilities
+	residency    **string
 }
 
 func settingsOf(e *service.IndividualEnrollment) entrySettings {
-	return entrySettings{&e.ProvisioningStatus, &e.AllocationPolicy, &e.CustomAllocationDefinition, &e.IotHubs, &e.InitialTwin, &e.ReprovisionPolicy, &e.Capabilities}
+	return entrySettings{&e.ProvisioningStatus, &e.AllocationPolicy, &e.AllocationRule, &e.CustomAllocationDefinition, &e.IotHubs, &e.InitialTwin, &e.ReprovisionPolicy, &e.Capabilities, &e.Residency}
 }
 
 func settingsOfGroup(g *service.EnrollmentGroup) entrySettings {
-	return entrySettings{&g.ProvisioningStatus, &g.AllocationPolicy, &g.CustomAllocationDefinition, &g.IotHubs, &g.InitialTwin, &g.ReprovisionPolicy, &g.Capabilities}
+	return entrySettings{&g.ProvisioningStatus, &g.AllocationPolicy, &g.AllocationRule, &g.CustomAllocationDefinition, &g.IotHubs, &g.InitialTwin, &g.ReprovisionPolicy, &g.Capabilities, &g.Residency}
 }
 
 // apply sets what is given.
@@ -275,11 +279,17 @@ func (f settingFlags) apply(s entrySettings) error {
 	if f.WebhookURL != nil {
 		*s.custom = &service.CustomAllocationDefinition{WebhookURL: f.WebhookURL, APIVersion: &f.WebhookVersion}
 	}
+	if f.Rule != nil {
+		*s.rule = f.Rule
+	}
 	if f.Reprovision != "" {
 		*s.reprovision = &service.ReprovisionPolicy{UpdateHubAssignment: new(f.Reprovision != "never"), MigrateDeviceData: new(f.Reprovision == "migrate")}
 	}
 	if f.IotEdge != nil {
 		*s.capabilities = &service.DeviceCapabilities{IotEdge: f.IotEdge}
+	}
+	if f.Residency != nil {
+		*s.residency = f.Residency
 	}
 	return f.applyTwin(s.twin)
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
@@ -15,6 +16,8 @@ type deviceExplainCmd struct {
 	Key            string `placeholder:"KEY" help:"The device's symmetric key in base64; @FILE reads it from a file. Of a group's device the derived one."`
 	Token          string `name:"sas-token" placeholder:"TOKEN" help:"A SAS token of the device; @FILE reads it from a file."`
 	APIVersion     string `name:"api-version" placeholder:"DATE" help:"API version that the device speaks. Default: 2021-06-01."`
+	Address        string `name:"from" placeholder:"ADDRESS" help:"Address that the device would come from, for the policy geoLatency and the IP filter."`
+	Payload        string `placeholder:"JSON" help:"What the device sends along, for the rule of its enrollment and for its webhook."`
 	AskWebhook     bool   `help:"Ask the webhook, where one chooses the hub."`
 	scopeFlags
 }
@@ -34,6 +37,7 @@ func (c deviceExplainCmd) Run(ctx context.Context, env *Env) error {
 	}
 	given(&in.RegistrationID, c.RegistrationID)
 	given(&in.APIVersion, c.APIVersion)
+	given(&in.Address, c.Address)
 	if c.Certificate != "" {
 		text, err := os.ReadFile(c.Certificate)
 		if err != nil {
@@ -41,6 +45,10 @@ func (c deviceExplainCmd) Run(ctx context.Context, env *Env) error {
 		}
 		given(&in.CertificateChain, string(text))
 	}
+	if c.Payload != "" && !json.Valid([]byte(c.Payload)) {
+		return usagef("--payload is not JSON")
+	}
+	in.Payload = []byte(c.Payload)
 	if c.AskWebhook {
 		in.AskWebhook = &c.AskWebhook
 	}
@@ -86,8 +94,13 @@ func explanationColumns() []column[admin.Explanation] {
 		{"DEVICE IS TOLD", func(e x) string { return errorOf(e.ErrorCode, e.ErrorMessage) }},
 		{"POLICY", func(e x) string { return show(e.AllocationPolicy) }},
 		{"WEBHOOK", func(e x) string { return show(e.Webhook) }},
+		{"LOCATED", locationOf},
+		{"LATENCY", latenciesOf},
+		{"RESIDENCY", func(e x) string { return joined(e.Residency) }},
 		{"CANDIDATES", candidatesOf},
 		{"FULL", func(e x) string { return joined(e.FullHubs) }},
+		{"RULED OUT", func(e x) string { return joined(e.RuledOutHubs) }},
+		{"RULE ERROR", func(e x) string { return show(e.RuleError) }},
 		{"REPROVISION", func(e x) string { return show(e.Reprovision) }},
 		{"HUB IS WRITTEN", func(e x) string { return show(e.HubCall) }},
 		{"CHAIN", chainOf},

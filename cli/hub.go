@@ -41,6 +41,7 @@ func hubDetails() []column[admin.LinkedHub] {
 		column[admin.LinkedHub]{"DIAL ADDRESS", func(h admin.LinkedHub) string { return show(h.DialAddress) }},
 		column[admin.LinkedHub]{"IDENTITY RATE", func(h admin.LinkedHub) string { return show(h.IdentityRate) }},
 		column[admin.LinkedHub]{"GROUP X509", func(h admin.LinkedHub) string { return show(h.GroupX509) }},
+		column[admin.LinkedHub]{"RESIDENCY", func(h admin.LinkedHub) string { return joined(h.Residency) }},
 		column[admin.LinkedHub]{"ADOPT", func(h admin.LinkedHub) string { return show(h.Adopt) }},
 		column[admin.LinkedHub]{"UPDATED", func(h admin.LinkedHub) string { return day(h.LastUpdatedDateTimeUtc) }},
 	)
@@ -100,12 +101,13 @@ type hubSettings struct {
 	Kind                *string `help:"The hub's product. Default: azureiot."`
 	DialAddress         *string `placeholder:"HOST:PORT" help:"Where to call the hub, instead of port 443 of its host name."`
 	TrustedCertificates *string `placeholder:"FILE" help:"PEM of root certificates to trust for this hub beside the system's."`
-	Location            *string `help:"Region, for the geoLatency policy."`
+	Location            *string `help:"Name of a region or latitude,longitude, for the geoLatency policy."`
 	Weight              *int    `help:"Share of the hashed policy, 1 to 1000."`
 	Apply               *bool   `negatable:"" help:"Whether allocation policies may choose the hub."`
 	IdentityRate        *int    `placeholder:"N" help:"Identity operations a minute that the hub takes (an S1 unit 100); 0 is unmetered."`
 	GroupX509           *string `name:"group-x509" placeholder:"HOW" help:"How X.509 group devices prove themselves to the hub: thumbprint or certificateAuthority."`
 	Adopt               *bool   `negatable:"" help:"Whether a device ID that the hub holds already is taken over."`
+	Residency           *string `placeholder:"TAGS" help:"Tags, parted by commas, that say where the hub's data stays; empty: none."`
 	MaxDevices          *int    `placeholder:"N" help:"Devices, of registrations of all ID scopes, after which no more are assigned to the hub; 0 is no limit."`
 }
 
@@ -114,6 +116,9 @@ func (s hubSettings) model(env *Env) (admin.LinkedHub, error) {
 		Kind: s.Kind, DialAddress: s.DialAddress, Location: s.Location, AllocationWeight: s.Weight,
 		ApplyAllocationPolicy: s.Apply, IdentityRate: s.IdentityRate, GroupX509: s.GroupX509, Adopt: s.Adopt,
 		MaxDevices: s.MaxDevices,
+	}
+	if s.Residency != nil {
+		m.Residency = new(fields(*s.Residency, ","))
 	}
 	if s.ConnectionString != nil {
 		text, err := secretText(env, *s.ConnectionString)

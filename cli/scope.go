@@ -40,6 +40,7 @@ func scopeDetails() []column[admin.Scope] {
 		column[admin.Scope]{"LIMITS", func(s admin.Scope) string { return limitsText(s.Limits) }},
 		column[admin.Scope]{"WHEN REVOKED", func(s admin.Scope) string { return show(s.WhenRevoked) }},
 		column[admin.Scope]{"CERTIFICATE RULES", func(s admin.Scope) string { return rulesText(s.CertificateRules) }},
+		column[admin.Scope]{"EVENTS", func(s admin.Scope) string { return eventsText(s.Events) }},
 	)
 }
 
@@ -111,6 +112,7 @@ type scopeSettings struct {
 	Limits             *string  `placeholder:"PROFILE" help:"unlimited, or azure for the original's limits."`
 	WhenRevoked        *string  `placeholder:"ACTION" help:"keep, disable or remove a device's identity in its hub once the device is refused because it was revoked."`
 	certificateFlags
+	eventFlags
 }
 
 func (s scopeSettings) model() admin.Scope {
@@ -128,7 +130,7 @@ func (s scopeSettings) model() admin.Scope {
 		m.CustomAllocationDefinition = &admin.DefaultWebhook{WebhookURL: s.WebhookURL, APIVersion: &s.WebhookAPIVersion}
 	}
 	m.WhenRevoked = s.WhenRevoked
-	m.CertificateRules = s.rules(nil)
+	m.CertificateRules, m.Events = s.rules(nil), s.events(nil)
 	return m
 }
 
@@ -174,12 +176,13 @@ func (c scopeUpdateCmd) Run(ctx context.Context, env *Env) error {
 		return err
 	}
 	m := c.model()
-	if m.CertificateRules != nil { // they are replaced as a whole
+	if m.CertificateRules != nil || m.Events != nil { // they are replaced as a whole
 		stored, err := a.Scope(ctx, c.ID)
 		if err != nil {
 			return err
 		}
-		m.CertificateRules, c.IfMatch = c.rules(stored.CertificateRules), first(c.IfMatch, show(stored.Etag))
+		m.CertificateRules, m.Events = c.rules(stored.CertificateRules), c.events(stored.Events)
+		c.IfMatch = first(c.IfMatch, show(stored.Etag))
 	}
 	s, err := a.UpdateScope(ctx, c.ID, m, client.IfMatch(c.IfMatch))
 	if err != nil {
@@ -213,7 +216,7 @@ func (f scopeFlags) in(ctx context.Context, env *Env) (*client.Admin, string, er
 	if err != nil {
 		return nil, "", err
 	}
-	ready, err := f.ready()
+	ready, err := f.ready(env)
 	if err != nil {
 		return nil, "", err
 	}

@@ -44,6 +44,18 @@ func (c stateCmd) Run(ctx context.Context, env *Env) error {
 			return err
 		}
 	}
+	if s.Hooks != nil && len(*s.Hooks) > 0 {
+		say(env.Stdout, "")
+		if err := printList(env, c.Output, *s.Hooks, hookStateColumns()); err != nil {
+			return err
+		}
+	}
+	if s.GeoipDatabases != nil {
+		say(env.Stdout, "")
+		if err := printList(env, c.Output, *s.GeoipDatabases, geoipColumns()); err != nil {
+			return err
+		}
+	}
 	if len(s.Certificates) == 0 {
 		return nil
 	}
@@ -76,6 +88,19 @@ func revocationSourceColumns() []column[admin.RevocationSourceState] {
 		{"NEXT UPDATE", func(s admin.RevocationSourceState) string { return show(s.NextUpdate) }},
 		{"FAILURES", func(s admin.RevocationSourceState) string { return strconv.Itoa(s.Failures) }},
 		{"LAST ERROR", func(s admin.RevocationSourceState) string { return show(s.LastError) }},
+	}
+}
+
+func hookStateColumns() []column[admin.HookState] {
+	return []column[admin.HookState]{
+		{"HOOK", func(h admin.HookState) string { return h.Name }},
+		{"ID SCOPE", func(h admin.HookState) string { return h.IDScope }},
+		{"PAUSED", func(h admin.HookState) string { return strconv.FormatBool(h.Paused) }},
+		{"BACKLOG", func(h admin.HookState) string { return strconv.FormatInt(h.Delivery.Backlog, 10) }},
+		{"OLDEST", func(h admin.HookState) string { return second(show(h.Delivery.OldestDateTimeUtc)) }},
+		{"SET ASIDE", func(h admin.HookState) string { return strconv.FormatInt(h.Delivery.SetAside, 10) }},
+		{"DROPPED", func(h admin.HookState) string { return strconv.FormatInt(h.Delivery.Dropped, 10) }},
+		{"LAST ERROR", func(h admin.HookState) string { return show(h.Delivery.LastError) }},
 	}
 }
 

@@ -92,7 +92,7 @@ func fromHub(m admin.LinkedHub) Hub {
 	return Hub{
 		Name: value(m.Name), Kind: value(m.Kind), DialAddress: value(m.DialAddress), TrustedCertificates: value(m.TrustedCertificates),
 		Location: value(m.Location), AllocationWeight: m.AllocationWeight, ApplyAllocationPolicy: m.ApplyAllocationPolicy,
-		IdentityRate: m.IdentityRate, GroupX509: value(m.GroupX509), Adopt: m.Adopt, Drain: m.Drain, MaxDevices: m.MaxDevices,
+		IdentityRate: m.IdentityRate, GroupX509: value(m.GroupX509), Adopt: m.Adopt, Drain: m.Drain, MaxDevices: m.MaxDevices, Residency: value(m.Residency),
 	}
 }
 
@@ -102,9 +102,9 @@ func FromGroup(m admin.EnrollmentGroup) Group {
 		EnrollmentGroupID: value(m.EnrollmentGroupID), RegistrationIDPrefix: value(m.RegistrationIDPrefix),
 		AcceptExpiredCertificates: m.AcceptExpiredCertificates,
 		Settings: fromSettings(m.Attestation, entry{
-			m.ProvisioningStatus, m.AllocationPolicy, m.IotHubHostName, m.CredentialPolicyName,
+			m.ProvisioningStatus, m.AllocationPolicy, m.IotHubHostName, m.CredentialPolicyName, m.AllocationRule,
 			m.IotHubs, m.Capabilities, m.InitialTwin, m.ReprovisionPolicy, m.CustomAllocationDefinition,
-		}),
+		}, m.Residency),
 	}
 }
 
@@ -112,17 +112,17 @@ func fromEnrollment(m admin.Enrollment) Enrollment {
 	return Enrollment{
 		RegistrationID: value(m.RegistrationID), DeviceID: value(m.DeviceID), OptionalDeviceInformation: JSON(m.OptionalDeviceInformation),
 		Settings: fromSettings(m.Attestation, entry{
-			m.ProvisioningStatus, m.AllocationPolicy, m.IotHubHostName, m.CredentialPolicyName,
+			m.ProvisioningStatus, m.AllocationPolicy, m.IotHubHostName, m.CredentialPolicyName, m.AllocationRule,
 			m.IotHubs, m.Capabilities, m.InitialTwin, m.ReprovisionPolicy, m.CustomAllocationDefinition,
-		}),
+		}, m.Residency),
 	}
 }
 
 // fromSettings leaves out what is the default, for the file to be read.
-func fromSettings(a *service.AttestationMechanism, e entry) Settings {
+func fromSettings(a *service.AttestationMechanism, e entry, residency *string) Settings {
 	s := Settings{
 		Attestation: fromMechanism(a), AllocationPolicy: value(e.policy), IotHubs: value(e.hubs), IotHubHostName: value(e.legacyHub),
-		CredentialPolicyName: value(e.credential),
+		CredentialPolicyName: value(e.credential), AllocationRule: e.rule, Residency: residency,
 	}
 	if status := value(e.status); status != "enabled" {
 		s.ProvisioningStatus = status

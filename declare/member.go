@@ -66,6 +66,7 @@ func hubFacets(m admin.LinkedHub) []facet {
 		{member: "adopt", value: *or(m.Adopt, true)},
 		{member: "drain", value: *or(m.Drain, false)},
 		{member: "maxDevices", value: value(m.MaxDevices)},
+		{member: "residency", value: foldedList(m.Residency, true)},
 	}
 }
 
@@ -127,31 +128,36 @@ func groupFacets(m admin.EnrollmentGroup) []facet {
 	own := []facet{
 		{member: "registrationIdPrefix", value: plain(m.RegistrationIDPrefix), stays: true},
 		{member: "acceptExpiredCertificates", value: plain(m.AcceptExpiredCertificates), stays: true, unsaid: false},
+		residencyFacet(m.Residency),
 	}
 	return slices.Concat(own,
 		mechanismFacets(m.Attestation), settingsFacets(entry{
-			m.ProvisioningStatus, m.AllocationPolicy, m.IotHubHostName, m.CredentialPolicyName,
+			m.ProvisioningStatus, m.AllocationPolicy, m.IotHubHostName, m.CredentialPolicyName, m.AllocationRule,
 			m.IotHubs, m.Capabilities, m.InitialTwin, m.ReprovisionPolicy, m.CustomAllocationDefinition,
 		}))
 }
 
+func residencyFacet(tag *string) facet {
+	return facet{member: "residency", value: plain(tag), stays: true, unsaid: ""}
+}
+
 func enrollmentFacets(m admin.Enrollment) []facet {
 	return slices.Concat(
-		[]facet{{member: "deviceId", value: value(m.DeviceID)}, {member: "optionalDeviceInformation", value: object(m.OptionalDeviceInformation)}},
+		[]facet{{member: "deviceId", value: value(m.DeviceID)}, {member: "optionalDeviceInformation", value: object(m.OptionalDeviceInformation)}, residencyFacet(m.Residency)},
 		mechanismFacets(m.Attestation), settingsFacets(entry{
-			m.ProvisioningStatus, m.AllocationPolicy, m.IotHubHostName, m.CredentialPolicyName,
+			m.ProvisioningStatus, m.AllocationPolicy, m.IotHubHostName, m.CredentialPolicyName, m.AllocationRule,
 			m.IotHubs, m.Capabilities, m.InitialTwin, m.ReprovisionPolicy, m.CustomAllocationDefinition,
 		}))
 }
 
 // entry is what the models of groups and enrollments have in common.
 type entry struct {
-	status, policy, legacyHub, credential *string
-	hubs                                  *[]string
-	capabilities                          *service.DeviceCapabilities
-	twin                                  *service.InitialTwin
-	reprovision                           *service.ReprovisionPolicy
-	custom                                *service.CustomAllocationDefinition
+	status, policy, legacyHub, credential, rule *string
+	hubs                                        *[]string
+	capabilities                                *service.DeviceCapabilities
+	twin                                        *service.InitialTwin
+	reprovision                                 *service.ReprovisionPolicy
+	custom                                      *service.CustomAllocationDefinition
 }
 
 func settingsFacets(e entry) []facet {
@@ -179,6 +185,7 @@ func settingsFacets(e entry) []facet {
 		{member: "reprovisionPolicy", value: reprovision, absent: map[string]any{"updateHubAssignment": true, "migrateDeviceData": true}},
 		{member: "customAllocationDefinition.webhookUrl", value: value(custom.WebhookURL), shown: withoutQuery(value(custom.WebhookURL))},
 		{member: "customAllocationDefinition.apiVersion", value: value(custom.APIVersion)},
+		{member: "allocationRule", value: plain(e.rule), stays: true, unsaid: ""},
 		{member: "initialTwin.tags", value: tags},
 		{member: "initialTwin.properties.desired", value: desired},
 		{member: "capabilities.iotEdge", value: edge},

@@ -33,6 +33,7 @@ func (h *Hub) model() admin.LinkedHub {
 		TrustedCertificates: optional(h.TrustedCertificates), Location: optional(h.Location),
 		AllocationWeight: h.AllocationWeight, ApplyAllocationPolicy: h.ApplyAllocationPolicy,
 		IdentityRate: h.IdentityRate, GroupX509: optional(h.GroupX509), Adopt: h.Adopt, Drain: h.Drain, MaxDevices: h.MaxDevices,
+		Residency: hubs(h.Residency),
 	}
 }
 
@@ -66,8 +67,9 @@ func (g *Group) model() admin.EnrollmentGroup {
 		AcceptExpiredCertificates: g.AcceptExpiredCertificates,
 		Attestation:               g.Attestation.model(), Capabilities: g.Capabilities.model(), IotHubHostName: optional(g.IotHubHostName),
 		InitialTwin: g.InitialTwin.model(), ProvisioningStatus: optional(g.ProvisioningStatus),
-		ReprovisionPolicy: g.ReprovisionPolicy.model(), AllocationPolicy: optional(g.AllocationPolicy), IotHubs: hubs(g.IotHubs),
+		ReprovisionPolicy: g.ReprovisionPolicy.model(), AllocationPolicy: optional(g.AllocationPolicy), IotHubs: hubs(g.IotHubs), AllocationRule: g.AllocationRule,
 		CustomAllocationDefinition: g.CustomAllocationDefinition.model(), CredentialPolicyName: optional(g.CredentialPolicyName),
+		Residency: g.Residency,
 	}}
 }
 
@@ -77,8 +79,9 @@ func (e *Enrollment) model() admin.Enrollment {
 		OptionalDeviceInformation: json.RawMessage(e.OptionalDeviceInformation),
 		Attestation:               e.Attestation.model(), Capabilities: e.Capabilities.model(), IotHubHostName: optional(e.IotHubHostName),
 		InitialTwin: e.InitialTwin.model(), ProvisioningStatus: optional(e.ProvisioningStatus),
-		ReprovisionPolicy: e.ReprovisionPolicy.model(), AllocationPolicy: optional(e.AllocationPolicy), IotHubs: hubs(e.IotHubs),
+		ReprovisionPolicy: e.ReprovisionPolicy.model(), AllocationPolicy: optional(e.AllocationPolicy), IotHubs: hubs(e.IotHubs), AllocationRule: e.AllocationRule,
 		CustomAllocationDefinition: e.CustomAllocationDefinition.model(), CredentialPolicyName: optional(e.CredentialPolicyName),
+		Residency: e.Residency,
 	}}
 }
 

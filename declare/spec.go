@@ -89,6 +89,8 @@ type Hub struct {
 	Adopt                   *bool   `yaml:"adopt,omitempty"`
 	Drain                   *bool   `yaml:"drain,omitempty"`
 	MaxDevices              *int    `yaml:"maxDevices,omitempty"`
+	// Residency are the tags that say where the hub's data stays.
+	Residency []string `yaml:"residency,omitempty"`
 }
 
 // Certificate is a CA certificate, PEM or base64 of DER.
@@ -142,9 +144,12 @@ type Settings struct {
 	IotHubHostName             string            `yaml:"iotHubHostName,omitempty"`
 	ReprovisionPolicy          *Reprovision      `yaml:"reprovisionPolicy,omitempty"`
 	CustomAllocationDefinition *CustomAllocation `yaml:"customAllocationDefinition,omitempty"`
+	AllocationRule             *string           `yaml:"allocationRule,omitempty"` // left out, it stays
 	InitialTwin                *Twin             `yaml:"initialTwin,omitempty"`
 	Capabilities               *Capabilities     `yaml:"capabilities,omitempty"`
 	CredentialPolicyName       string            `yaml:"credentialPolicyName,omitempty"`
+	// Residency is the tag that hubs must have; left out, it stays.
+	Residency *string `yaml:"residency,omitempty"`
 }
 
 // Group is an enrollment group.

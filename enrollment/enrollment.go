@@ -43,10 +43,15 @@ type Settings struct {
 	Hubs             []string // host names; empty means every linked hub
 	LegacyHub        string   // iotHubHostName, as API writers of old set it
 	Custom           *CustomAllocation
+	// Rule is an expression that narrows the hubs, see package rule; empty: none.
+	Rule             string
 	Reprovision      *ReprovisionPolicy
 	InitialTwin      *InitialTwin
 	IoTEdge          bool
 	CredentialPolicy string // credentialPolicyName, stored and returned only
+	// Residency is the tag that a hub must have to take the entry's devices; nil: none, or
+	// in what is to be written, that which is stored.
+	Residency        *string
 	Lot, Uploader    string // who made the entry, in which production lot
 	ETag             dps.ETag
 	Created, Updated time.Time

@@ -168,6 +168,9 @@ func (s *Settings) check(around Surroundings) error {
 }
 
 func (s *Settings) checkHubs(around Surroundings) error {
+	if err := dps.CheckResidency("residency", s.ResidencyTag()); err != nil {
+		return err
+	}
 	if len(s.Hubs) > MaxHubs {
 		return dps.Invalid("iotHubs", "length", "may name at most "+strconv.Itoa(MaxHubs)+" hubs")
 	}

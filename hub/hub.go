@@ -28,6 +28,9 @@ type Linked struct {
 	// MaxDevices is how many identities the registrations of the deployment, of all scopes,
 	// may have in the hub before no more are assigned. 0: no limit.
 	MaxDevices int
+	// Residency are the tags that say where the hub's data stays, for enrollments and sites
+	// that demand one.
+	Residency []string
 	// IdentityRate is how many identity operations a minute the hub takes (an Azure S1
 	// unit: 100). 0: unmetered.
 	IdentityRate int

@@ -139,6 +139,9 @@ func (l *Linked) Validate() error {
 	if err := l.checkRoots(); err != nil {
 		return err
 	}
+	if err := l.checkResidency(); err != nil {
+		return err
+	}
 	return l.checkKind()
 }
 

@@ -36,8 +36,8 @@ type Item[T any] struct {
 	ID   string
 	ETag string
 	Read func() (T, error) // gives the entry; not called for Delete
-	// KeepExpired is that of [Write].
-	KeepExpired bool
+	// Absent is that of [Write].
+	Absent Absent
 }
 
 // Failure is an item that was not done.
@@ -133,7 +133,7 @@ func (w writer[T]) one(b Bulk[T], item Item[T], around enrollment.Surroundings) 
 	if err != nil {
 		return err
 	}
-	how := Write{Version: b.Version, KeepExpired: item.KeepExpired}
+	how := Write{Version: b.Version, Absent: item.Absent}
 	switch b.Mode {
 	case Update:
 		how.IfMatch, how.update = "*", true

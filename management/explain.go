@@ -3,7 +3,9 @@ package management
 import (
 	"context"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
+	"net/netip"
 	"strings"
 
 	"github.com/zerotouch-dps/dps"
@@ -40,6 +42,8 @@ type Claim struct {
 	Key        dps.Secret         // base64
 	APIVersion string             // empty: 2021-06-01
 	AskWebhook bool
+	Address    string          // that it would come from; empty: not known
+	Payload    json.RawMessage // that it would send along; nil: none
 }
 
 // Explained is what would become of a device.
@@ -78,7 +82,14 @@ func (s *Service) Explain(ctx context.Context, c Caller, id dps.IDScope, claim C
 }
 
 func (s *Service) claimed(id dps.IDScope, claim Claim) (registration.Request, error) {
-	req := registration.Request{Scope: id, ID: claim.ID, APIVersion: claim.APIVersion, AskWebhook: claim.AskWebhook}
+	req := registration.Request{Scope: id, ID: claim.ID, APIVersion: claim.APIVersion, AskWebhook: claim.AskWebhook, Payload: claim.Payload}
+	if claim.Address != "" {
+		addr, err := netip.ParseAddr(claim.Address)
+		if err != nil {
+			return req, dps.Invalid("address", "syntax", "must be an IP address")
+		}
+		req.Origin.Addr = addr.Unmap().WithZone("")
+	}
 	if req.APIVersion == "" {
 		req.APIVersion = explainedVersion
 	}

@@ -120,15 +120,20 @@ func (s *Service) mergeGroup(g enrollment.Group, stored *enrollment.Group, w Wri
 		if g.IDPrefix == "" { // the SDKs don't know the member and write back what they read
 			g.IDPrefix = old.IDPrefix
 		}
-		if _, keys := g.Mechanism.(attestation.GroupKey); !keys && w.KeepExpired {
+		if _, keys := g.Mechanism.(attestation.GroupKey); !keys && w.Absent.Expired {
 			g.AcceptExpired = old.AcceptExpired
 		}
+		keepAbsent(&g.Settings, &old.Settings, w.Absent)
 	}
 	var err error
 	if g.Mechanism, err = s.complete(g.Mechanism, old.Mechanism, wholeCertificates); err != nil {
 		return g, err
 	}
 	completeSettings(&g.Settings, w.Version)
+	g.KeepResidency(&old.Settings)
 	g.Updated = s.d.Now()
+	if err := s.checkRule(&g.Settings); err != nil {
+		return g, err
+	}
 	return g, g.Check(around)
 }

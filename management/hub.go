@@ -65,6 +65,7 @@ type HubChange struct {
 	RefuseUnclaimed      *bool
 	Drain                *bool
 	MaxDevices           *int
+	Residency            *[]string
 }
 
 // LinkHub links a hub, or replaces its link; a connection string that is left out

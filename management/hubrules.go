@@ -27,6 +27,7 @@ func (s *Service) applyHub(change HubChange, l *hub.Linked) error {
 	set(change.RefuseUnclaimed, &l.RefuseUnclaimed)
 	set(change.Drain, &l.Drain)
 	set(change.MaxDevices, &l.MaxDevices)
+	set(change.Residency, &l.Residency)
 	return s.checkHub(l)
 }
 

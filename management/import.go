@@ -34,6 +34,7 @@ type ImportRow struct {
 	// NoReprovisionPolicy keeps an absent reprovision policy absent, as entries have it
 	// that were written through old API versions.
 	NoReprovisionPolicy bool
+	Absent              Absent // see [Write]
 }
 
 // Outcome is what became of a row.
@@ -192,7 +193,7 @@ func (b *importBatch) merge(ctx context.Context, row ImportRow, old *enrollment.
 	if err := enrollment.CheckOrigin(lot, uploader); err != nil {
 		return e, err
 	}
-	if e, err = b.s.mergeIndividual(e, old, rules{around: b.around, pins: thumbprintsToo}); err != nil {
+	if e, err = b.s.mergeIndividual(e, old, rules{around: b.around, pins: thumbprintsToo, absent: row.Absent}); err != nil {
 		return e, err
 	}
 	if row.NoReprovisionPolicy {

@@ -74,7 +74,7 @@ func (s *Service) PutIndividual(ctx context.Context, c Caller, id dps.IDScope, e
 
 func (s *Service) writeIndividual(ctx context.Context, id dps.IDScope, e enrollment.Individual, w Write, around enrollment.Surroundings) (enrollment.Individual, error) {
 	return s.individuals(id, e.ID).write(ctx, w, func(stored *enrollment.Individual) (enrollment.Individual, error) {
-		return s.mergeIndividual(e, stored, rules{version: w.Version, around: around})
+		return s.mergeIndividual(e, stored, rules{version: w.Version, around: around, absent: w.Absent})
 	})
 }
 
@@ -136,6 +136,23 @@ type rules struct {
 	version APIVersion
 	around  enrollment.Surroundings
 	pins    pinning
+	absent  Absent
+}
+
+// keepAbsent takes over what the writer does not speak of.
+func keepAbsent(to, stored *enrollment.Settings, absent Absent) {
+	if absent.Rule {
+		to.Rule = stored.Rule
+	}
+}
+
+// checkRule holds an entry's rule to the language of rules.
+func (s *Service) checkRule(set *enrollment.Settings) error {
+	if set.Rule == "" {
+		return nil
+	}
+	_, err := s.rules.Compile(set.Rule)
+	return err
 }
 
 // mergeIndividual completes an entry with what the writer left to us, and checks it.
@@ -144,6 +161,7 @@ func (s *Service) mergeIndividual(e enrollment.Individual, stored *enrollment.In
 	if stored != nil {
 		old = *stored
 		e.Lot, e.Uploader = old.Lot, old.Uploader
+		keepAbsent(&e.Settings, &old.Settings, r.absent)
 	}
 	if e.DeviceInfo == nil && !r.version.knowsDeviceInformation() {
 		e.DeviceInfo = old.DeviceInfo
@@ -153,7 +171,11 @@ func (s *Service) mergeIndividual(e enrollment.Individual, stored *enrollment.In
 		return e, err
 	}
 	completeSettings(&e.Settings, r.version)
+	e.KeepResidency(&old.Settings)
 	e.Updated = s.d.Now()
+	if err := s.checkRule(&e.Settings); err != nil {
+		return e, err
+	}
 	return e, e.Check(r.around)
 }
 

@@ -35,6 +35,7 @@ type ScopeChange struct {
 	Limits             *scope.Limits
 	WhenRevoked        *scope.WhenRevoked
 	CertificateRules   *scope.CertificateRules // replaced as a whole
+	Events             *scope.Events           // replaced as a whole
 }
 
 // Scopes returns every scope that the caller may see, by ID. Errors: those of a caller
@@ -161,6 +162,7 @@ func (change ScopeChange) apply(to *scope.Scope) error {
 	set(change.Limits, &to.Limits)
 	set(change.WhenRevoked, &to.WhenRevoked)
 	set(change.CertificateRules, &to.CertificateRules)
+	set(change.Events, &to.Events)
 	return to.Validate()
 }
 

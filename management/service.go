@@ -6,7 +6,10 @@ import (
 	"time"
 
 	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/allocation/latency"
 	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/enrollment/rule"
+	"github.com/zerotouch-dps/dps/event"
 	"github.com/zerotouch-dps/dps/hub"
 	"github.com/zerotouch-dps/dps/registration"
 	"github.com/zerotouch-dps/dps/scope"
@@ -50,7 +53,11 @@ type Deps struct {
 	Bulk          storage.Bulk
 	Registrations Registrations
 	Scopes        scope.Store
+	Events        event.Store
+	Feed          *event.Feed
+	TestHook      TestHookFunc
 	Deployment    storage.Deployment
+	Latencies     latency.Store
 	Devices       Devices
 	Backups       Backups
 	Replica       Replica
@@ -62,7 +69,10 @@ type Deps struct {
 }
 
 // Service is the use cases. It is safe for concurrent use.
-type Service struct{ d Deps }
+type Service struct {
+	d     Deps
+	rules *rule.Rules
+}
 
 // New returns a Service.
-func New(d Deps) *Service { return &Service{d} }
+func New(d Deps) *Service { return &Service{d, rule.New()} }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/attestation/revocation"
+	"github.com/zerotouch-dps/dps/event"
 	"github.com/zerotouch-dps/dps/registration"
 	"github.com/zerotouch-dps/dps/scope"
 	"github.com/zerotouch-dps/dps/storage"
@@ -22,6 +23,17 @@ type Replica struct {
 	Certificates func() []Certificate
 	// Revocations returns the lists and responders that it asks; nil: none.
 	Revocations func() []RevocationSource
+	// GeoIP returns the databases that it locates devices by; nil: none.
+	GeoIP func() []GeoIPFile
+}
+
+// GeoIPFile is a GeoIP database.
+type GeoIPFile struct {
+	Path   string
+	Type   string    // that the database says it is; empty: none was ever read
+	Built  time.Time // when it was made
+	Loaded time.Time // when it was read
+	Err    string    // why the file as it stands is not in use; empty: it is
 }
 
 // Certificate is one whose end somebody should watch.
@@ -45,6 +57,8 @@ type State struct {
 	Loads        map[string]int64 // devices by the hub's folded host name
 	Certificates []Certificate    // the next to expire first
 	Revocations  []RevocationSource
+	Hooks        []event.HookState
+	GeoIP        []GeoIPFile
 }
 
 // Backups writes the whole store.
@@ -72,6 +86,9 @@ func (s *Service) State(ctx context.Context, c Caller) (State, error) {
 	if s.d.Replica.Revocations != nil {
 		out.Revocations = s.d.Replica.Revocations()
 	}
+	if s.d.Replica.GeoIP != nil {
+		out.GeoIP = s.d.Replica.GeoIP()
+	}
 	if err := s.addScopes(ctx, &out); err != nil {
 		return State{}, err
 	}
@@ -97,6 +114,11 @@ func (s *Service) addScopes(ctx context.Context, out *State) error {
 			return err
 		}
 		maps.Copy(out.Loads, loads)
+		hooks, err := s.d.Events.Hooks(ctx, sc.ID)
+		if err != nil {
+			return err
+		}
+		out.Hooks = append(out.Hooks, hooks...)
 	}
 	return nil
 }

@@ -13,12 +13,15 @@ type Write struct {
 	Version APIVersion
 	// Either creates or replaces when IfMatch is empty.
 	Either bool
-	// KeepExpired has a group go on taking expired certificates, or not, as it is stored:
-	// the caller does not speak of it.
-	KeepExpired bool
+	// Absent are extensions that the caller does not speak of.
+	Absent Absent
 
 	update bool // a missing entry is not found, rather than not matching
 }
+
+// Absent tells which extensions a caller does not speak of: what is stored stays, for the
+// SDKs don't know them and write back what they read.
+type Absent struct{ Expired, Rule bool }
 
 // maxRaces bounds how often one write is tried anew because somebody else wrote
 // between its read and its commit.

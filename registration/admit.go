@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/allocation/latency"
 	"github.com/zerotouch-dps/dps/attestation"
 	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/scope"
@@ -16,7 +17,8 @@ type admission struct {
 	match   enrollment.Match
 	proof   attestation.Proof
 	current *Registration
-	grant   *grant // of a TPM device, once it is planned for
+	grant   *grant         // of a TPM device, once it is planned for
+	report  latency.Report // of latencies, once it is planned for
 	// apiVersion is that of the request.
 	apiVersion string
 	// waits tells that a move has just refused to let the device go.

@@ -71,9 +71,8 @@ func (r *Registrar) await(ctx context.Context, p *pending) {
 // hands full, and then the sweep of whichever replica has not takes it up. cfg is the
 // scope's configuration when the store has just confirmed it, else nil.
 func (r *Registrar) launch(ctx context.Context, reg *Registration, cfg *config) *flight {
-	select {
-	case r.slots <- struct{}{}:
-	default:
+	w := &work{r: r, reg: *reg, config: cfg, place: placeOf(reg)}
+	if !r.slots.take(w.place) {
 		if _, err := r.store.Defer(ctx, *reg, r.now()); err != nil { // its lease ends by itself
 			r.log.Warn("give operation back", zap.Error(err))
 		}
@@ -85,14 +84,14 @@ func (r *Registrar) launch(ctx context.Context, reg *Registration, cfg *config) 
 	r.mu.Unlock()
 	// The work belongs to the stored operation, not to the request that began it.
 	ctx = context.WithoutCancel(ctx)
-	id, w := reg.Operation.ID, &work{r: r, reg: *reg, config: cfg}
+	id := reg.Operation.ID
 	r.working.Go(func() {
 		f.result = r.carryOut(ctx, w)
 		r.mu.Lock()
 		delete(r.flights, id)
 		r.mu.Unlock()
 		close(f.done)
-		<-r.slots
+		r.slots.release(w.place)
 	})
 	return f
 }
@@ -106,7 +105,7 @@ func (r *Registrar) carryOut(ctx context.Context, w *work) *Registration {
 		}
 	}
 	began := r.now()
-	placed, err := w.place(ctx)
+	placed, err := w.put(ctx)
 	return r.conclude(ctx, w, outcome{placed: placed, err: err, took: r.now().Sub(began)})
 }
 
@@ -130,7 +129,7 @@ func (r *Registrar) conclude(ctx context.Context, w *work, out outcome) *Registr
 		now = r.putOff(ctx, w.reg, out.err)
 	default:
 		end, removals := w.ended(out.placed, out.err, out.took)
-		now = r.finish(ctx, end, removals, out.err)
+		now = r.finish(ctx, w, end, removals, out.err)
 	}
 	return &now
 }
@@ -154,6 +153,22 @@ type work struct {
 	reg       Registration
 	config    *config   // as the request saw it; nil: to be loaded
 	substatus Substatus // that the attempt turned out to deserve; empty: as begun
+	place     string    // for which the flight's slot is
+}
+
+// placeOf returns whose slot an operation takes: its hub's, or its webhook's.
+func placeOf(reg *Registration) string {
+	if op := &reg.Operation; op.choosing() {
+		return "webhook " + op.Question.Host()
+	}
+	return dps.FoldASCII(reg.Operation.Hub)
+}
+
+// relocate gives the flight's slot to where the operation goes now.
+func (w *work) relocate() {
+	to := placeOf(&w.reg)
+	w.r.slots.move(w.place, to)
+	w.place = to
 }
 
 // configure reads the scope's configuration unless the request has.
@@ -174,8 +189,8 @@ func retryable(err error) bool {
 		code == dps.Internal || code == dps.PreconditionFailed
 }
 
-// place writes the identity into the hub.
-func (w *work) place(ctx context.Context) (hub.Placed, error) {
+// put writes the identity into the hub.
+func (w *work) put(ctx context.Context) (hub.Placed, error) {
 	gate, err := w.gate(ctx, w.reg.Operation.Hub)
 	if err != nil {
 		return hub.Placed{}, err

@@ -9,6 +9,7 @@ import (
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/allocation"
 	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/enrollment/rule"
 )
 
 // maxChoices bounds how often one request chooses again because the room of its hub went
@@ -18,8 +19,20 @@ const maxChoices = 8
 // applicant is a device that looks for a hub.
 type applicant struct {
 	id       dps.RegistrationID
-	deviceID string        // that it shall have in the hub
-	record   *Registration // as it stands; nil: it never registered
+	deviceID string              // that it shall have in the hub
+	record   *Registration       // as it stands; nil: it never registered
+	about    *rule.Case          // nil: its entry has no rule, or has judged
+	latency  *allocation.Latency // nil: the policy does not go by it
+	// residency are the tags that its hub must have.
+	residency []string
+}
+
+// applicantOf returns the applicant that a prepared row is about.
+func (r *Registrar) applicantOf(row *Registration, req *Request, a *admission) (applicant, error) {
+	about, err := r.caseOf(req, a)
+	who := applicant{id: row.ID, deviceID: row.Operation.Want.DeviceID, record: a.current, about: about}
+	r.locate(&who, req, a)
+	return who, err
 }
 
 // in reports whether the device has its identity in the hub already, or is on its way
@@ -97,6 +110,9 @@ func (r *Registrar) beginWithRoom(ctx context.Context, req Request, a *admission
 			r.paces.note(a.move(), r.now())
 			a.waits = true
 			continue
+		}
+		if err == nil {
+			r.latency.Cast(a.config.Scope.ID, start.Registration.ID, a.report)
 		}
 		if !dps.Is(err, dps.HubFull) {
 			return p, err

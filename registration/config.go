@@ -3,11 +3,13 @@ package registration
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/allocation/latency"
 	"github.com/zerotouch-dps/dps/attestation"
 	"github.com/zerotouch-dps/dps/hub"
 	"github.com/zerotouch-dps/dps/scope"
@@ -34,6 +36,8 @@ type Scopes interface {
 type config struct {
 	scope.Snapshot
 	trust *attestation.Trust
+	// survey is where hubs and sites are, looked up when somebody first asks.
+	survey func() *latency.Survey
 }
 
 // linked returns a linked hub by host name.
@@ -51,15 +55,16 @@ func (c *config) linked(host string) (hub.Linked, bool) {
 type configs struct {
 	scopes   Scopes
 	verifier *attestation.Verifier
+	latency  *latency.Estimator
 	cache    *lru.Cache[string, *config]
 }
 
-func newConfigs(s Scopes, v *attestation.Verifier) *configs {
+func newConfigs(s Scopes, v *attestation.Verifier, e *latency.Estimator) *configs {
 	cache, err := lru.New[string, *config](cachedScopes)
 	if err != nil {
 		panic(err) // the size is a positive constant
 	}
-	return &configs{scopes: s, verifier: v, cache: cache}
+	return &configs{scopes: s, verifier: v, latency: e, cache: cache}
 }
 
 func (c *configs) get(ctx context.Context, id dps.IDScope) (*config, error) {
@@ -76,6 +81,7 @@ func (c *configs) load(ctx context.Context, id dps.IDScope) (*config, error) {
 		return nil, fmt.Errorf("read scope configuration: %w", err)
 	}
 	loaded := &config{Snapshot: snapshot, trust: newTrust(&snapshot, c.scopes)}
+	loaded.survey = sync.OnceValue(func() *latency.Survey { return c.latency.Survey(snapshot.Hubs, snapshot.Sites) })
 	c.verifier.Prepare(ctx, loaded.trust)
 	c.cache.Add(id.Fold(), loaded)
 	return loaded, nil

@@ -16,12 +16,15 @@ type decision struct {
 	Proof       attestation.Kind            `json:"attestation"`
 	Reprovision string                      `json:"reprovision,omitempty"`
 	Policy      enrollment.AllocationPolicy `json:"policy,omitempty"`
+	Rule        *ruling                     `json:"rule,omitempty"` // nil: the entry has none
 	Candidates  []allocation.Candidate      `json:"candidates,omitempty"`
 	Webhook     string                      `json:"webhook,omitempty"` // host of the webhook that decides
 	WebhookMS   int64                       `json:"webhookMs,omitempty"`
-	Full        []string                    `json:"full,omitempty"` // hubs that had no room
-	Move        string                      `json:"move,omitempty"` // that the device is subject to
-	Held        bool                        `json:"held,omitempty"` // it has the device stay
+	Full        []string                    `json:"full,omitempty"`      // hubs that had no room
+	Move        string                      `json:"move,omitempty"`      // that the device is subject to
+	Held        bool                        `json:"held,omitempty"`      // it has the device stay
+	Residency   []string                    `json:"residency,omitempty"` // tags that the hub must have
+	Latency     *allocation.Latency         `json:"latency,omitempty"`   // what geoLatency goes by
 	Hub         string                      `json:"hub,omitempty"`
 	Reason      string                      `json:"reason,omitempty"`
 	decisionEnd
@@ -34,15 +37,20 @@ type decisionEnd struct {
 	Attempts  int64  `json:"attempts,omitempty"`
 }
 
-// encode returns the record, without its candidates when it would be too large.
+// Of estimates a record keeps the lowest few.
+const keptEstimates, fewEstimates = 8, 3
+
+// encode returns the record, without its candidates, then with fewer estimates or none, when
+// it would be too large.
 func (d decision) encode() json.RawMessage {
-	text, err := json.Marshal(d)
-	if err == nil && len(text) <= MaxDecisionSize {
-		return text
-	}
-	d.Candidates = nil
-	if text, err = json.Marshal(d); err == nil && len(text) <= MaxDecisionSize {
-		return text
+	d.Latency = d.Latency.Brief(keptEstimates)
+	for _, less := range []func(){
+		func() {}, func() { d.Candidates = nil }, func() { d.Latency = d.Latency.Brief(fewEstimates) }, func() { d.Latency = nil },
+	} {
+		less()
+		if text, err := json.Marshal(d); err == nil && len(text) <= MaxDecisionSize {
+			return text
+		}
 	}
 	return nil
 }

@@ -47,8 +47,12 @@ type Explanation struct {
 	// asked.
 	Webhook    string
 	Candidates []allocation.Candidate
-	Full       []string // hubs that would be candidates and have no room
-	Hub        string   // that the device would be told
+	Full       []string            // hubs that would be candidates and have no room
+	RuledOut   []string            // hubs that the entry's rule leaves out
+	RuleError  string              // why the rule came to nothing about one of them
+	Residency  []string            // tags that the hub must have
+	Latency    *allocation.Latency // what geoLatency goes by; nil: another policy
+	Hub        string              // that the device would be told
 	DeviceID   string
 	Substatus  Substatus
 	HubCall    bool          // the hub would be written; false: it keeps what it has
@@ -123,7 +127,10 @@ func (r *Registrar) foresee(ctx context.Context, e Explanation, req Request, a *
 	}
 	op := reg.Operation
 	e.Reprovision, e.Policy, e.Candidates, e.Full, e.Reason = why.Reprovision, why.Policy, why.Candidates, why.Full, why.Reason
-	e.Webhook = why.Webhook
+	e.Webhook, e.Residency, e.Latency = why.Webhook, why.Residency, why.Latency
+	if why.Rule != nil {
+		e.RuledOut, e.RuleError = why.Rule.Out, why.Rule.Error
+	}
 	e.ErrorCode, e.Message = op.ErrorCode, op.ErrorMessage
 	switch op.Status {
 	case Disabled:

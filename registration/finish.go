@@ -86,11 +86,13 @@ func (op *Operation) setError(err error) {
 const finishTries = 5
 
 // finish commits the outcome; a loser discards its own and takes what is stored.
-func (r *Registrar) finish(ctx context.Context, reg Registration, removals []Removal, cause error) Registration {
+func (r *Registrar) finish(ctx context.Context, w *work, reg Registration, removals []Removal, cause error) Registration {
+	events := w.tell(ctx, &reg)
 	for try := range finishTries {
-		etag, won, err := r.store.Finish(ctx, reg, removals)
+		etag, won, err := r.store.Finish(ctx, reg, removals, events...)
 		if err == nil && won {
 			reg.ETag = etag
+			r.wake(len(events) > 0)
 			r.report(reg, cause)
 			return reg
 		}

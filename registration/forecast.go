@@ -133,7 +133,7 @@ func (r *Registrar) newForecaster(ctx context.Context, cfg *config, samples int)
 		return nil, err
 	}
 	return &forecaster{
-		r:      &Registrar{store: foreseen{r.store, loads}, entries: r.entries, now: r.now, settings: r.settings},
+		r:      &Registrar{store: foreseen{r.store, loads}, entries: r.entries, rules: r.rules, now: r.now, settings: r.settings},
 		config: cfg, groups: groups, loads: loads, tally: newTally(samples),
 	}, nil
 }
@@ -145,7 +145,7 @@ func (f *forecaster) look(ctx context.Context, s *Standing) error {
 	if err != nil {
 		return err
 	}
-	a := &admission{config: f.config, match: m, current: reg, apiVersion: reg.Operation.APIVersion}
+	a := &admission{config: f.config, match: m, proof: reg.Operation.Proof, current: reg, apiVersion: reg.Operation.APIVersion}
 	switch {
 	case !found:
 		f.tally.aside(reg, Unenrolled, "the enrollment that admitted it last is gone; unless another does, it is refused")
@@ -215,10 +215,14 @@ func (f *forecaster) decide(ctx context.Context, a *admission) error {
 		f.tally.aside(reg, Unforeseen, "a webhook chooses its hub")
 		return nil
 	}
+	if why := f.r.unforeseeable(a); why != "" && !a.sent() {
+		f.tally.aside(reg, Unforeseen, why)
+		return nil
+	}
 	row, why := *reg, decision{}
 	row.Operation = Operation{}
 	head(&row, a, how)
-	link, err := f.r.allocate(ctx, &row, a, &why)
+	link, err := f.r.allocate(ctx, &row, Request{Scope: reg.Scope, ID: reg.ID}, a, &why)
 	if err != nil {
 		if code := dps.CodeOf(err); code == dps.Internal || code == dps.Unavailable {
 			return err
@@ -249,4 +253,19 @@ func (f *forecaster) place(reg *Registration, kind Fate, host, reason string) {
 		}
 	}
 	f.tally.place(reg, kind, to, reason)
+}
+
+// unforeseeable says why only a request of the device could tell where it goes; empty: its
+// record tells.
+func (r *Registrar) unforeseeable(a *admission) string {
+	if goesByLatency(a) {
+		return "geoLatency goes by the address that it calls from"
+	}
+	if a.match.Settings.Rule == "" {
+		return ""
+	}
+	if compiled, err := r.rules.Compile(a.match.Settings.Rule); err == nil && compiled.AsksTheDevice() {
+		return "the rule of its enrollment asks for what only the device tells"
+	}
+	return ""
 }

@@ -68,7 +68,7 @@ func (f *fleet) settings(of string) enrollment.Settings {
 		nil, {UpdateHubAssignment: true, MigrateDeviceData: true}, {UpdateHubAssignment: true}, {},
 	}).Draw(f.rt, "reprovision of "+of)
 	s.AllocationPolicy = rapid.SampledFrom([]enrollment.AllocationPolicy{
-		"", enrollment.Hashed, enrollment.Static, enrollment.Capacity, enrollment.GeoLatency,
+		"", enrollment.Hashed, enrollment.Static, enrollment.Capacity,
 	}).Draw(f.rt, "policy of "+of)
 	if s.AllocationPolicy == enrollment.Static {
 		s.Hubs = []string{rapid.SampledFrom(f.hubs).Draw(f.rt, "hub of "+of)}
@@ -245,5 +245,33 @@ func TestForecastStops(t *testing.T) {
 	}, nil)
 	if err != nil || !dps.Is(third, dps.Throttled) {
 		t.Errorf("got %v and, of the third, %v", err, third)
+	}
+}
+
+// TestForecastOfWhatOnlyADeviceTells: where a device goes by its address, or by a rule over
+// what it sends, is not foretold.
+func TestForecastOfWhatOnlyADeviceTells(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{hubs: []string{east, west}})
+	for id, change := range map[string]func(*enrollment.Individual){
+		"near": func(e *enrollment.Individual) { e.AllocationPolicy = enrollment.GeoLatency },
+		"says": func(e *enrollment.Individual) { e.Rule = `has(payload.side) || hub.name == "` + east + `"` },
+		"sure": func(e *enrollment.Individual) { e.Rule = `hub.name == "` + east + `"` },
+	} {
+		e := keyed(id, key("a"))
+		change(&e)
+		w.individual(e)
+		w.assigned(w.signed(id, key("a")))
+	}
+	f, err := w.registrar.Forecast(w.ctx, registration.ForecastQuery{Scope: scopeID})
+	w.need(err)
+	unforeseen := int64(0)
+	for _, l := range f.Others {
+		if l.Fate == registration.Unforeseen {
+			unforeseen += l.Devices
+		}
+	}
+	if unforeseen != 2 || f.Devices != 3 {
+		t.Errorf("%d of %d are unforeseen: %+v", unforeseen, f.Devices, f.Others)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/allocation"
 	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/event"
 	"github.com/zerotouch-dps/dps/hub"
 	"github.com/zerotouch-dps/dps/registration"
 	"github.com/zerotouch-dps/dps/scope"
@@ -161,9 +162,9 @@ func (s mortalStore) Defer(ctx context.Context, r registration.Registration, unt
 	return write(s.m, "Defer", func() (bool, error) { return s.Store.Defer(ctx, r, until) })
 }
 
-func (s mortalStore) Finish(ctx context.Context, r registration.Registration, removals []registration.Removal) (etag dps.ETag, won bool, err error) {
+func (s mortalStore) Finish(ctx context.Context, r registration.Registration, removals []registration.Removal, told ...event.Event) (etag dps.ETag, won bool, err error) {
 	won, err = write(s.m, "Finish", func() (won bool, err error) {
-		etag, won, err = s.Store.Finish(ctx, r, removals)
+		etag, won, err = s.Store.Finish(ctx, r, removals, told...)
 		return won, err
 	})
 	return etag, won, err

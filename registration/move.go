@@ -82,14 +82,14 @@ func (r *Registrar) held(reg *Registration, m *scope.Move, waits bool) string {
 
 // errand returns where a move has the device go, or that it stays. What it comes to is
 // as the enrollment says while it stays, and as the move says when it goes.
-func (r *Registrar) errand(ctx context.Context, row *Registration, a *admission, m *scope.Move, why *decision) (hub.Linked, error) {
+func (r *Registrar) errand(ctx context.Context, row *Registration, req *Request, a *admission, m *scope.Move, why *decision) (hub.Linked, error) {
 	home, _ := a.config.linked(row.Assignment.Hub)
 	why.Hub, why.Move = home.HostName, m.Name
 	if reason := r.held(a.current, m, a.waits); reason != "" {
 		why.stay(m, reason)
 		return home, nil
 	}
-	link, err := r.destination(ctx, row, a, m, why)
+	link, err := r.destination(ctx, row, req, a, m, why)
 	if err != nil {
 		return hub.Linked{}, err
 	}
@@ -116,8 +116,11 @@ func dataOf(m *scope.Move, how reprovision) reprovision {
 }
 
 // destination is the move's hub, if it has room, or what the policy chooses.
-func (r *Registrar) destination(ctx context.Context, row *Registration, a *admission, m *scope.Move, why *decision) (hub.Linked, error) {
-	who := applicant{row.ID, row.Operation.Want.DeviceID, a.current}
+func (r *Registrar) destination(ctx context.Context, row *Registration, req *Request, a *admission, m *scope.Move, why *decision) (hub.Linked, error) {
+	who, err := r.applicantOf(row, req, a)
+	if err != nil {
+		return hub.Linked{}, err
+	}
 	if m.To == "" {
 		return r.pick(ctx, who, a.config, a.match.Settings, why)
 	}
@@ -126,6 +129,12 @@ func (r *Registrar) destination(ctx context.Context, row *Registration, a *admis
 	if !linked {
 		why.stay(m, "goes to a hub that is not linked any more")
 		return home, nil
+	}
+	for _, tag := range who.residency {
+		if !link.Resides(tag) {
+			why.stay(m, "goes to a hub without the residency tag "+tag)
+			return home, nil
+		}
 	}
 	to := []allocation.Candidate{{Hub: link.HostName, Weight: max(1, link.AllocationWeight), MaxDevices: int64(link.MaxDevices)}}
 	room, err := r.weigh(ctx, who, a.config, to, why)

@@ -153,7 +153,7 @@ func (r *Registrar) choose(ctx context.Context, row *Registration, req Request, 
 	if custom := webhookOf(a); custom != nil && !a.sent() {
 		return r.leaveToWebhook(ctx, row, req, a, custom, why)
 	}
-	link, err := r.allocate(ctx, row, a, why)
+	link, err := r.allocate(ctx, row, req, a, why)
 	if err != nil {
 		return err
 	}
@@ -165,16 +165,20 @@ func (r *Registrar) choose(ctx context.Context, row *Registration, req Request, 
 }
 
 // allocate returns where the device stays, or what the policy chooses.
-func (r *Registrar) allocate(ctx context.Context, row *Registration, a *admission, why *decision) (hub.Linked, error) {
+func (r *Registrar) allocate(ctx context.Context, row *Registration, req Request, a *admission, why *decision) (hub.Linked, error) {
 	if m := a.move(); m != nil {
-		return r.errand(ctx, row, a, m, why)
+		return r.errand(ctx, row, &req, a, m, why)
 	}
 	if row.Operation.Substatus == Reprovisioned {
 		link, _ := a.config.linked(row.Assignment.Hub)
 		why.Hub, why.Reason = link.HostName, "stays on its hub"
 		return link, nil
 	}
-	return r.pick(ctx, applicant{row.ID, row.Operation.Want.DeviceID, a.current}, a.config, a.match.Settings, why)
+	who, err := r.applicantOf(row, &req, a)
+	if err != nil {
+		return hub.Linked{}, err
+	}
+	return r.pick(ctx, who, a.config, a.match.Settings, why)
 }
 
 // prepare fills in what does not depend on the hub: the identity that it shall hold, and
@@ -273,10 +277,20 @@ func deviceIDOf(row *Registration, m enrollment.Match) string {
 	return string(row.ID)
 }
 
+// candidates returns the hubs that an applicant may be put on, full or not.
+func (r *Registrar) candidates(who applicant, cfg *config, set *enrollment.Settings, why *decision) ([]allocation.Candidate, error) {
+	why.Residency, why.Latency = who.residency, who.latency
+	all, err := allocation.Candidates(set.HubNames(), cfg.Hubs, who.residency...)
+	if err != nil {
+		return nil, err
+	}
+	return narrow(all, who.about, cfg, why)
+}
+
 // pick asks the policy, leaving out hubs that are full or turned out to be.
 func (r *Registrar) pick(ctx context.Context, who applicant, cfg *config, set *enrollment.Settings, why *decision) (hub.Linked, error) {
 	named := set.HubNames()
-	candidates, err := allocation.Candidates(named, cfg.Hubs)
+	candidates, err := r.candidates(who, cfg, set, why)
 	if err != nil {
 		return hub.Linked{}, err
 	}
@@ -294,7 +308,9 @@ func (r *Registrar) pick(ctx context.Context, who applicant, cfg *config, set *e
 	if err != nil {
 		return hub.Linked{}, err
 	}
-	choice, err := policy.Choose(ctx, allocation.Request{ID: who.id, Candidates: candidates, Named: len(named) > 0, Current: who.home()})
+	choice, err := policy.Choose(ctx, allocation.Request{
+		ID: who.id, Candidates: candidates, Named: len(named) > 0, Current: who.home(), Latency: who.latency,
+	})
 	if err != nil {
 		return hub.Linked{}, err
 	}

@@ -22,7 +22,9 @@ func (r *Registrar) chooseAgain(ctx context.Context, w *work) Registration {
 	case !begun.Won || begun.Held:
 		return r.stored(ctx, reg)
 	}
-	return *r.carryOut(ctx, &work{r: r, reg: begun.Registration})
+	w.reg, w.config, w.substatus = begun.Registration, nil, ""
+	w.relocate()
+	return *r.carryOut(ctx, w)
 }
 
 // beginElsewhere commits the next choice; one that has no room any more is followed by
@@ -58,7 +60,7 @@ func (r *Registrar) giveUp(ctx context.Context, w *work, err error) Registration
 		return r.putOff(ctx, w.reg, err)
 	}
 	end, removals := w.ended(hub.Placed{}, err, 0)
-	return r.finish(ctx, end, removals, err)
+	return r.finish(ctx, w, end, removals, err)
 }
 
 // nextHub returns the row with the next choice among hubs that are not known full, and
@@ -104,7 +106,7 @@ func (r *Registrar) another(ctx context.Context, reg *Registration, cfg *config,
 		why.Hub, why.Reason = home.HostName, "stays on its hub: that to which it was moved has no room"
 		return home, nil
 	}
-	return r.pick(ctx, applicant{reg.ID, reg.Operation.Want.DeviceID, reg}, cfg, set, why)
+	return r.pick(ctx, r.again(reg, set, why), cfg, set, why)
 }
 
 // askAnew leaves the choice to the webhook again, without the hub that turned out full.

@@ -149,4 +149,7 @@ type Removal struct {
 	Parked     bool
 	LeaseUntil time.Time // while claimed
 	Attempt    int64     // fencing of the claim
+	// Gone is when the identity was removed or disabled, or found so at the last look; zero:
+	// it stays. Not stored.
+	Gone time.Time
 }

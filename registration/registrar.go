@@ -12,7 +12,9 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/allocation/latency"
 	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/enrollment/rule"
 )
 
 // Settings are the times of the registrar. Zero values mean the defaults named.
@@ -37,7 +39,8 @@ type Settings struct {
 	// Sweep is how often expired operations and due removals are looked for. Default 1 s.
 	Sweep time.Duration
 	// MaxFlights bounds the assignments in flight in this process; further operations
-	// are committed and picked up by the sweep. Default 4096.
+	// are committed and picked up by the sweep. A hub has a half of them at most. Default
+	// 8192.
 	MaxFlights int
 }
 
@@ -55,7 +58,7 @@ func (s Settings) withDefaults() Settings {
 	def(&s.OperationTTL, 30*time.Minute)
 	def(&s.Sweep, time.Second)
 	if s.MaxFlights == 0 {
-		s.MaxFlights = 4096
+		s.MaxFlights = 8192
 	}
 	return s
 }
@@ -88,7 +91,7 @@ type Observer interface {
 	HubCall(hub string, took time.Duration, err error)
 }
 
-// Deps are what a Registrar works with; none may be nil but Webhooks.
+// Deps are what a Registrar works with; none may be nil but Webhooks, Latency and Told.
 type Deps struct {
 	Store    Store
 	Scopes   Scopes
@@ -96,7 +99,10 @@ type Deps struct {
 	Resolver *enrollment.Resolver
 	OpenGate OpenGateFunc
 	Webhooks Webhooks // nil: devices that a webhook should allocate fail
+	// Latency estimates how far devices are from hubs; nil: nothing is known of that.
+	Latency  *latency.Estimator
 	Observer Observer
+	Told     func() // called when events were committed, must not block; nil: nobody waits
 	Log      *zap.Logger
 	Now      func() time.Time
 	Rand     io.Reader
@@ -111,13 +117,16 @@ type Registrar struct {
 	resolver *enrollment.Resolver
 	gates    *gates
 	webhooks Webhooks
+	latency  *latency.Estimator
+	rules    *rule.Rules
 	observer Observer
+	told     func()
 	log      *zap.Logger
 	now      func() time.Time
 	rand     io.Reader
 	settings Settings
 
-	slots   chan struct{} // one per flight
+	slots   *slots        // of flights
 	asking  chan struct{} // one per flight that asks a webhook
 	leaving chan struct{} // closed when Run ends
 	// foretelling holds one for each forecast that is made.
@@ -135,10 +144,13 @@ type Registrar struct {
 // for those put off, to be finished.
 func New(d Deps) *Registrar {
 	s := d.Settings.withDefaults()
+	if d.Latency == nil {
+		d.Latency = latency.New(latency.Config{Now: d.Now})
+	}
 	return &Registrar{
-		store: d.Store, configs: newConfigs(d.Scopes, d.Resolver.Verifier()), entries: d.Entries, resolver: d.Resolver,
-		gates: newGates(d.OpenGate, d.Now), webhooks: d.Webhooks, observer: d.Observer, log: d.Log, now: d.Now, rand: d.Rand,
-		settings: s, slots: make(chan struct{}, s.MaxFlights), asking: make(chan struct{}, max(1, s.MaxFlights/askingShare)), leaving: make(chan struct{}),
+		store: d.Store, configs: newConfigs(d.Scopes, d.Resolver.Verifier(), d.Latency), entries: d.Entries, resolver: d.Resolver,
+		gates: newGates(d.OpenGate, d.Now), webhooks: d.Webhooks, rules: rule.New(), latency: d.Latency, observer: d.Observer, told: d.Told, log: d.Log, now: d.Now, rand: d.Rand,
+		settings: s, slots: newSlots(s.MaxFlights), asking: make(chan struct{}, max(1, s.MaxFlights/askingShare)), leaving: make(chan struct{}),
 		foretelling: make(chan struct{}, maxForecasts),
 		counting:    make(chan struct{}, 1),
 		flights:     map[dps.OperationID]*flight{},
@@ -193,10 +205,10 @@ func inFlight(cur *Registration) bool { return cur != nil && cur.Operation.Statu
 // begin commits the start and, if it is not final already, carries it out; behind a fence
 // that is left to the sweep. Errors: [dps.HubFull] (since it was planned).
 func (r *Registrar) begin(ctx context.Context, start *Start, a *admission) (*pending, error) {
-	begun, err := r.commit(ctx, start)
+	begun, err := r.commit(ctx, start, a)
 	if dps.Is(err, dps.DeviceIDTaken) {
 		start.fail(err)
-		begun, err = r.commit(ctx, start)
+		begun, err = r.commit(ctx, start, a)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("begin operation: %w", err)
@@ -214,9 +226,18 @@ func (r *Registrar) begin(ctx context.Context, start *Start, a *admission) (*pen
 	return p, nil
 }
 
-func (r *Registrar) commit(ctx context.Context, start *Start) (*Begun, error) {
+func (r *Registrar) commit(ctx context.Context, start *Start, a *admission) (*Begun, error) {
+	start.tell(a)
 	begun, err := r.store.Begin(ctx, *start, r.now())
+	r.wake(err == nil && start.Event != nil)
 	return &begun, err
+}
+
+// wake has events that were committed here found at once.
+func (r *Registrar) wake(any bool) {
+	if any && r.told != nil {
+		r.told()
+	}
 }
 
 // lost answers a request whose row changed between read and Begin: another request of

@@ -60,7 +60,7 @@ func (r *Registrar) obsolete(ctx context.Context, rm Removal) (bool, error) {
 // look looks for the identity once, and takes it out of the hub.
 func (r *Registrar) look(ctx context.Context, rm *Removal) {
 	rm.Parked = false
-	done, err := r.removeOnce(ctx, *rm)
+	done, err := r.removeOnce(ctx, rm)
 	if err != nil {
 		r.putOffRemoval(rm, err)
 	}
@@ -90,46 +90,60 @@ func removalFields(rm Removal) []zap.Field {
 
 // removeOnce looks once; done means that the hub does not hold an identity of ours, or
 // that it is disabled.
-func (r *Registrar) removeOnce(ctx context.Context, rm Removal) (done bool, err error) {
+func (r *Registrar) removeOnce(ctx context.Context, rm *Removal) (done bool, err error) {
 	cfg, err := r.configs.load(ctx, rm.Scope)
 	if err != nil {
 		return false, err
 	}
 	link, ok := cfg.linked(rm.Hub)
 	if !ok {
-		r.log.Warn("removal from a hub that is not linked any more: the identity stays there", removalFields(rm)...)
+		r.log.Warn("removal from a hub that is not linked any more: the identity stays there", removalFields(*rm)...)
 		return true, nil
 	}
 	gate, err := r.gates.get(link)
 	if err != nil {
 		return false, err
 	}
-	if err := r.removalTurn(rm, gate); err != nil {
+	if err := r.removalTurn(*rm, gate); err != nil {
 		return false, err
 	}
 	device, err := gate.Get(ctx, rm.DeviceID)
 	if dps.Is(err, dps.HubDeviceNotFound) {
+		r.markGone(rm, !rm.Disable)
 		return true, nil
 	}
 	if err != nil {
 		return false, fmt.Errorf("look for device: %w", err)
 	}
-	if !ours(rm, device) {
-		r.log.Warn("identity in a former hub is not the one that was made there; it stays", removalFields(rm)...)
+	if !ours(*rm, device) {
+		r.log.Warn("identity in a former hub is not the one that was made there; it stays", removalFields(*rm)...)
 		return true, nil
 	}
-	if rm.Disable && !device.Enabled {
-		return true, nil
-	}
+	return r.takeOut(ctx, rm, gate, device)
+}
+
+// takeOut removes or disables an identity that was found.
+func (r *Registrar) takeOut(ctx context.Context, rm *Removal, gate *hub.Gate, device hub.Device) (done bool, err error) {
 	act := gate.Delete
-	if rm.Disable {
+	switch {
+	case rm.Disable && !device.Enabled:
+		r.markGone(rm, true)
+		return true, nil
+	case rm.Disable:
 		act = gate.Disable
 	}
-	err = act(ctx, rm.DeviceID, device.ETag, func(context.Context) error { return r.removalFenced(rm) })
+	err = act(ctx, rm.DeviceID, device.ETag, func(context.Context) error { return r.removalFenced(*rm) })
 	if err != nil && !dps.Is(err, dps.HubDeviceNotFound) {
 		return false, fmt.Errorf("remove device: %w", err)
 	}
+	r.markGone(rm, err == nil || !rm.Disable)
 	return true, nil
+}
+
+func (r *Registrar) markGone(rm *Removal, gone bool) {
+	if gone {
+		rm.Gone = r.now()
+	}
 }
 
 // removalTurn refuses to queue where the deed could not be done within the lease any
@@ -201,20 +215,15 @@ func (r *Registrar) sweep(ctx context.Context) {
 	}
 }
 
-// sweepOperations claims operations whose lease is over, as many as there are free
-// slots, and carries them out. One that is in hand here waits for its hub, and renews
+// sweepOperations claims operations whose lease is over, and carries them out. One that is in hand here waits for its hub, and renews
 // its lease when its turn comes.
 func (r *Registrar) sweepOperations(ctx context.Context) error {
-	limit := min(sweepBatch, cap(r.slots)-len(r.slots))
-	if limit == 0 {
-		return nil
-	}
-	expired, err := r.store.Expired(ctx, r.now(), limit)
+	expired, err := r.store.Expired(ctx, r.now(), sweepBatch)
 	if err != nil {
 		return fmt.Errorf("find expired operations: %w", err)
 	}
 	for _, reg := range expired {
-		if r.inHand(&reg) != nil {
+		if r.inHand(&reg) != nil || !r.slots.room(placeOf(&reg)) {
 			continue
 		}
 		now := r.now()
@@ -230,20 +239,18 @@ func (r *Registrar) sweepOperations(ctx context.Context) error {
 }
 
 func (r *Registrar) sweepRemovals(ctx context.Context) error {
-	limit := min(sweepBatch, cap(r.slots)-len(r.slots))
-	if limit == 0 {
-		return nil
-	}
 	now := r.now()
-	due, err := r.store.ClaimRemovals(ctx, now, now.Add(r.settings.Lease), limit)
+	due, err := r.store.ClaimRemovals(ctx, now, now.Add(r.settings.Lease), sweepBatch)
 	if err != nil {
 		return fmt.Errorf("claim removals: %w", err)
 	}
 	for _, rm := range due {
-		work := context.WithoutCancel(ctx)
-		r.slots <- struct{}{}
+		work, place := context.WithoutCancel(ctx), "removals "+dps.FoldASCII(rm.Hub)
+		if !r.slots.take(place) {
+			continue // its claim ends by itself
+		}
 		r.working.Go(func() {
-			defer func() { <-r.slots }()
+			defer r.slots.release(place)
 			r.remove(work, rm)
 		})
 	}

@@ -27,7 +27,7 @@ const MaxPending = 10_000
 
 // State returns what the registrar is doing, hubs by name.
 func (r *Registrar) State() State {
-	return State{Flights: len(r.slots), Hubs: r.gates.states()}
+	return State{Flights: r.slots.used(), Hubs: r.gates.states()}
 }
 
 func (g *gates) states() []HubState {

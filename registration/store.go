@@ -6,6 +6,7 @@ import (
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/event"
 )
 
 // AdmitQuery names what one device's admission needs.
@@ -36,6 +37,8 @@ type Start struct {
 	// Room is how many identities may be claimed in Operation.Hub; one that is claimed
 	// already is always had. 0: any number.
 	Room int64
+	// Event is committed with it when the operation ends at once; nil: none.
+	Event *event.Event
 	// Move is the ID of the move that takes the device away; empty: none does. It must let
 	// the device go at that time, and counts it in the same commit.
 	Move string
@@ -96,11 +99,12 @@ type Store interface {
 	// Finish writes a final state, compare-and-set on operation and attempt, and in the
 	// same commit puts removals into the outbox and the attempt into the history, and counts
 	// it for the move of its operation: as moved, if the assignment bears that move. It gives
-	// the row a new ETag, which it returns.
-	Finish(ctx context.Context, r Registration, removals []Removal) (etag dps.ETag, won bool, err error)
+	// the row a new ETag, which it returns. Events are committed with it.
+	Finish(ctx context.Context, r Registration, removals []Removal, told ...event.Event) (etag dps.ETag, won bool, err error)
 
-	// Expired returns up to limit assigning operations whose lease is over at now,
-	// oldest lease first, of every scope.
+	// Expired returns up to limit assigning operations whose lease is over at now, of every
+	// scope: of each hub that they are bound for the one with the oldest lease, then of each
+	// the second, and so on. However many there are of a hub, the others' don't wait.
 	Expired(ctx context.Context, now time.Time, limit int) ([]Registration, error)
 
 	// Registration returns a record. Errors: [dps.RegistrationNotFound].
@@ -129,7 +133,8 @@ type Store interface {
 	Count(ctx context.Context, scope dps.IDScope, s Search) (enrollment.Count, error)
 
 	// Delete forgets a record, its history and its identity claims; the identity that it
-	// points to stays in the hub.
+	// points to stays in the hub. Where the scope keeps events, it, Forget, CompleteRemoval
+	// and RecordRefusals commit them.
 	// Errors: [dps.RegistrationNotFound], [dps.PreconditionFailed],
 	// [dps.ConcurrentChange] (it is assigning).
 	Delete(ctx context.Context, s dps.IDScope, id dps.RegistrationID, p enrollment.Precondition) error

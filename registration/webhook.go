@@ -51,7 +51,7 @@ func (r *Registrar) leaveToWebhook(ctx context.Context, row *Registration, req R
 	if r.webhooks == nil {
 		return dps.Errorf(dps.AllocationFailed, "allocation webhooks are not served here")
 	}
-	hubs, err := r.eligible(ctx, row, a, why)
+	hubs, err := r.eligible(ctx, row, &req, a, why)
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func (r *Registrar) leaveToWebhook(ctx context.Context, row *Registration, req R
 
 // eligible returns the hubs from which a webhook chooses: a device that may not move has
 // its own alone (DPS concepts, "Custom allocation"). Hubs that are full are not offered.
-func (r *Registrar) eligible(ctx context.Context, row *Registration, a *admission, why *decision) ([]string, error) {
+func (r *Registrar) eligible(ctx context.Context, row *Registration, req *Request, a *admission, why *decision) ([]string, error) {
 	m := a.move()
 	if m != nil && r.held(a.current, m, false) != "" {
 		why.Move = m.Name
@@ -81,11 +81,15 @@ func (r *Registrar) eligible(ctx context.Context, row *Registration, a *admissio
 		link, _ := a.config.linked(row.Assignment.Hub)
 		return []string{link.HostName}, nil
 	}
-	candidates, err := allocation.Candidates(a.match.Settings.HubNames(), a.config.Hubs)
+	who, err := r.applicantOf(row, req, a)
 	if err != nil {
 		return nil, err
 	}
-	if candidates, err = r.weigh(ctx, applicant{row.ID, row.Operation.Want.DeviceID, a.current}, a.config, candidates, why); err != nil {
+	candidates, err := r.candidates(who, a.config, a.match.Settings, why)
+	if err != nil {
+		return nil, err
+	}
+	if candidates, err = r.weigh(ctx, who, a.config, candidates, why); err != nil {
 		return nil, err
 	}
 	if len(candidates) == 0 {
@@ -168,7 +172,7 @@ func (r *Registrar) ask(ctx context.Context, w *work) *Registration {
 func (r *Registrar) take(ctx context.Context, w *work, next Registration) *Registration {
 	if next.Operation.Status != Assigning { // nothing is left to do
 		next.Operation.Decision = withOutcome(next.Operation.Decision, "assigned", 0, next.Operation.Attempt)
-		end := r.finish(ctx, next, nil, nil)
+		end := r.finish(ctx, w, next, nil, nil)
 		return &end
 	}
 	was, m := w.reg.Operation, w.leaves(&next)
@@ -194,6 +198,7 @@ func (r *Registrar) take(ctx context.Context, w *work, next Registration) *Regis
 		return &now
 	}
 	w.reg = begun.Registration
+	w.relocate()
 	return nil
 }
 
@@ -291,14 +296,14 @@ func (w *work) fallback(ctx context.Context, name enrollment.AllocationPolicy, w
 		return allocation.Answer{}, err
 	}
 	why.Policy = name
-	candidates, err = w.r.weigh(ctx, applicant{reg.ID, reg.Operation.Want.DeviceID, reg}, cfg, candidates, why)
+	candidates, err = w.r.weigh(ctx, applicant{id: reg.ID, deviceID: reg.Operation.Want.DeviceID, record: reg}, cfg, candidates, why)
 	if why.Policy = enrollment.Custom; err != nil {
 		return allocation.Answer{}, err
 	}
 	if len(candidates) == 0 {
 		return allocation.Answer{}, noRoom()
 	}
-	choice, err := policy.Choose(ctx, allocation.Request{ID: reg.ID, Candidates: candidates, Named: true, Current: reg.Assignment.Hub})
+	choice, err := policy.Choose(ctx, allocation.Request{ID: reg.ID, Candidates: candidates, Named: true, Current: reg.Assignment.Hub, Latency: why.Latency})
 	return allocation.Answer{Hub: choice.Hub}, err
 }
 

@@ -69,7 +69,7 @@ func (r *Registrar) recordRevoked(ctx context.Context, req Request, a *admission
 	s.fail(attestation.Refuse(errors.New(a.match.Revoked)))
 	s.Registration.Operation.Decision = decision{Entry: a.match.Ref, Proof: a.proof.Kind, Reason: clipped(a.match.Revoked)}.encode()
 	s.giveUp(a)
-	_, err := r.store.Begin(ctx, *s, r.now()) // lost to another request: its successor does it
+	_, err := r.commit(ctx, s, a) // lost to another request: its successor does it
 	return err
 }
 

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/allocation/latency"
 	"github.com/zerotouch-dps/dps/attestation"
 	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/hub"
@@ -37,6 +38,7 @@ type world struct {
 	hubs      map[string]*memory.Registry
 	secrets   [][]byte // of TPM devices
 	oracle    *oracle
+	latency   *latency.Estimator // nil: none learns
 
 	mu  sync.Mutex
 	now time.Time
@@ -48,6 +50,7 @@ type options struct {
 	settings registration.Settings
 	scope    func(*scope.Scope)
 	link     func(*hub.Linked)
+	geoip    latency.GeoIP // with it latencies are learned
 }
 
 func newWorld(t *testing.T, o options) *world {
@@ -74,6 +77,9 @@ func newWorld(t *testing.T, o options) *world {
 	}
 	for _, name := range o.hubs {
 		w.link(name, o.link)
+	}
+	if o.geoip != nil {
+		w.learn(o.geoip)
 	}
 	w.registrar = w.replica(w.settings)
 	return w
@@ -115,7 +121,7 @@ func (w *world) replica(s registration.Settings) *registration.Registrar {
 	w.t.Helper()
 	r := registration.New(registration.Deps{
 		Store: w.store.Registrations(), Scopes: w.store.Scopes(), Entries: w.store.Enrollments(),
-		Resolver: enrollment.NewResolver(w.verifier()), Observer: silent{}, Log: zap.NewNop(), Webhooks: w.oracle,
+		Resolver: enrollment.NewResolver(w.verifier()), Observer: silent{}, Log: zap.NewNop(), Webhooks: w.oracle, Latency: w.latency,
 		OpenGate: func(l hub.Linked) (*hub.Gate, error) {
 			return hub.NewGate(hub.GateConfig{Registry: w.hubs[l.HostName], Rate: l.IdentityRate, CallTimeout: s.HubTimeout, Now: w.clock}), nil
 		},

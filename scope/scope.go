@@ -31,6 +31,7 @@ type Scope struct {
 	Limits           Limits
 	WhenRevoked      WhenRevoked
 	CertificateRules CertificateRules
+	Events           Events
 	ETag             dps.ETag
 	Created, Updated time.Time
 }
@@ -51,6 +52,9 @@ func (s Scope) Validate() error {
 		return err
 	}
 	if err := s.checkCustom(); err != nil {
+		return err
+	}
+	if err := s.Events.validate(); err != nil {
 		return err
 	}
 	return s.IPFilter.Validate()
@@ -121,6 +125,7 @@ type Snapshot struct {
 	Denials     []Denial     // by kind, value and issuer
 	Webhooks    []Webhook    // by host
 	Moves       []Move       // that are active, the oldest first; their counts are of no use
+	Sites       []Site       // by network
 	// KeyPrefixLengths are the distinct lengths of IDPrefix of the scope's
 	// symmetric-key groups, ascending.
 	KeyPrefixLengths []int
@@ -203,6 +208,11 @@ type Store interface {
 	// EndMoves ends the running moves of all scopes that have moved what they select, and
 	// returns them.
 	EndMoves(ctx context.Context, now time.Time) ([]MoveRef, error)
+	// Sites returns the table of sites; without rows and etag when there is none.
+	Sites(ctx context.Context, id dps.IDScope) (SiteTable, error)
+	// PutSites replaces the table. Errors: [dps.NotFound] (scope),
+	// [dps.PreconditionFailed].
+	PutSites(ctx context.Context, id dps.IDScope, t SiteTable, p enrollment.Precondition) (SiteTable, error)
 
 	// CRL returns the DER of the list that was uploaded for a CA certificate. Errors:
 	// [dps.NotFound].

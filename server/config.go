@@ -1,6 +1,6 @@
 package server
 
-//go:generate go run ./gendoc ../docs/configuration.md config.go access.go device.go
+//go:generate go run ./gendoc ../docs/configuration.md config.go access.go device.go latency.go
 
 import (
 	"errors"
@@ -44,6 +44,10 @@ type Config struct {
 	Assign Assign `koanf:"assign"`
 	// Revocation tunes how the CAs of devices are asked what they revoked.
 	Revocation Revocation `koanf:"revocation"`
+	// GeoIP names the databases by which the policy geoLatency locates devices.
+	GeoIP GeoIP `koanf:"geoip"`
+	// Latency tunes what that policy learns.
+	Latency Latency `koanf:"latency"`
 	// Drain is how long connections may finish after SIGTERM. Default 20s.
 	Drain time.Duration `koanf:"drain"`
 	// Log sets the log's level and form.
@@ -239,6 +243,9 @@ func (c Config) Validate() error {
 	}
 	if c.Revocation.Refresh < 0 || c.Revocation.Wait < 0 {
 		fault("revocation: durations can't be negative")
+	}
+	if err := c.Latency.validate(); err != nil {
+		faults = append(faults, err)
 	}
 	if err := c.Access.validate(); err != nil {
 		faults = append(faults, err)

@@ -15,6 +15,8 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/zerotouch-dps/dps/allocation/latency"
+	"github.com/zerotouch-dps/dps/allocation/latency/geoip"
 	"github.com/zerotouch-dps/dps/allocation/webhook"
 	"github.com/zerotouch-dps/dps/attestation"
 	"github.com/zerotouch-dps/dps/attestation/revocation"
@@ -23,6 +25,8 @@ import (
 	"github.com/zerotouch-dps/dps/endpoint/rest"
 	"github.com/zerotouch-dps/dps/endpoint/websocket"
 	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/event"
+	"github.com/zerotouch-dps/dps/event/delivery"
 	"github.com/zerotouch-dps/dps/hub"
 	"github.com/zerotouch-dps/dps/internal/keyring"
 	"github.com/zerotouch-dps/dps/management"
@@ -53,6 +57,10 @@ type Server struct {
 	management  *management.Service
 	registrar   *registration.Registrar
 	revocations *revocation.Checker
+	feed        *event.Feed
+	deliverer   *delivery.Deliverer
+	latency     *latency.Estimator
+	geoip       *geoip.Databases // nil: none are configured
 	tls         *tlsFiles
 	metrics     *metrics
 	health      *health
@@ -132,19 +140,21 @@ func (s *Server) wire(ring *keyring.Ring) error {
 	}
 	s.revocations = revocation.New(revocation.Config{Now: env.Now, Log: env.Log, Refresh: c.Revocation.Refresh, Wait: c.Revocation.Wait})
 	verifier.Revocations = s.revocations
+	s.wireEvents()
+	s.wireLatency()
 	settings := c.Assign.settings()
 	s.registrar = registration.New(registration.Deps{
 		Store: s.store.Registrations(), Scopes: s.store.Scopes(), Entries: s.store.Enrollments(),
 		Resolver: enrollment.NewResolver(verifier),
 		OpenGate: func(l hub.Linked) (*hub.Gate, error) { return openGate(l, c.Assign, env) },
-		Webhooks: wire.Webhooks{Caller: s.metrics.timed(webhook.New(env.Now).Ask, env.Now)},
-		Observer: s.metrics, Log: env.Log, Now: env.Now, Rand: env.Rand, Settings: settings,
+		Webhooks: wire.Webhooks{Caller: s.metrics.timed(webhook.New(env.Now).Ask, env.Now)}, Latency: s.latency,
+		Observer: s.metrics, Told: s.feed.Wake, Log: env.Log, Now: env.Now, Rand: env.Rand, Settings: settings,
 	})
 	s.management = management.New(management.Deps{
 		Enrollments: s.store.Enrollments(), Bulk: s.store.Bulk(), Registrations: s.store.Registrations(), Scopes: s.store.Scopes(),
-		Deployment: s.store.Deployment(), Continuations: continuations, Now: env.Now, Rand: env.Rand, HubKinds: hubKinds(),
-		Devices: s.registrar, Backups: s.store,
-		Replica: management.Replica{Version: env.Version, Started: env.Now(), Certificates: s.tls.expiring, Revocations: s.revocations.State},
+		Deployment: s.store.Deployment(), Latencies: s.store.Latencies(), Continuations: continuations, Now: env.Now, Rand: env.Rand, HubKinds: hubKinds(),
+		Devices: s.registrar, Backups: s.store, Events: s.store.Events(), Feed: s.feed, TestHook: s.testHook,
+		Replica: management.Replica{Version: env.Version, Started: env.Now(), Certificates: s.tls.expiring, Revocations: s.revocations.State, GeoIP: s.geoFiles},
 		Probe:   func(ctx context.Context, l hub.Linked) (hub.Probe, error) { return probe(ctx, l, env) },
 	})
 	s.conversation = &endpoint.Conversation{Registrar: s.registrar, Observer: s.metrics, Log: env.Log, Now: env.Now, Rand: env.Rand}
@@ -242,7 +252,10 @@ func (s *Server) Run(ctx context.Context) error {
 	workers.Go(func() error { return s.registrar.Run(serving) })
 	workers.Go(func() error { return s.revocations.Run(serving) })
 	workers.Go(func() error { return s.tls.run(serving) })
+	s.runLatency(serving, &workers)
 	workers.Go(func() error { return s.management.RunRetention(serving, s.env.Log) })
+	workers.Go(func() error { return s.feed.Run(serving) })
+	workers.Go(func() error { return s.deliverer.Run(serving) })
 	if s.roots != nil {
 		workers.Go(func() error { return s.roots.run(serving) })
 	}
@@ -252,6 +265,7 @@ func (s *Server) Run(ctx context.Context) error {
 	case <-failed:
 	}
 	s.health.drain()
+	s.feed.Release()
 	err := s.shutdown(device, admin)
 	err = errors.Join(err, listeners.Wait())
 	stop()

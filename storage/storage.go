@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/allocation/latency"
 	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/event"
 	"github.com/zerotouch-dps/dps/registration"
 	"github.com/zerotouch-dps/dps/scope"
 )
@@ -20,7 +22,9 @@ type Store interface {
 	Bulk() Bulk
 	Registrations() registration.Store
 	Scopes() scope.Store
+	Events() event.Store
 	Deployment() Deployment
+	Latencies() latency.Store
 	// Kind is the back end's name: "sqlite" or "postgres".
 	Kind() string
 	// Dump writes a backup of all that the store holds at one moment, in a form that

@@ -17,6 +17,7 @@ import (
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/allocation"
+	"github.com/zerotouch-dps/dps/internal/outcall"
 	"github.com/zerotouch-dps/dps/scope"
 )
 
@@ -40,7 +41,7 @@ func (c *Caller) Ask(ctx context.Context, id dps.IDScope, w scope.Webhook, q *al
 	if err != nil {
 		return allocation.Answer{}, unanswered(errors.New("the webhook's URL can't be read")) // without its key
 	}
-	if err := checkURL(u, w); err != nil {
+	if err := outcall.CheckURL(u, w.AllowHTTP); err != nil {
 		return allocation.Answer{}, unanswered(err)
 	}
 	body, err := Body(q)
@@ -95,11 +96,11 @@ func (c *Caller) call(ctx context.Context, l *line, w scope.Webhook, u *url.URL,
 	r.Header.Set("Accept", "application/json")
 	r.Header.Set("User-Agent", "dps")
 	if !w.Secret.IsZero() {
-		r.Header.Set(SignatureHeader, Sign(w.Secret, c.now(), body))
+		r.Header.Set(outcall.SignatureHeader, outcall.Sign(c.now(), body, w.Secret))
 	}
 	a, err := l.client.Do(r)
 	if err != nil {
-		return nil, withoutURL(err)
+		return nil, outcall.WithoutURL(err)
 	}
 	defer func() { _ = a.Body.Close() }() // what it would tell, reading has told
 	text, err := io.ReadAll(io.LimitReader(a.Body, MaxAnswer+1))
@@ -113,14 +114,6 @@ func (c *Caller) call(ctx context.Context, l *line, w scope.Webhook, u *url.URL,
 }
 
 var errTooLong = errors.New("the answer has more than 65536 bytes")
-
-// withoutURL drops the URL from an error: its query may be a key.
-func withoutURL(err error) error {
-	if e, ok := errors.AsType[*url.Error](err); ok {
-		return e.Err
-	}
-	return err
-}
 
 // ill tells what is the webhook's own fault: it did not answer, or said that it failed.
 func ill(r *reply, err error) bool {

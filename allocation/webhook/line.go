@@ -11,6 +11,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/internal/outcall"
 	"github.com/zerotouch-dps/dps/scope"
 )
 
@@ -84,7 +85,7 @@ func (s *lines) get(id dps.IDScope, w scope.Webhook) (*line, error) {
 	if l, ok := s.kept.Get(key); ok {
 		return l, nil
 	}
-	client, err := newClient(w)
+	client, err := outcall.NewClient(outcall.Options{TrustedCAs: w.TrustedCAs, Certificate: w.Certificate, Key: w.Key, MaxIdle: maxCalls})
 	if err != nil {
 		return nil, err
 	}

@@ -45,7 +45,14 @@ func freshAddress() string {
 // Start starts a deployment in memory that takes the time from now.
 func Start(t *testing.T, now func() time.Time) *Deployment {
 	t.Helper()
+	return StartWith(t, now, func(*dev.Config) {})
+}
+
+// StartWith starts one with a configuration that differs from the usual.
+func StartWith(t *testing.T, now func() time.Time, change func(*dev.Config)) *Deployment {
+	t.Helper()
 	config := dev.Config{InMemory: true, HTTPSPort: 8443, Listen: freshAddress()}
+	change(&config)
 	d, err := dev.Open(t.Context(), config, server.Env{Log: zap.NewNop(), Now: now, Rand: rand.Reader})
 	if err != nil {
 		t.Fatal(err)

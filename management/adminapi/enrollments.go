@@ -47,6 +47,7 @@ func (a *api) PutEnrollment(ctx context.Context, r admin.PutEnrollmentRequestObj
 	if err != nil {
 		return nil, err
 	}
+	how.Absent = wire.AbsentOfIndividual(r.Body.IndividualEnrollment)
 	written, err := a.c.Management.PutIndividual(ctx, callerOf(ctx), dps.IDScope(r.IDScope), e, how)
 	if err != nil {
 		return nil, err
@@ -107,7 +108,7 @@ func (a *api) PutEnrollmentGroup(ctx context.Context, r admin.PutEnrollmentGroup
 	if err != nil {
 		return nil, err
 	}
-	how.KeepExpired = r.Body.AcceptExpiredCertificates == nil
+	how.Absent = wire.AbsentOfGroup(r.Body.EnrollmentGroup)
 	written, err := a.c.Management.PutGroup(ctx, callerOf(ctx), dps.IDScope(r.IDScope), g, how)
 	if err != nil {
 		return nil, err

@@ -17,7 +17,7 @@ func (a *api) Explain(ctx context.Context, r admin.ExplainRequestObject) (admin.
 	claim := management.Claim{
 		ID: dps.RegistrationID(value(r.Body.RegistrationID)), Chain: value(r.Body.CertificateChain), APIVersion: value(r.Body.APIVersion),
 		Token: dps.NewSecret(value(r.Body.SasToken)), Key: dps.NewSecret(value(r.Body.SymmetricKey)),
-		AskWebhook: value(r.Body.AskWebhook),
+		AskWebhook: value(r.Body.AskWebhook), Payload: r.Body.Payload, Address: value(r.Body.Address),
 	}
 	e, err := a.c.Management.Explain(ctx, callerOf(ctx), dps.IDScope(r.IDScope), claim)
 	if err != nil {
@@ -42,8 +42,15 @@ func fromExplanation(e management.Explained) admin.Explanation {
 	if len(e.Candidates) > 0 {
 		out.Candidates = new(each(e.Candidates, fromCandidate))
 	}
+	out.Latency = explainedLatency(e.Latency)
+	if len(e.Residency) > 0 {
+		out.Residency = &e.Residency
+	}
 	if len(e.Full) > 0 {
 		out.FullHubs = &e.Full
+	}
+	if len(e.RuledOut) > 0 {
+		out.RuledOutHubs, out.RuleError = &e.RuledOut, optional(e.RuleError)
 	}
 	if e.Outcome == registration.WouldAssign {
 		out.HubCall = &e.HubCall

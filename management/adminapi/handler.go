@@ -44,7 +44,7 @@ func New(c Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &api{c: c, imports: make(chan struct{}, maxImports), lists: make(chan struct{}, maxLists)}
+	a := &api{c: c, imports: make(chan struct{}, maxImports), lists: make(chan struct{}, maxLists), followers: make(chan struct{}, maxFollowers)}
 	strict := admin.NewStrictHandlerWithOptions(a, nil, admin.StrictHTTPServerOptions{
 		RequestErrorHandlerFunc:  a.failRequest,
 		ResponseErrorHandlerFunc: a.fail,
@@ -53,7 +53,7 @@ func New(c Config) (http.Handler, error) {
 	for _, wrap := range []func(http.Handler) http.Handler{ // the last is the outermost
 		restserver.Unless(streams, restserver.Validate(doc, a.fail)),
 		restserver.Unless(whole, restserver.ValidateHead(doc, a.fail)),
-		restserver.Unless(streams, restserver.Body(MaxBody, a.fail)),
+		restserver.Unless(streams, bodies(a.fail)),
 		restserver.Unless(whole, restserver.Decompress(a.fail)),
 		enforcer.wrap(a.fail),
 		a.authenticate,
@@ -71,6 +71,8 @@ type api struct {
 	c       Config
 	imports chan struct{} // holds one for each that runs
 	lists   chan struct{} // likewise, of revocation lists
+	// followers holds one for each stream of events.
+	followers chan struct{}
 }
 
 // fail answers with a problem.

@@ -121,7 +121,7 @@ func hubChange(m admin.LinkedHub) (management.HubChange, error) {
 	change := management.HubChange{
 		Kind: m.Kind, DialAddress: m.DialAddress, TrustedCAs: m.TrustedCertificates, Location: m.Location,
 		AllocationWeight: m.AllocationWeight, ApplyAllocation: m.ApplyAllocationPolicy, IdentityRate: m.IdentityRate,
-		Drain: m.Drain, MaxDevices: m.MaxDevices,
+		Drain: m.Drain, MaxDevices: m.MaxDevices, Residency: m.Residency,
 	}
 	if m.ConnectionString != nil {
 		change.ConnectionString = new(dps.NewSecret(*m.ConnectionString))
@@ -156,7 +156,7 @@ func fromHub(l hub.Linked, loads map[string]int64) admin.LinkedHub {
 		DialAddress: optional(l.DialAddress), TrustedCertificates: optional(l.TrustedCAs), Location: optional(l.Location),
 		AllocationWeight: &l.AllocationWeight, ApplyAllocationPolicy: &l.ApplyAllocation, IdentityRate: &l.IdentityRate,
 		GroupX509: &groupX509, Adopt: new(!l.RefuseUnclaimed), Etag: quoted(l.ETag),
-		Drain: &l.Drain, MaxDevices: &l.MaxDevices, Devices: new(loads[dps.FoldASCII(l.HostName)]),
+		Drain: &l.Drain, MaxDevices: &l.MaxDevices, Devices: new(loads[dps.FoldASCII(l.HostName)]), Residency: residency(l.Residency),
 		CreatedDateTimeUtc: wire.Time(l.Created), LastUpdatedDateTimeUtc: wire.Time(l.Updated),
 	}
 }
@@ -170,4 +170,12 @@ func keyHint(connection dps.Secret) *string {
 		return nil
 	}
 	return new(key[len(key)-hintLength:])
+}
+
+// residency leaves out a list without tags.
+func residency(tags []string) *[]string {
+	if len(tags) == 0 {
+		return nil
+	}
+	return &tags
 }

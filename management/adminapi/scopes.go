@@ -69,6 +69,7 @@ func scopeChange(m admin.Scope) (management.ScopeChange, error) {
 		HostNames: m.HostNames, TrustInlineSigning: m.TrustInlineSigningCertificates,
 		FilterQueries: m.FilterQueries, DisableLocalAuth: m.DisableLocalAuth, MinTLSVersion: m.MinTLSVersion, Limits: limits(m.Limits),
 		CertificateRules: certificateRules(m.CertificateRules), Custom: defaultWebhook(m.CustomAllocationDefinition),
+		Events: eventSettings(m.Events),
 	}
 	if m.WhenRevoked != nil {
 		change.WhenRevoked = new(scope.WhenRevoked(*m.WhenRevoked))
@@ -108,7 +109,7 @@ func fromScope(s scope.Scope) admin.Scope {
 		CustomAllocationDefinition:     fromDefaultWebhook(s.Custom),
 		TrustInlineSigningCertificates: &s.TrustInlineSigning, FilterQueries: &s.FilterQueries, DisableLocalAuth: &s.DisableLocalAuth,
 		MinTLSVersion: new(cmp.Or(s.MinTLSVersion, scope.TLS12)), Limits: fromLimits(s.Limits), Etag: quoted(s.ETag),
-		WhenRevoked: new(string(cmp.Or(s.WhenRevoked, scope.KeepIdentity))), CertificateRules: fromCertificateRules(s.CertificateRules),
+		WhenRevoked: new(string(cmp.Or(s.WhenRevoked, scope.KeepIdentity))), CertificateRules: fromCertificateRules(s.CertificateRules), Events: fromEventSettings(s.Events),
 		CreatedDateTimeUtc: wire.Time(s.Created), LastUpdatedDateTimeUtc: wire.Time(s.Updated),
 	}
 }

@@ -25,11 +25,18 @@ const (
 // streams reports whether a request or its answer is as long as the caller likes, so
 // that neither is held in memory nor must be done by a deadline.
 func streams(r *http.Request) bool {
-	if r.URL.Path == "/admin/v1/backup" || uploadsCRL(r) {
+	if r.URL.Path == "/admin/v1/backup" || uploadsCRL(r) || streamsEvents(r) {
 		return true
 	}
 	_, action, found := strings.Cut(r.URL.Path, "/enrollments:")
 	return found && (action == "import" || action == "export" || action == "exportWithKeys")
+}
+
+// streamsEvents tells …/scopes/{idScope}/events.
+func streamsEvents(r *http.Request) bool {
+	rest, found := strings.CutPrefix(r.URL.Path, "/admin/v1/scopes/")
+	_, last, deeper := strings.Cut(rest, "/")
+	return found && deeper && last == "events"
 }
 
 func whole(r *http.Request) bool { return !streams(r) }

@@ -37,7 +37,7 @@ func (m *model) importRow() (management.ImportRow, error) {
 	e.Lot, e.Uploader = value(m.Lot), value(m.Uploader)
 	p := m.ReprovisionPolicy
 	return management.ImportRow{
-		Entry: e, DeriveFrom: value(m.DeriveFrom),
+		Entry: e, DeriveFrom: value(m.DeriveFrom), Absent: wire.AbsentOfIndividual(m.IndividualEnrollment),
 		NoReprovisionPolicy: p != nil && p.UpdateHubAssignment == nil && p.MigrateDeviceData == nil,
 	}, nil
 }

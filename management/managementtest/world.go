@@ -21,6 +21,7 @@ import (
 	"github.com/zerotouch-dps/dps/allocation/webhook"
 	"github.com/zerotouch-dps/dps/attestation"
 	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/event"
 	"github.com/zerotouch-dps/dps/hub"
 	"github.com/zerotouch-dps/dps/hub/memory"
 	"github.com/zerotouch-dps/dps/internal/keyring"
@@ -66,7 +67,9 @@ type World struct {
 	AdminToken string
 	Logs       *observer.ObservedLogs
 	Ring       *keyring.Ring
+	Feed       *event.Feed
 
+	stop  func() // ends the feed of events
 	mu    sync.Mutex
 	now   time.Time
 	probe func(hub.Linked) (hub.Probe, error)
@@ -91,15 +94,42 @@ func (w *World) Restart(t testing.TB, ring *keyring.Ring) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	feed := event.NewFeed(event.FeedConfig{
+		Store: w.Store.Events(), Bounds: func(context.Context, time.Time) ([]event.Bound, error) { return nil, nil }, Now: w.Now, Log: zap.NewNop(),
+	})
+	w.run(t, feed)
+	w.Feed = feed
 	w.Management = management.New(management.Deps{
+		Events: w.Store.Events(), Feed: feed, TestHook: func(_ context.Context, h event.Hook) (management.HookAnswer, error) {
+			return management.HookAnswer{Delivered: !h.Paused, Status: http.StatusNoContent}, nil
+		},
 		Enrollments: w.Store.Enrollments(), Bulk: w.Store.Bulk(), Registrations: w.Store.Registrations(), Scopes: w.Store.Scopes(),
-		Deployment: w.Store.Deployment(), Continuations: continuations, Probe: w.callHub,
+		Deployment: w.Store.Deployment(), Latencies: w.Store.Latencies(), Continuations: continuations, Probe: w.callHub,
 		Devices: w.registrar(), Backups: w.Store, Replica: management.Replica{Version: "test", Started: w.Now()},
 		HubKinds: []string{"azureiot", "memory"}, Now: w.Now, Rand: rand.Reader,
 	})
 	core, logs := observer.New(zapcore.InfoLevel)
 	w.Logs = logs
 	w.handlers(t, zap.New(core))
+}
+
+// run runs a feed until the test ends, or the next replica takes over.
+func (w *World) run(t testing.TB, feed *event.Feed) {
+	if w.stop != nil {
+		w.stop()
+	}
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = feed.Run(ctx) // it returns nil
+	}()
+	w.stop = sync.OnceFunc(func() {
+		feed.Release()
+		stop()
+		<-ended
+	})
+	t.Cleanup(w.stop)
 }
 
 // Ring returns a keyring whose keys are made of their IDs, which are known to all.

@@ -20,6 +20,7 @@ func (a *api) RunBulkIndividualEnrollments(ctx context.Context, r service.RunBul
 		id := text(m.RegistrationID)
 		b.Items = append(b.Items, management.Item[enrollment.Individual]{
 			ID: id, ETag: text(m.Etag), Read: func() (enrollment.Individual, error) { return wire.Individual(id, m) },
+			Absent: wire.AbsentOfIndividual(m),
 		})
 	}
 	caller := callerOf(ctx)
@@ -44,7 +45,7 @@ func (a *api) RunBulkEnrollmentGroups(ctx context.Context, r service.RunBulkEnro
 		id := text(m.EnrollmentGroupID)
 		b.Items = append(b.Items, management.Item[enrollment.Group]{
 			ID: id, ETag: text(m.Etag), Read: func() (enrollment.Group, error) { return wire.Group(id, m) },
-			KeepExpired: m.AcceptExpiredCertificates == nil,
+			Absent: wire.AbsentOfGroup(m),
 		})
 	}
 	caller := callerOf(ctx)

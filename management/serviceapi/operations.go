@@ -26,8 +26,9 @@ func (a *api) CreateOrUpdateIndividualEnrollment(ctx context.Context, r service.
 	if err != nil {
 		return nil, err
 	}
-	caller := callerOf(ctx)
-	written, err := a.c.Management.PutIndividual(ctx, caller, caller.Scope, e, write(r.Params.IfMatch, r.Params.APIVersion))
+	caller, how := callerOf(ctx), write(r.Params.IfMatch, r.Params.APIVersion)
+	how.Absent = wire.AbsentOfIndividual(*r.Body)
+	written, err := a.c.Management.PutIndividual(ctx, caller, caller.Scope, e, how)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +76,7 @@ func (a *api) CreateOrUpdateEnrollmentGroup(ctx context.Context, r service.Creat
 		return nil, err
 	}
 	caller, how := callerOf(ctx), write(r.Params.IfMatch, r.Params.APIVersion)
-	how.KeepExpired = r.Body.AcceptExpiredCertificates == nil
+	how.Absent = wire.AbsentOfGroup(*r.Body)
 	written, err := a.c.Management.PutGroup(ctx, caller, caller.Scope, g, how)
 	if err != nil {
 		return nil, err

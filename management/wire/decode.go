@@ -5,6 +5,7 @@ import (
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/management"
 	"github.com/zerotouch-dps/dps/openapi/service"
 )
 
@@ -22,6 +23,7 @@ func Individual(id string, m service.IndividualEnrollment) (enrollment.Individua
 	if err != nil {
 		return enrollment.Individual{}, err
 	}
+	settings.Residency = m.Residency
 	return enrollment.Individual{
 		ID: dps.RegistrationID(spelling(id, m.RegistrationID)), DeviceID: text(m.DeviceID),
 		DeviceInfo: present(m.OptionalDeviceInformation), Mechanism: mechanism, Settings: settings,
@@ -42,10 +44,21 @@ func Group(id string, m service.EnrollmentGroup) (enrollment.Group, error) {
 	if err != nil {
 		return enrollment.Group{}, err
 	}
+	settings.Residency = m.Residency
 	return enrollment.Group{
 		ID: spelling(id, m.EnrollmentGroupID), Mechanism: mechanism, IDPrefix: text(m.RegistrationIDPrefix),
 		AcceptExpired: m.AcceptExpiredCertificates != nil && *m.AcceptExpiredCertificates, Settings: settings,
 	}, nil
+}
+
+// AbsentOfIndividual tells what of the extensions a body does not speak of.
+func AbsentOfIndividual(m service.IndividualEnrollment) management.Absent {
+	return management.Absent{Rule: m.AllocationRule == nil}
+}
+
+// AbsentOfGroup is AbsentOfIndividual of a group.
+func AbsentOfGroup(m service.EnrollmentGroup) management.Absent {
+	return management.Absent{Expired: m.AcceptExpiredCertificates == nil, Rule: m.AllocationRule == nil}
 }
 
 // sameID holds the body's ID to the path's, spelled in any letter case.
@@ -68,24 +81,25 @@ func spelling(path string, body *string) string {
 
 // common are the members that both models share.
 type common struct {
-	allocationPolicy, status, legacyHub, credentialPolicy *string
-	hubs                                                  *[]string
-	capabilities                                          *service.DeviceCapabilities
-	twin                                                  *service.InitialTwin
-	reprovision                                           *service.ReprovisionPolicy
-	custom                                                *service.CustomAllocationDefinition
+	allocationPolicy, status, legacyHub, credentialPolicy, rule *string
+
+	hubs         *[]string
+	capabilities *service.DeviceCapabilities
+	twin         *service.InitialTwin
+	reprovision  *service.ReprovisionPolicy
+	custom       *service.CustomAllocationDefinition
 }
 
 func settingsOfIndividual(m service.IndividualEnrollment) common {
 	return common{
-		m.AllocationPolicy, m.ProvisioningStatus, m.IotHubHostName, m.CredentialPolicyName,
+		m.AllocationPolicy, m.ProvisioningStatus, m.IotHubHostName, m.CredentialPolicyName, m.AllocationRule,
 		m.IotHubs, m.Capabilities, m.InitialTwin, m.ReprovisionPolicy, m.CustomAllocationDefinition,
 	}
 }
 
 func settingsOfGroup(m service.EnrollmentGroup) common {
 	return common{
-		m.AllocationPolicy, m.ProvisioningStatus, m.IotHubHostName, m.CredentialPolicyName,
+		m.AllocationPolicy, m.ProvisioningStatus, m.IotHubHostName, m.CredentialPolicyName, m.AllocationRule,
 		m.IotHubs, m.Capabilities, m.InitialTwin, m.ReprovisionPolicy, m.CustomAllocationDefinition,
 	}
 }
@@ -110,7 +124,7 @@ func settings(c common) (s enrollment.Settings, err error) {
 		s.Custom = &enrollment.CustomAllocation{WebhookURL: text(c.custom.WebhookURL), APIVersion: text(c.custom.APIVersion)}
 	}
 	s.IoTEdge = c.capabilities != nil && c.capabilities.IotEdge != nil && *c.capabilities.IotEdge
-	s.LegacyHub, s.CredentialPolicy = text(c.legacyHub), text(c.credentialPolicy)
+	s.LegacyHub, s.CredentialPolicy, s.Rule = text(c.legacyHub), text(c.credentialPolicy), text(c.rule)
 	return s, nil
 }
 

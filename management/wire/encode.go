@@ -32,7 +32,8 @@ func FromIndividual(e enrollment.Individual, r registration.Registration, k Keys
 		Etag: new(s.ETag.Quoted()), ProvisioningStatus: status(s), ReprovisionPolicy: fromReprovision(s.Reprovision),
 		CreatedDateTimeUtc: Time(s.Created), LastUpdatedDateTimeUtc: Time(s.Updated),
 		AllocationPolicy: optional(string(s.AllocationPolicy)), IotHubs: hubs(s),
-		CustomAllocationDefinition: fromCustom(s.Custom), CredentialPolicyName: optional(s.CredentialPolicy),
+		CustomAllocationDefinition: fromCustom(s.Custom), AllocationRule: optional(s.Rule), CredentialPolicyName: optional(s.CredentialPolicy),
+		Residency: s.Residency,
 	}
 }
 
@@ -46,7 +47,8 @@ func FromGroup(g enrollment.Group, k Keys) service.EnrollmentGroup {
 		Etag: new(s.ETag.Quoted()), ProvisioningStatus: status(s), ReprovisionPolicy: fromReprovision(s.Reprovision),
 		CreatedDateTimeUtc: Time(s.Created), LastUpdatedDateTimeUtc: Time(s.Updated),
 		AllocationPolicy: optional(string(s.AllocationPolicy)), IotHubs: hubs(s),
-		CustomAllocationDefinition: fromCustom(s.Custom), CredentialPolicyName: optional(s.CredentialPolicy),
+		CustomAllocationDefinition: fromCustom(s.Custom), AllocationRule: optional(s.Rule), CredentialPolicyName: optional(s.CredentialPolicy),
+		Residency: s.Residency,
 	}
 }
 

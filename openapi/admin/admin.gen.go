@@ -337,9 +337,24 @@ type EnrollmentRef struct {
 // Etag Quoted version of the resource. Informative on writes; send If-Match.
 type Etag = string
 
+// EventSettings Whether lifecycle events are kept, for hooks and the stream of events. Replaced as a whole.
+type EventSettings struct {
+	// Keep The first hook of a scope sets it.
+	Keep *bool `json:"keep,omitempty"`
+
+	// MaxCount At most so many are kept, whether hooks have had them or not; 0 or left out: 1000000.
+	MaxCount *int `json:"maxCount,omitempty"`
+
+	// RetentionHours 1 to 8760; 0 or left out: 72.
+	RetentionHours *int `json:"retentionHours,omitempty"`
+}
+
 // ExplainRequest A device by what it would show: a certificate chain, a SAS token or a symmetric key. With
 // a registration ID alone the device is taken for who it claims to be.
 type ExplainRequest struct {
+	// Address Address that the device would come from; by it the policy geoLatency and the IP filter go.
+	Address *string `json:"address,omitempty"`
+
 	// APIVersion That the device would send; 2021-06-01 is the default.
 	APIVersion *string `json:"apiVersion,omitempty"`
 
@@ -348,6 +363,9 @@ type ExplainRequest struct {
 
 	// CertificateChain PEM, the device's certificate first, as it would present them.
 	CertificateChain *string `json:"certificateChain,omitempty"`
+
+	// Payload The JSON that the device would send along, for the rule of its enrollment and for its webhook.
+	Payload json.RawMessage `json:"payload,omitempty"`
 
 	// RegistrationID May be left out with a certificate chain; then the common name of the first certificate.
 	RegistrationID *string `json:"registrationId,omitempty"`
@@ -382,6 +400,27 @@ type ExplainedHub struct {
 	MaxDevices *int64 `json:"maxDevices,omitempty"`
 }
 
+// ExplainedLatency What the policy geoLatency goes by.
+type ExplainedLatency struct {
+	// Area That whose measurements count.
+	Area *string `json:"area,omitempty"`
+
+	// Band Milliseconds within which estimates count as equal, and the weighted hash decides.
+	Band *float64 `json:"band,omitempty"`
+
+	// Hubs The lowest estimate first.
+	Hubs []LatencyEstimate `json:"hubs"`
+
+	// Margin Milliseconds by which another hub must be better for the device to move.
+	Margin *float64 `json:"margin,omitempty"`
+
+	// Order Hubs that the site prefers.
+	Order *[]string `json:"order,omitempty"`
+
+	// Source How the device was located: site, geoip or none.
+	Source string `json:"source"`
+}
+
 // Explanation defines model for Explanation.
 type Explanation struct {
 	// Advice What can be done about the reason, or about that of the last refusal.
@@ -408,6 +447,9 @@ type Explanation struct {
 	// HubCall The hub would be written; else the device keeps what it has.
 	HubCall *bool `json:"hubCall,omitempty"`
 
+	// Latency What the policy geoLatency goes by.
+	Latency *ExplainedLatency `json:"latency,omitempty"`
+
 	// Nearest Of a refused device, entries that have to do with it and did not admit it.
 	Nearest *[]NearEnrollment `json:"nearest,omitempty"`
 
@@ -424,12 +466,37 @@ type Explanation struct {
 	RegistrationID string        `json:"registrationId"`
 
 	// Reprovision first assignment, never, migrate or reset.
-	Reprovision *string               `json:"reprovision,omitempty"`
-	Signer      *ExplainedCertificate `json:"signer,omitempty"`
-	Substatus   *string               `json:"substatus,omitempty"`
+	Reprovision *string `json:"reprovision,omitempty"`
+
+	// Residency Tags that the hub must have.
+	Residency *[]string `json:"residency,omitempty"`
+
+	// RuleError Why the rule came to nothing about one of them.
+	RuleError *string `json:"ruleError,omitempty"`
+
+	// RuledOutHubs Hubs that would be candidates, which the enrollment's rule leaves out.
+	RuledOutHubs *[]string             `json:"ruledOutHubs,omitempty"`
+	Signer       *ExplainedCertificate `json:"signer,omitempty"`
+	Substatus    *string               `json:"substatus,omitempty"`
 
 	// Webhook Host of the webhook that chooses the hub.
 	Webhook *string `json:"webhook,omitempty"`
+}
+
+// GeoipDatabase defines model for GeoipDatabase.
+type GeoipDatabase struct {
+	// Built UTC with seven fractional digits. Ignored on writes.
+	Built *Time `json:"built,omitempty"`
+
+	// LastError Why the file as it stands is not in use; the former is.
+	LastError *string `json:"lastError,omitempty"`
+
+	// Loaded UTC with seven fractional digits. Ignored on writes.
+	Loaded *Time  `json:"loaded,omitempty"`
+	Path   string `json:"path"`
+
+	// Type That the database says it is. Absent, none could be read yet.
+	Type *string `json:"type,omitempty"`
 }
 
 // GroupImpact defines model for GroupImpact.
@@ -446,6 +513,102 @@ type GroupImpact struct {
 
 	// WorksThrough The slot, primary or secondary, under whose CA devices are admitted without the certificate; absent, the group breaks.
 	WorksThrough *string `json:"worksThrough,omitempty"`
+}
+
+// Hook defines model for Hook.
+type Hook struct {
+	// AllowHTTP Permit a URL without TLS, which else only loopback addresses may have.
+	AllowHTTP *bool `json:"allowHttp,omitempty"`
+
+	// ClientCertificate PEM of the certificate, and those above it, by which the service proves itself.
+	ClientCertificate *string `json:"clientCertificate,omitempty"`
+
+	// ClientKey PEM of its private key.
+	ClientKey *string `json:"clientKey,omitempty"`
+
+	// CreatedDateTimeUtc UTC with seven fractional digits. Ignored on writes.
+	CreatedDateTimeUtc *Time         `json:"createdDateTimeUtc,omitempty"`
+	Delivery           *HookDelivery `json:"delivery,omitempty"`
+
+	// Etag Quoted version of the resource. Informative on writes; send If-Match.
+	Etag *Etag `json:"etag,omitempty"`
+
+	// Kinds registered, reassigned, failed, refused, withdrawn, removed, forgotten. Empty for all.
+	Kinds *[]string `json:"kinds,omitempty"`
+
+	// LastUpdatedDateTimeUtc UTC with seven fractional digits. Ignored on writes.
+	LastUpdatedDateTimeUtc *Time   `json:"lastUpdatedDateTimeUtc,omitempty"`
+	Name                   *string `json:"name,omitempty"`
+
+	// Paused Deliveries are held back.
+	Paused *bool `json:"paused,omitempty"`
+
+	// PausedReason Why the service paused it by itself.
+	PausedReason *string `json:"pausedReason,omitempty"`
+
+	// PreviousSecret A second secret, with which requests are signed as well while receivers change over.
+	PreviousSecret *string `json:"previousSecret,omitempty"`
+
+	// Secret 16 to 256 characters. Requests then bear Dps-Signature, as those to allocation webhooks do.
+	Secret *string `json:"secret,omitempty"`
+
+	// Signatures With how many secrets requests are signed.
+	Signatures *int `json:"signatures,omitempty"`
+
+	// TrustedCertificates PEM of root certificates to trust beside the system's.
+	TrustedCertificates *string `json:"trustedCertificates,omitempty"`
+
+	// URL Where events are posted to. It is shown with **** for its query; a URL as it is shown keeps the query.
+	URL *string `json:"url,omitempty"`
+}
+
+// HookDelivery defines model for HookDelivery.
+type HookDelivery struct {
+	// Backlog Events, of whatever kind, that it was not looked at for yet.
+	Backlog   int64 `json:"backlog"`
+	Delivered int64 `json:"delivered"`
+
+	// Dropped Events that had to be deleted before they were delivered, at most.
+	Dropped int64 `json:"dropped"`
+
+	// Failures Calls that delivered nothing.
+	Failures int64 `json:"failures"`
+
+	// LastDeliveryDateTimeUtc UTC with seven fractional digits. Ignored on writes.
+	LastDeliveryDateTimeUtc *Time   `json:"lastDeliveryDateTimeUtc,omitempty"`
+	LastError               *string `json:"lastError,omitempty"`
+
+	// LastErrorDateTimeUtc UTC with seven fractional digits. Ignored on writes.
+	LastErrorDateTimeUtc *Time `json:"lastErrorDateTimeUtc,omitempty"`
+
+	// OldestDateTimeUtc UTC with seven fractional digits. Ignored on writes.
+	OldestDateTimeUtc *Time `json:"oldestDateTimeUtc,omitempty"`
+
+	// SetAside Events that the receiver would not take while it took others.
+	SetAside int64 `json:"setAside"`
+}
+
+// HookList defines model for HookList.
+type HookList struct {
+	Value []Hook `json:"value"`
+}
+
+// HookState defines model for HookState.
+type HookState struct {
+	Delivery *HookDelivery `json:"delivery,omitempty"`
+	IDScope  string        `json:"idScope"`
+	Name     string        `json:"name"`
+	Paused   bool          `json:"paused"`
+}
+
+// HookTest defines model for HookTest.
+type HookTest struct {
+	Delivered    bool    `json:"delivered"`
+	Error        *string `json:"error,omitempty"`
+	Milliseconds int64   `json:"milliseconds"`
+
+	// Status HTTP status of the answer.
+	Status *int `json:"status,omitempty"`
 }
 
 // HubProbe defines model for HubProbe.
@@ -582,6 +745,58 @@ type KeyRenewal struct {
 	Slot string `json:"slot"`
 }
 
+// LatenciesCleared defines model for LatenciesCleared.
+type LatenciesCleared struct {
+	Deleted int64 `json:"deleted"`
+}
+
+// Latency defines model for Latency.
+type Latency struct {
+	// Area site/NAME or geo/COUNTRY, with /SUBDIVISION and /AS12345 where that is known.
+	Area         string  `json:"area"`
+	Hub          string  `json:"hub"`
+	Milliseconds float64 `json:"milliseconds"`
+
+	// Votes Devices that measured it; a row of the matrix counts as eight.
+	Votes int `json:"votes"`
+}
+
+// LatencyEstimate defines model for LatencyEstimate.
+type LatencyEstimate struct {
+	HostName string `json:"hostName"`
+
+	// Measured In the area.
+	Measured     *float64 `json:"measured,omitempty"`
+	Milliseconds float64  `json:"milliseconds"`
+
+	// Prior By distance.
+	Prior *float64 `json:"prior,omitempty"`
+
+	// Votes That the measured value rests on.
+	Votes *int `json:"votes,omitempty"`
+}
+
+// LatencyList defines model for LatencyList.
+type LatencyList struct {
+	Value []Latency `json:"value"`
+}
+
+// LatencyMatrix defines model for LatencyMatrix.
+type LatencyMatrix struct {
+	// Value At most 20000 rows.
+	Value []LatencyMeasure `json:"value"`
+}
+
+// LatencyMeasure defines model for LatencyMeasure.
+type LatencyMeasure struct {
+	// Area site/NAME or geo/COUNTRY, with /SUBDIVISION and /AS12345 if need be.
+	Area string `json:"area"`
+	Hub  string `json:"hub"`
+
+	// Milliseconds Round trip time.
+	Milliseconds float64 `json:"milliseconds"`
+}
+
 // Limits Replaced as a whole. A number that is absent is the profile's; 0 is no limit.
 type Limits struct {
 	Certificates *int `json:"certificates,omitempty"`
@@ -646,6 +861,9 @@ type LinkedHub struct {
 
 	// NextKeyHint The last four characters of the second connection string's key, while the link has one.
 	NextKeyHint *string `json:"nextKeyHint,omitempty"`
+
+	// Residency Tags that say where the hub's data stays. Enrollments and sites may demand one of them.
+	Residency *[]string `json:"residency,omitempty"`
 
 	// TrustedCertificates PEM of root certificates to trust beside the system's.
 	TrustedCertificates *string `json:"trustedCertificates,omitempty"`
@@ -996,6 +1214,9 @@ type Scope struct {
 	// Etag Quoted version of the resource. Informative on writes; send If-Match.
 	Etag *Etag `json:"etag,omitempty"`
 
+	// Events Whether lifecycle events are kept, for hooks and the stream of events. Replaced as a whole.
+	Events *EventSettings `json:"events,omitempty"`
+
 	// FilterQueries Obey the text of the service API's queries on enrollments, groups and registration records, which the original ignores.
 	FilterQueries *bool `json:"filterQueries,omitempty"`
 
@@ -1057,10 +1278,40 @@ type SecretQuestions struct {
 	Value []SecretQuestion `json:"value"`
 }
 
+// Site defines model for Site.
+type Site struct {
+	// Hubs Host names of hubs. The first that a device may be put on is chosen, whatever is measured.
+	Hubs *[]string `json:"hubs,omitempty"`
+
+	// Location Latitude and longitude in degrees such as 52.3,4.9, or the name of a region such as westeurope.
+	Location *string `json:"location,omitempty"`
+
+	// Name Letters, digits, blanks and . _ -; several networks may have the same.
+	Name string `json:"name"`
+
+	// Network An IPv4 or IPv6 address, or a CIDR block.
+	Network string `json:"network"`
+
+	// Residency Tag that a hub must have to take devices of the site, whatever the policy.
+	Residency *string `json:"residency,omitempty"`
+}
+
+// SiteTable defines model for SiteTable.
+type SiteTable struct {
+	// Value At most 5000 networks. Of those that hold an address the longest counts.
+	Value []Site `json:"value"`
+}
+
 // State defines model for State.
 type State struct {
 	// Certificates Server certificates of this replica and CA certificates of every scope, the next to expire first.
 	Certificates []CertificateState `json:"certificates"`
+
+	// GeoipDatabases The databases by which this replica locates devices.
+	GeoipDatabases *[]GeoipDatabase `json:"geoipDatabases,omitempty"`
+
+	// Hooks The hooks of every scope.
+	Hooks *[]HookState `json:"hooks,omitempty"`
 
 	// Hubs The hubs that this replica has called since its start.
 	Hubs       []HubState  `json:"hubs"`
@@ -1185,6 +1436,9 @@ type CertificateName = string
 // EnrollmentGroupID defines model for EnrollmentGroupId.
 type EnrollmentGroupID = string
 
+// HookName defines model for HookName.
+type HookName = string
+
 // HostName defines model for HostName.
 type HostName = string
 
@@ -1199,6 +1453,9 @@ type IfNoneMatch = string
 
 // KeyName defines model for KeyName.
 type KeyName = string
+
+// LatencyArea defines model for LatencyArea.
+type LatencyArea = string
 
 // MoveName defines model for MoveName.
 type MoveName = string
@@ -1572,10 +1829,52 @@ type ImportEnrollmentsParams struct {
 	DpsMasterKey *string `json:"Dps-Master-Key,omitempty"`
 }
 
+// StreamEventsParams defines parameters for StreamEvents.
+type StreamEventsParams struct {
+	// After The cursor of the last event that was read, or now for what happens from now on. Without it the stream begins with the oldest event that is kept.
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+
+	// Kind Only events of these kinds.
+	Kind *[]string `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// RegistrationID Only those of a device.
+	RegistrationID *string `form:"registrationId,omitempty" json:"registrationId,omitempty"`
+
+	// Follow Wait for further events. An empty line now and then shows that the connection stands.
+	Follow *bool `form:"follow,omitempty" json:"follow,omitempty"`
+}
+
+// DeleteHookParams defines parameters for DeleteHook.
+type DeleteHookParams struct {
+	// IfMatch Etag of the resource as it was read.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// PutHookParams defines parameters for PutHook.
+type PutHookParams struct {
+	// IfMatch Etag of the resource as it was read.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch "*": the resource must not exist.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // PutIPFilterRulesParams defines parameters for PutIPFilterRules.
 type PutIPFilterRulesParams struct {
 	// IfMatch Etag of the resource as it was read.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ClearLatenciesParams defines parameters for ClearLatencies.
+type ClearLatenciesParams struct {
+	// Area An area, with those within it. Default all.
+	Area *LatencyArea `form:"area,omitempty" json:"area,omitempty"`
+}
+
+// ListLatenciesParams defines parameters for ListLatencies.
+type ListLatenciesParams struct {
+	// Area An area, with those within it. Default all.
+	Area *LatencyArea `form:"area,omitempty" json:"area,omitempty"`
 }
 
 // DeleteLinkedHubParams defines parameters for DeleteLinkedHub.
@@ -1715,6 +2014,15 @@ type ForgetRegistrationParams struct {
 // ForgetRegistrationParamsHubIdentity defines parameters for ForgetRegistration.
 type ForgetRegistrationParamsHubIdentity string
 
+// PutSitesParams defines parameters for PutSites.
+type PutSitesParams struct {
+	// IfMatch Etag of the resource as it was read.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch "*": the resource must not exist.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // DeleteWebhookParams defines parameters for DeleteWebhook.
 type DeleteWebhookParams struct {
 	// IfMatch Etag of the resource as it was read.
@@ -1760,11 +2068,17 @@ type PutEnrollmentJSONRequestBody = Enrollment
 // ExplainJSONRequestBody defines body for Explain for application/json ContentType.
 type ExplainJSONRequestBody = ExplainRequest
 
+// PutHookJSONRequestBody defines body for PutHook for application/json ContentType.
+type PutHookJSONRequestBody = Hook
+
 // PutIPFilterRulesJSONRequestBody defines body for PutIPFilterRules for application/json ContentType.
 type PutIPFilterRulesJSONRequestBody = IPFilter
 
 // ExplainIPFilterJSONRequestBody defines body for ExplainIPFilter for application/json ContentType.
 type ExplainIPFilterJSONRequestBody = IPQuestion
+
+// PutLatencyMatrixJSONRequestBody defines body for PutLatencyMatrix for application/json ContentType.
+type PutLatencyMatrixJSONRequestBody = LatencyMatrix
 
 // UpdateLinkedHubJSONRequestBody defines body for UpdateLinkedHub for application/json ContentType.
 type UpdateLinkedHubJSONRequestBody = LinkedHub
@@ -1789,6 +2103,9 @@ type RenewPolicyKeyJSONRequestBody = KeyRenewal
 
 // CompareSecretsJSONRequestBody defines body for CompareSecrets for application/json ContentType.
 type CompareSecretsJSONRequestBody = SecretQuestions
+
+// PutSitesJSONRequestBody defines body for PutSites for application/json ContentType.
+type PutSitesJSONRequestBody = SiteTable
 
 // PutWebhookJSONRequestBody defines body for PutWebhook for application/json ContentType.
 type PutWebhookJSONRequestBody = Webhook
@@ -1903,9 +2220,33 @@ type ServerInterface interface {
 	// ImportEnrollments Import individual enrollments, one per row of a file of any length.
 	// (POST /admin/v1/scopes/{idScope}/enrollments:import)
 	ImportEnrollments(w http.ResponseWriter, r *http.Request, idScope IDScope, params ImportEnrollmentsParams)
+	// StreamEvents Stream the lifecycle events of a scope, the oldest first, one to a line. Each is a CloudEvent that bears its cursor.
+	// (GET /admin/v1/scopes/{idScope}/events)
+	StreamEvents(w http.ResponseWriter, r *http.Request, idScope IDScope, params StreamEventsParams)
 	// Explain Say what would become of a device, and why. Nothing is written and no hub is called, nor a webhook unless that is asked for.
 	// (POST /admin/v1/scopes/{idScope}/explain)
 	Explain(w http.ResponseWriter, r *http.Request, idScope IDScope)
+	// ListHooks List the hooks that lifecycle events are delivered to, and how far deliveries have come, without secrets.
+	// (GET /admin/v1/scopes/{idScope}/hooks)
+	ListHooks(w http.ResponseWriter, r *http.Request, idScope IDScope)
+	// DeleteHook Deliver nothing to a hook any more. The scope goes on keeping events.
+	// (DELETE /admin/v1/scopes/{idScope}/hooks/{hookName})
+	DeleteHook(w http.ResponseWriter, r *http.Request, idScope IDScope, hookName HookName, params DeleteHookParams)
+	// GetHook Show a hook and how far its deliveries have come, without secrets.
+	// (GET /admin/v1/scopes/{idScope}/hooks/{hookName})
+	GetHook(w http.ResponseWriter, r *http.Request, idScope IDScope, hookName HookName)
+	// PutHook Have lifecycle events delivered to a URL. Members left out are kept; an empty text takes one away. A new hook gets what happens from then on, and has the scope keep events.
+	// (PUT /admin/v1/scopes/{idScope}/hooks/{hookName})
+	PutHook(w http.ResponseWriter, r *http.Request, idScope IDScope, hookName HookName, params PutHookParams)
+	// PauseHook Hold deliveries back. Events are kept for the hook as long as there is room.
+	// (POST /admin/v1/scopes/{idScope}/hooks/{hookName}/pause)
+	PauseHook(w http.ResponseWriter, r *http.Request, idScope IDScope, hookName HookName)
+	// ResumeHook Go on with deliveries that were held back.
+	// (POST /admin/v1/scopes/{idScope}/hooks/{hookName}/resume)
+	ResumeHook(w http.ResponseWriter, r *http.Request, idScope IDScope, hookName HookName)
+	// TestHook Send an event of the type io.dps.hook.test to a hook, once, and tell what it answered.
+	// (POST /admin/v1/scopes/{idScope}/hooks/{hookName}/test)
+	TestHook(w http.ResponseWriter, r *http.Request, idScope IDScope, hookName HookName)
 	// GetIPFilterRules Show the IP filter of a scope, in order.
 	// (GET /admin/v1/scopes/{idScope}/ipFilterRules)
 	GetIPFilterRules(w http.ResponseWriter, r *http.Request, idScope IDScope)
@@ -1915,6 +2256,18 @@ type ServerInterface interface {
 	// ExplainIPFilter Tell what becomes of an address and which rule decides.
 	// (POST /admin/v1/scopes/{idScope}/ipFilterRules/explain)
 	ExplainIPFilter(w http.ResponseWriter, r *http.Request, idScope IDScope)
+	// ClearLatencies Forget what devices have measured. The matrix stays.
+	// (DELETE /admin/v1/scopes/{idScope}/latencies)
+	ClearLatencies(w http.ResponseWriter, r *http.Request, idScope IDScope, params ClearLatenciesParams)
+	// ListLatencies List what is known of the latencies between areas and hubs, by devices' votes and the matrix together.
+	// (GET /admin/v1/scopes/{idScope}/latencies)
+	ListLatencies(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListLatenciesParams)
+	// GetLatencyMatrix Show the latencies that the operator measured.
+	// (GET /admin/v1/scopes/{idScope}/latencies/matrix)
+	GetLatencyMatrix(w http.ResponseWriter, r *http.Request, idScope IDScope)
+	// PutLatencyMatrix Replace the latencies that the operator measured. Replicas know them within half a minute.
+	// (PUT /admin/v1/scopes/{idScope}/latencies/matrix)
+	PutLatencyMatrix(w http.ResponseWriter, r *http.Request, idScope IDScope)
 	// ListLinkedHubs List the linked hubs of a scope.
 	// (GET /admin/v1/scopes/{idScope}/linkedHubs)
 	ListLinkedHubs(w http.ResponseWriter, r *http.Request, idScope IDScope)
@@ -1993,6 +2346,12 @@ type ServerInterface interface {
 	// CompareSecrets Tell which secrets are not those that are stored. Those of access policies and webhooks take the role security.
 	// (POST /admin/v1/scopes/{idScope}/secrets:compare)
 	CompareSecrets(w http.ResponseWriter, r *http.Request, idScope IDScope)
+	// GetSites Show the table of sites, by which devices in networks of one's own are located.
+	// (GET /admin/v1/scopes/{idScope}/sites)
+	GetSites(w http.ResponseWriter, r *http.Request, idScope IDScope)
+	// PutSites Replace the table of sites. It counts from the next registration on.
+	// (PUT /admin/v1/scopes/{idScope}/sites)
+	PutSites(w http.ResponseWriter, r *http.Request, idScope IDScope, params PutSitesParams)
 	// ListWebhooks List what is said about allocation webhooks, without secrets.
 	// (GET /admin/v1/scopes/{idScope}/webhooks)
 	ListWebhooks(w http.ResponseWriter, r *http.Request, idScope IDScope)
@@ -2230,9 +2589,57 @@ func (_ Unimplemented) ImportEnrollments(w http.ResponseWriter, r *http.Request,
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// StreamEvents Stream the lifecycle events of a scope, the oldest first, one to a line. Each is a CloudEvent that bears its cursor.
+// (GET /admin/v1/scopes/{idScope}/events)
+func (_ Unimplemented) StreamEvents(w http.ResponseWriter, r *http.Request, idScope IDScope, params StreamEventsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // Explain Say what would become of a device, and why. Nothing is written and no hub is called, nor a webhook unless that is asked for.
 // (POST /admin/v1/scopes/{idScope}/explain)
 func (_ Unimplemented) Explain(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListHooks List the hooks that lifecycle events are delivered to, and how far deliveries have come, without secrets.
+// (GET /admin/v1/scopes/{idScope}/hooks)
+func (_ Unimplemented) ListHooks(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// DeleteHook Deliver nothing to a hook any more. The scope goes on keeping events.
+// (DELETE /admin/v1/scopes/{idScope}/hooks/{hookName})
+func (_ Unimplemented) DeleteHook(w http.ResponseWriter, r *http.Request, idScope IDScope, hookName HookName, params DeleteHookParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetHook Show a hook and how far its deliveries have come, without secrets.
+// (GET /admin/v1/scopes/{idScope}/hooks/{hookName})
+func (_ Unimplemented) GetHook(w http.ResponseWriter, r *http.Request, idScope IDScope, hookName HookName) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PutHook Have lifecycle events delivered to a URL. Members left out are kept; an empty text takes one away. A new hook gets what happens from then on, and has the scope keep events.
+// (PUT /admin/v1/scopes/{idScope}/hooks/{hookName})
+func (_ Unimplemented) PutHook(w http.ResponseWriter, r *http.Request, idScope IDScope, hookName HookName, params PutHookParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PauseHook Hold deliveries back. Events are kept for the hook as long as there is room.
+// (POST /admin/v1/scopes/{idScope}/hooks/{hookName}/pause)
+func (_ Unimplemented) PauseHook(w http.ResponseWriter, r *http.Request, idScope IDScope, hookName HookName) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ResumeHook Go on with deliveries that were held back.
+// (POST /admin/v1/scopes/{idScope}/hooks/{hookName}/resume)
+func (_ Unimplemented) ResumeHook(w http.ResponseWriter, r *http.Request, idScope IDScope, hookName HookName) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// TestHook Send an event of the type io.dps.hook.test to a hook, once, and tell what it answered.
+// (POST /admin/v1/scopes/{idScope}/hooks/{hookName}/test)
+func (_ Unimplemented) TestHook(w http.ResponseWriter, r *http.Request, idScope IDScope, hookName HookName) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -2251,6 +2658,30 @@ func (_ Unimplemented) PutIPFilterRules(w http.ResponseWriter, r *http.Request, 
 // ExplainIPFilter Tell what becomes of an address and which rule decides.
 // (POST /admin/v1/scopes/{idScope}/ipFilterRules/explain)
 func (_ Unimplemented) ExplainIPFilter(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ClearLatencies Forget what devices have measured. The matrix stays.
+// (DELETE /admin/v1/scopes/{idScope}/latencies)
+func (_ Unimplemented) ClearLatencies(w http.ResponseWriter, r *http.Request, idScope IDScope, params ClearLatenciesParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListLatencies List what is known of the latencies between areas and hubs, by devices' votes and the matrix together.
+// (GET /admin/v1/scopes/{idScope}/latencies)
+func (_ Unimplemented) ListLatencies(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListLatenciesParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetLatencyMatrix Show the latencies that the operator measured.
+// (GET /admin/v1/scopes/{idScope}/latencies/matrix)
+func (_ Unimplemented) GetLatencyMatrix(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PutLatencyMatrix Replace the latencies that the operator measured. Replicas know them within half a minute.
+// (PUT /admin/v1/scopes/{idScope}/latencies/matrix)
+func (_ Unimplemented) PutLatencyMatrix(w http.ResponseWriter, r *http.Request, idScope IDScope) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -2407,6 +2838,18 @@ func (_ Unimplemented) ReprovisionRegistration(w http.ResponseWriter, r *http.Re
 // CompareSecrets Tell which secrets are not those that are stored. Those of access policies and webhooks take the role security.
 // (POST /admin/v1/scopes/{idScope}/secrets:compare)
 func (_ Unimplemented) CompareSecrets(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetSites Show the table of sites, by which devices in networks of one's own are located.
+// (GET /admin/v1/scopes/{idScope}/sites)
+func (_ Unimplemented) GetSites(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PutSites Replace the table of sites. It counts from the next registration on.
+// (PUT /admin/v1/scopes/{idScope}/sites)
+func (_ Unimplemented) PutSites(w http.ResponseWriter, r *http.Request, idScope IDScope, params PutSitesParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -4721,6 +5164,87 @@ func (siw *ServerInterfaceWrapper) ImportEnrollments(w http.ResponseWriter, r *h
 	handler.ServeHTTP(w, r)
 }
 
+// StreamEvents operation middleware
+func (siw *ServerInterfaceWrapper) StreamEvents(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params StreamEventsParams
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", r.URL.Query(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "after"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "after", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", r.URL.Query(), &params.Kind, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "kind"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "kind", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "registrationId" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "registrationId", r.URL.Query(), &params.RegistrationID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "registrationId"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "registrationId", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "follow" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "follow", r.URL.Query(), &params.Follow, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "follow"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "follow", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.StreamEvents(w, r, idScope, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // Explain operation middleware
 func (siw *ServerInterfaceWrapper) Explain(w http.ResponseWriter, r *http.Request) {
 
@@ -4738,6 +5262,309 @@ func (siw *ServerInterfaceWrapper) Explain(w http.ResponseWriter, r *http.Reques
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.Explain(w, r, idScope)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListHooks operation middleware
+func (siw *ServerInterfaceWrapper) ListHooks(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListHooks(w, r, idScope)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DeleteHook operation middleware
+func (siw *ServerInterfaceWrapper) DeleteHook(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "hookName" -------------
+	var hookName HookName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hookName", chi.URLParam(r, "hookName"), &hookName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "hookName", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteHookParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeleteHook(w, r, idScope, hookName, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetHook operation middleware
+func (siw *ServerInterfaceWrapper) GetHook(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "hookName" -------------
+	var hookName HookName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hookName", chi.URLParam(r, "hookName"), &hookName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "hookName", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetHook(w, r, idScope, hookName)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PutHook operation middleware
+func (siw *ServerInterfaceWrapper) PutHook(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "hookName" -------------
+	var hookName HookName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hookName", chi.URLParam(r, "hookName"), &hookName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "hookName", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PutHookParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PutHook(w, r, idScope, hookName, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PauseHook operation middleware
+func (siw *ServerInterfaceWrapper) PauseHook(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "hookName" -------------
+	var hookName HookName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hookName", chi.URLParam(r, "hookName"), &hookName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "hookName", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PauseHook(w, r, idScope, hookName)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ResumeHook operation middleware
+func (siw *ServerInterfaceWrapper) ResumeHook(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "hookName" -------------
+	var hookName HookName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hookName", chi.URLParam(r, "hookName"), &hookName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "hookName", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ResumeHook(w, r, idScope, hookName)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// TestHook operation middleware
+func (siw *ServerInterfaceWrapper) TestHook(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "hookName" -------------
+	var hookName HookName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hookName", chi.URLParam(r, "hookName"), &hookName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "hookName", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.TestHook(w, r, idScope, hookName)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -4840,6 +5667,142 @@ func (siw *ServerInterfaceWrapper) ExplainIPFilter(w http.ResponseWriter, r *htt
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ExplainIPFilter(w, r, idScope)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ClearLatencies operation middleware
+func (siw *ServerInterfaceWrapper) ClearLatencies(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ClearLatenciesParams
+
+	// ------------- Optional query parameter "area" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "area", r.URL.Query(), &params.Area, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "area"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "area", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ClearLatencies(w, r, idScope, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListLatencies operation middleware
+func (siw *ServerInterfaceWrapper) ListLatencies(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListLatenciesParams
+
+	// ------------- Optional query parameter "area" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "area", r.URL.Query(), &params.Area, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "area"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "area", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListLatencies(w, r, idScope, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetLatencyMatrix operation middleware
+func (siw *ServerInterfaceWrapper) GetLatencyMatrix(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetLatencyMatrix(w, r, idScope)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PutLatencyMatrix operation middleware
+func (siw *ServerInterfaceWrapper) PutLatencyMatrix(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PutLatencyMatrix(w, r, idScope)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -6260,6 +7223,101 @@ func (siw *ServerInterfaceWrapper) CompareSecrets(w http.ResponseWriter, r *http
 	handler.ServeHTTP(w, r)
 }
 
+// GetSites operation middleware
+func (siw *ServerInterfaceWrapper) GetSites(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetSites(w, r, idScope)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PutSites operation middleware
+func (siw *ServerInterfaceWrapper) PutSites(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PutSitesParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PutSites(w, r, idScope, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListWebhooks operation middleware
 func (siw *ServerInterfaceWrapper) ListWebhooks(w http.ResponseWriter, r *http.Request) {
 
@@ -6781,6 +7839,48 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Put(options.BaseURL+"/admin/v1/scopes/{idScope}/webhooks/{webhookHost}", wrapper.PutWebhook)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/hooks", wrapper.ListHooks)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/admin/v1/scopes/{idScope}/hooks/{hookName}", wrapper.DeleteHook)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/hooks/{hookName}", wrapper.GetHook)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/admin/v1/scopes/{idScope}/hooks/{hookName}", wrapper.PutHook)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/hooks/{hookName}/test", wrapper.TestHook)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/hooks/{hookName}/pause", wrapper.PauseHook)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/hooks/{hookName}/resume", wrapper.ResumeHook)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/events", wrapper.StreamEvents)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/sites", wrapper.GetSites)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/admin/v1/scopes/{idScope}/sites", wrapper.PutSites)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/admin/v1/scopes/{idScope}/latencies", wrapper.ClearLatencies)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/latencies", wrapper.ListLatencies)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/latencies/matrix", wrapper.GetLatencyMatrix)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/admin/v1/scopes/{idScope}/latencies/matrix", wrapper.PutLatencyMatrix)
+	})
+	r.Group(func(r chi.Router) {
 		r.Delete(options.BaseURL+"/admin/v1/scopes/{idScope}/denials", wrapper.DeleteDenial)
 	})
 	r.Group(func(r chi.Router) {
@@ -6842,6 +7942,15 @@ type EnrollmentGroupJSONResponse struct {
 	Headers EnrollmentGroupResponseHeaders
 }
 
+type HookResponseHeaders struct {
+	ETag *string
+}
+type HookJSONResponse struct {
+	Body Hook
+
+	Headers HookResponseHeaders
+}
+
 type IPFilterResponseHeaders struct {
 	ETag *string
 }
@@ -6896,6 +8005,15 @@ type ScopeJSONResponse struct {
 	Body Scope
 
 	Headers ScopeResponseHeaders
+}
+
+type SiteTableResponseHeaders struct {
+	ETag *string
+}
+type SiteTableJSONResponse struct {
+	Body SiteTable
+
+	Headers SiteTableResponseHeaders
 }
 
 type WebhookResponseHeaders struct {
@@ -8521,6 +9639,75 @@ func (response ImportEnrollmentsdefaultApplicationProblemPlusJSONResponse) Visit
 	return err
 }
 
+type StreamEventsRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	Params  StreamEventsParams
+}
+
+type StreamEventsResponseObject interface {
+	VisitStreamEventsResponse(w http.ResponseWriter) error
+}
+
+type StreamEvents200ApplicationXNdjsonResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response StreamEvents200ApplicationXNdjsonResponse) VisitStreamEventsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type StreamEventsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response StreamEventsdefaultApplicationProblemPlusJSONResponse) VisitStreamEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ExplainRequestObject struct {
 	IDScope IDScope `json:"idScope"`
 	Body    *ExplainJSONRequestBody
@@ -8550,6 +9737,294 @@ type ExplaindefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ExplaindefaultApplicationProblemPlusJSONResponse) VisitExplainResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListHooksRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+}
+
+type ListHooksResponseObject interface {
+	VisitListHooksResponse(w http.ResponseWriter) error
+}
+
+type ListHooks200JSONResponse HookList
+
+func (response ListHooks200JSONResponse) VisitListHooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListHooksdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListHooksdefaultApplicationProblemPlusJSONResponse) VisitListHooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteHookRequestObject struct {
+	IDScope  IDScope  `json:"idScope"`
+	HookName HookName `json:"hookName"`
+	Params   DeleteHookParams
+}
+
+type DeleteHookResponseObject interface {
+	VisitDeleteHookResponse(w http.ResponseWriter) error
+}
+
+type DeleteHook204Response struct {
+}
+
+func (response DeleteHook204Response) VisitDeleteHookResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteHookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteHookdefaultApplicationProblemPlusJSONResponse) VisitDeleteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHookRequestObject struct {
+	IDScope  IDScope  `json:"idScope"`
+	HookName HookName `json:"hookName"`
+}
+
+type GetHookResponseObject interface {
+	VisitGetHookResponse(w http.ResponseWriter) error
+}
+
+type GetHook200JSONResponse struct{ HookJSONResponse }
+
+func (response GetHook200JSONResponse) VisitGetHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetHookdefaultApplicationProblemPlusJSONResponse) VisitGetHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutHookRequestObject struct {
+	IDScope  IDScope  `json:"idScope"`
+	HookName HookName `json:"hookName"`
+	Params   PutHookParams
+	Body     *PutHookJSONRequestBody
+}
+
+type PutHookResponseObject interface {
+	VisitPutHookResponse(w http.ResponseWriter) error
+}
+
+type PutHook200JSONResponse struct{ HookJSONResponse }
+
+func (response PutHook200JSONResponse) VisitPutHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutHookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PutHookdefaultApplicationProblemPlusJSONResponse) VisitPutHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PauseHookRequestObject struct {
+	IDScope  IDScope  `json:"idScope"`
+	HookName HookName `json:"hookName"`
+}
+
+type PauseHookResponseObject interface {
+	VisitPauseHookResponse(w http.ResponseWriter) error
+}
+
+type PauseHook200JSONResponse struct{ HookJSONResponse }
+
+func (response PauseHook200JSONResponse) VisitPauseHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PauseHookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PauseHookdefaultApplicationProblemPlusJSONResponse) VisitPauseHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResumeHookRequestObject struct {
+	IDScope  IDScope  `json:"idScope"`
+	HookName HookName `json:"hookName"`
+}
+
+type ResumeHookResponseObject interface {
+	VisitResumeHookResponse(w http.ResponseWriter) error
+}
+
+type ResumeHook200JSONResponse struct{ HookJSONResponse }
+
+func (response ResumeHook200JSONResponse) VisitResumeHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResumeHookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ResumeHookdefaultApplicationProblemPlusJSONResponse) VisitResumeHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestHookRequestObject struct {
+	IDScope  IDScope  `json:"idScope"`
+	HookName HookName `json:"hookName"`
+}
+
+type TestHookResponseObject interface {
+	VisitTestHookResponse(w http.ResponseWriter) error
+}
+
+type TestHook200JSONResponse HookTest
+
+func (response TestHook200JSONResponse) VisitTestHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestHookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response TestHookdefaultApplicationProblemPlusJSONResponse) VisitTestHookResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -8676,6 +10151,165 @@ type ExplainIPFilterdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ExplainIPFilterdefaultApplicationProblemPlusJSONResponse) VisitExplainIPFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ClearLatenciesRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	Params  ClearLatenciesParams
+}
+
+type ClearLatenciesResponseObject interface {
+	VisitClearLatenciesResponse(w http.ResponseWriter) error
+}
+
+type ClearLatencies200JSONResponse LatenciesCleared
+
+func (response ClearLatencies200JSONResponse) VisitClearLatenciesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ClearLatenciesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ClearLatenciesdefaultApplicationProblemPlusJSONResponse) VisitClearLatenciesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLatenciesRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	Params  ListLatenciesParams
+}
+
+type ListLatenciesResponseObject interface {
+	VisitListLatenciesResponse(w http.ResponseWriter) error
+}
+
+type ListLatencies200JSONResponse LatencyList
+
+func (response ListLatencies200JSONResponse) VisitListLatenciesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLatenciesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListLatenciesdefaultApplicationProblemPlusJSONResponse) VisitListLatenciesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLatencyMatrixRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+}
+
+type GetLatencyMatrixResponseObject interface {
+	VisitGetLatencyMatrixResponse(w http.ResponseWriter) error
+}
+
+type GetLatencyMatrix200JSONResponse LatencyMatrix
+
+func (response GetLatencyMatrix200JSONResponse) VisitGetLatencyMatrixResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLatencyMatrixdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetLatencyMatrixdefaultApplicationProblemPlusJSONResponse) VisitGetLatencyMatrixResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutLatencyMatrixRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	Body    *PutLatencyMatrixJSONRequestBody
+}
+
+type PutLatencyMatrixResponseObject interface {
+	VisitPutLatencyMatrixResponse(w http.ResponseWriter) error
+}
+
+type PutLatencyMatrix200JSONResponse LatencyMatrix
+
+func (response PutLatencyMatrix200JSONResponse) VisitPutLatencyMatrixResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutLatencyMatrixdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PutLatencyMatrixdefaultApplicationProblemPlusJSONResponse) VisitPutLatencyMatrixResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -9748,6 +11382,92 @@ func (response CompareSecretsdefaultApplicationProblemPlusJSONResponse) VisitCom
 	return err
 }
 
+type GetSitesRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+}
+
+type GetSitesResponseObject interface {
+	VisitGetSitesResponse(w http.ResponseWriter) error
+}
+
+type GetSites200JSONResponse struct{ SiteTableJSONResponse }
+
+func (response GetSites200JSONResponse) VisitGetSitesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSitesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetSitesdefaultApplicationProblemPlusJSONResponse) VisitGetSitesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSitesRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	Params  PutSitesParams
+	Body    *PutSitesJSONRequestBody
+}
+
+type PutSitesResponseObject interface {
+	VisitPutSitesResponse(w http.ResponseWriter) error
+}
+
+type PutSites200JSONResponse struct{ SiteTableJSONResponse }
+
+func (response PutSites200JSONResponse) VisitPutSitesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSitesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PutSitesdefaultApplicationProblemPlusJSONResponse) VisitPutSitesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListWebhooksRequestObject struct {
 	IDScope IDScope `json:"idScope"`
 }
@@ -10058,9 +11778,33 @@ type StrictServerInterface interface {
 	// ImportEnrollments Import individual enrollments, one per row of a file of any length.
 	// (POST /admin/v1/scopes/{idScope}/enrollments:import)
 	ImportEnrollments(ctx context.Context, request ImportEnrollmentsRequestObject) (ImportEnrollmentsResponseObject, error)
+	// StreamEvents Stream the lifecycle events of a scope, the oldest first, one to a line. Each is a CloudEvent that bears its cursor.
+	// (GET /admin/v1/scopes/{idScope}/events)
+	StreamEvents(ctx context.Context, request StreamEventsRequestObject) (StreamEventsResponseObject, error)
 	// Explain Say what would become of a device, and why. Nothing is written and no hub is called, nor a webhook unless that is asked for.
 	// (POST /admin/v1/scopes/{idScope}/explain)
 	Explain(ctx context.Context, request ExplainRequestObject) (ExplainResponseObject, error)
+	// ListHooks List the hooks that lifecycle events are delivered to, and how far deliveries have come, without secrets.
+	// (GET /admin/v1/scopes/{idScope}/hooks)
+	ListHooks(ctx context.Context, request ListHooksRequestObject) (ListHooksResponseObject, error)
+	// DeleteHook Deliver nothing to a hook any more. The scope goes on keeping events.
+	// (DELETE /admin/v1/scopes/{idScope}/hooks/{hookName})
+	DeleteHook(ctx context.Context, request DeleteHookRequestObject) (DeleteHookResponseObject, error)
+	// GetHook Show a hook and how far its deliveries have come, without secrets.
+	// (GET /admin/v1/scopes/{idScope}/hooks/{hookName})
+	GetHook(ctx context.Context, request GetHookRequestObject) (GetHookResponseObject, error)
+	// PutHook Have lifecycle events delivered to a URL. Members left out are kept; an empty text takes one away. A new hook gets what happens from then on, and has the scope keep events.
+	// (PUT /admin/v1/scopes/{idScope}/hooks/{hookName})
+	PutHook(ctx context.Context, request PutHookRequestObject) (PutHookResponseObject, error)
+	// PauseHook Hold deliveries back. Events are kept for the hook as long as there is room.
+	// (POST /admin/v1/scopes/{idScope}/hooks/{hookName}/pause)
+	PauseHook(ctx context.Context, request PauseHookRequestObject) (PauseHookResponseObject, error)
+	// ResumeHook Go on with deliveries that were held back.
+	// (POST /admin/v1/scopes/{idScope}/hooks/{hookName}/resume)
+	ResumeHook(ctx context.Context, request ResumeHookRequestObject) (ResumeHookResponseObject, error)
+	// TestHook Send an event of the type io.dps.hook.test to a hook, once, and tell what it answered.
+	// (POST /admin/v1/scopes/{idScope}/hooks/{hookName}/test)
+	TestHook(ctx context.Context, request TestHookRequestObject) (TestHookResponseObject, error)
 	// GetIPFilterRules Show the IP filter of a scope, in order.
 	// (GET /admin/v1/scopes/{idScope}/ipFilterRules)
 	GetIPFilterRules(ctx context.Context, request GetIPFilterRulesRequestObject) (GetIPFilterRulesResponseObject, error)
@@ -10070,6 +11814,18 @@ type StrictServerInterface interface {
 	// ExplainIPFilter Tell what becomes of an address and which rule decides.
 	// (POST /admin/v1/scopes/{idScope}/ipFilterRules/explain)
 	ExplainIPFilter(ctx context.Context, request ExplainIPFilterRequestObject) (ExplainIPFilterResponseObject, error)
+	// ClearLatencies Forget what devices have measured. The matrix stays.
+	// (DELETE /admin/v1/scopes/{idScope}/latencies)
+	ClearLatencies(ctx context.Context, request ClearLatenciesRequestObject) (ClearLatenciesResponseObject, error)
+	// ListLatencies List what is known of the latencies between areas and hubs, by devices' votes and the matrix together.
+	// (GET /admin/v1/scopes/{idScope}/latencies)
+	ListLatencies(ctx context.Context, request ListLatenciesRequestObject) (ListLatenciesResponseObject, error)
+	// GetLatencyMatrix Show the latencies that the operator measured.
+	// (GET /admin/v1/scopes/{idScope}/latencies/matrix)
+	GetLatencyMatrix(ctx context.Context, request GetLatencyMatrixRequestObject) (GetLatencyMatrixResponseObject, error)
+	// PutLatencyMatrix Replace the latencies that the operator measured. Replicas know them within half a minute.
+	// (PUT /admin/v1/scopes/{idScope}/latencies/matrix)
+	PutLatencyMatrix(ctx context.Context, request PutLatencyMatrixRequestObject) (PutLatencyMatrixResponseObject, error)
 	// ListLinkedHubs List the linked hubs of a scope.
 	// (GET /admin/v1/scopes/{idScope}/linkedHubs)
 	ListLinkedHubs(ctx context.Context, request ListLinkedHubsRequestObject) (ListLinkedHubsResponseObject, error)
@@ -10148,6 +11904,12 @@ type StrictServerInterface interface {
 	// CompareSecrets Tell which secrets are not those that are stored. Those of access policies and webhooks take the role security.
 	// (POST /admin/v1/scopes/{idScope}/secrets:compare)
 	CompareSecrets(ctx context.Context, request CompareSecretsRequestObject) (CompareSecretsResponseObject, error)
+	// GetSites Show the table of sites, by which devices in networks of one's own are located.
+	// (GET /admin/v1/scopes/{idScope}/sites)
+	GetSites(ctx context.Context, request GetSitesRequestObject) (GetSitesResponseObject, error)
+	// PutSites Replace the table of sites. It counts from the next registration on.
+	// (PUT /admin/v1/scopes/{idScope}/sites)
+	PutSites(ctx context.Context, request PutSitesRequestObject) (PutSitesResponseObject, error)
 	// ListWebhooks List what is said about allocation webhooks, without secrets.
 	// (GET /admin/v1/scopes/{idScope}/webhooks)
 	ListWebhooks(ctx context.Context, request ListWebhooksRequestObject) (ListWebhooksResponseObject, error)
@@ -11234,6 +12996,33 @@ func (sh *strictHandler) ImportEnrollments(w http.ResponseWriter, r *http.Reques
 	}
 }
 
+// StreamEvents operation middleware
+func (sh *strictHandler) StreamEvents(w http.ResponseWriter, r *http.Request, idScope IDScope, params StreamEventsParams) {
+	var request StreamEventsRequestObject
+
+	request.IDScope = idScope
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.StreamEvents(ctx, request.(StreamEventsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StreamEvents")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(StreamEventsResponseObject); ok {
+		if err := validResponse.VisitStreamEventsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // Explain operation middleware
 func (sh *strictHandler) Explain(w http.ResponseWriter, r *http.Request, idScope IDScope) {
 	var request ExplainRequestObject
@@ -11260,6 +13049,203 @@ func (sh *strictHandler) Explain(w http.ResponseWriter, r *http.Request, idScope
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ExplainResponseObject); ok {
 		if err := validResponse.VisitExplainResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListHooks operation middleware
+func (sh *strictHandler) ListHooks(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	var request ListHooksRequestObject
+
+	request.IDScope = idScope
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListHooks(ctx, request.(ListHooksRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListHooks")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListHooksResponseObject); ok {
+		if err := validResponse.VisitListHooksResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DeleteHook operation middleware
+func (sh *strictHandler) DeleteHook(w http.ResponseWriter, r *http.Request, idScope IDScope, hookName HookName, params DeleteHookParams) {
+	var request DeleteHookRequestObject
+
+	request.IDScope = idScope
+	request.HookName = hookName
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteHook(ctx, request.(DeleteHookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteHook")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DeleteHookResponseObject); ok {
+		if err := validResponse.VisitDeleteHookResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetHook operation middleware
+func (sh *strictHandler) GetHook(w http.ResponseWriter, r *http.Request, idScope IDScope, hookName HookName) {
+	var request GetHookRequestObject
+
+	request.IDScope = idScope
+	request.HookName = hookName
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetHook(ctx, request.(GetHookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetHook")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetHookResponseObject); ok {
+		if err := validResponse.VisitGetHookResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutHook operation middleware
+func (sh *strictHandler) PutHook(w http.ResponseWriter, r *http.Request, idScope IDScope, hookName HookName, params PutHookParams) {
+	var request PutHookRequestObject
+
+	request.IDScope = idScope
+	request.HookName = hookName
+	request.Params = params
+
+	var body PutHookJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PutHook(ctx, request.(PutHookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutHook")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PutHookResponseObject); ok {
+		if err := validResponse.VisitPutHookResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PauseHook operation middleware
+func (sh *strictHandler) PauseHook(w http.ResponseWriter, r *http.Request, idScope IDScope, hookName HookName) {
+	var request PauseHookRequestObject
+
+	request.IDScope = idScope
+	request.HookName = hookName
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PauseHook(ctx, request.(PauseHookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PauseHook")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PauseHookResponseObject); ok {
+		if err := validResponse.VisitPauseHookResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ResumeHook operation middleware
+func (sh *strictHandler) ResumeHook(w http.ResponseWriter, r *http.Request, idScope IDScope, hookName HookName) {
+	var request ResumeHookRequestObject
+
+	request.IDScope = idScope
+	request.HookName = hookName
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ResumeHook(ctx, request.(ResumeHookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResumeHook")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ResumeHookResponseObject); ok {
+		if err := validResponse.VisitResumeHookResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// TestHook operation middleware
+func (sh *strictHandler) TestHook(w http.ResponseWriter, r *http.Request, idScope IDScope, hookName HookName) {
+	var request TestHookRequestObject
+
+	request.IDScope = idScope
+	request.HookName = hookName
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.TestHook(ctx, request.(TestHookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TestHook")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(TestHookResponseObject); ok {
+		if err := validResponse.VisitTestHookResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -11353,6 +13339,119 @@ func (sh *strictHandler) ExplainIPFilter(w http.ResponseWriter, r *http.Request,
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ExplainIPFilterResponseObject); ok {
 		if err := validResponse.VisitExplainIPFilterResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ClearLatencies operation middleware
+func (sh *strictHandler) ClearLatencies(w http.ResponseWriter, r *http.Request, idScope IDScope, params ClearLatenciesParams) {
+	var request ClearLatenciesRequestObject
+
+	request.IDScope = idScope
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ClearLatencies(ctx, request.(ClearLatenciesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ClearLatencies")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ClearLatenciesResponseObject); ok {
+		if err := validResponse.VisitClearLatenciesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListLatencies operation middleware
+func (sh *strictHandler) ListLatencies(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListLatenciesParams) {
+	var request ListLatenciesRequestObject
+
+	request.IDScope = idScope
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListLatencies(ctx, request.(ListLatenciesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListLatencies")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListLatenciesResponseObject); ok {
+		if err := validResponse.VisitListLatenciesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetLatencyMatrix operation middleware
+func (sh *strictHandler) GetLatencyMatrix(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	var request GetLatencyMatrixRequestObject
+
+	request.IDScope = idScope
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetLatencyMatrix(ctx, request.(GetLatencyMatrixRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetLatencyMatrix")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetLatencyMatrixResponseObject); ok {
+		if err := validResponse.VisitGetLatencyMatrixResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutLatencyMatrix operation middleware
+func (sh *strictHandler) PutLatencyMatrix(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	var request PutLatencyMatrixRequestObject
+
+	request.IDScope = idScope
+
+	var body PutLatencyMatrixJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PutLatencyMatrix(ctx, request.(PutLatencyMatrixRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutLatencyMatrix")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PutLatencyMatrixResponseObject); ok {
+		if err := validResponse.VisitPutLatencyMatrixResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -12118,6 +14217,66 @@ func (sh *strictHandler) CompareSecrets(w http.ResponseWriter, r *http.Request, 
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(CompareSecretsResponseObject); ok {
 		if err := validResponse.VisitCompareSecretsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetSites operation middleware
+func (sh *strictHandler) GetSites(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	var request GetSitesRequestObject
+
+	request.IDScope = idScope
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSites(ctx, request.(GetSitesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSites")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetSitesResponseObject); ok {
+		if err := validResponse.VisitGetSitesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutSites operation middleware
+func (sh *strictHandler) PutSites(w http.ResponseWriter, r *http.Request, idScope IDScope, params PutSitesParams) {
+	var request PutSitesRequestObject
+
+	request.IDScope = idScope
+	request.Params = params
+
+	var body PutSitesJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PutSites(ctx, request.(PutSitesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutSites")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PutSitesResponseObject); ok {
+		if err := validResponse.VisitPutSitesResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -19,6 +19,9 @@ import (
 // AllocationPolicy hashed, geoLatency, static, custom or, beyond the original, capacity. Absent, the scope's default at the time of registration.
 type AllocationPolicy = string
 
+// AllocationRule An expression in the Common Expression Language over device, payload, enrollment and hub, which narrows the hubs whatever the policy: those for which it comes to true. An extension, left out of answers when there is none. Absent on an update, the stored one stays; an empty text takes it away.
+type AllocationRule = string
+
 // AttestationMechanism How devices prove themselves; type, and the one member that it names.
 type AttestationMechanism struct {
 	SymmetricKey *SymmetricKeyAttestation `json:"symmetricKey,omitempty"`
@@ -130,9 +133,12 @@ type EnrollmentGroup struct {
 	AcceptExpiredCertificates *bool `json:"acceptExpiredCertificates,omitempty"`
 
 	// AllocationPolicy hashed, geoLatency, static, custom or, beyond the original, capacity. Absent, the scope's default at the time of registration.
-	AllocationPolicy *AllocationPolicy     `json:"allocationPolicy,omitempty"`
-	Attestation      *AttestationMechanism `json:"attestation,omitempty"`
-	Capabilities     *DeviceCapabilities   `json:"capabilities,omitempty"`
+	AllocationPolicy *AllocationPolicy `json:"allocationPolicy,omitempty"`
+
+	// AllocationRule An expression in the Common Expression Language over device, payload, enrollment and hub, which narrows the hubs whatever the policy: those for which it comes to true. An extension, left out of answers when there is none. Absent on an update, the stored one stays; an empty text takes it away.
+	AllocationRule *AllocationRule       `json:"allocationRule,omitempty"`
+	Attestation    *AttestationMechanism `json:"attestation,omitempty"`
+	Capabilities   *DeviceCapabilities   `json:"capabilities,omitempty"`
 
 	// CreatedDateTimeUtc UTC with seven fractional digits, such as 2026-01-01T00:00:00.0000000Z. Ignored on writes.
 	CreatedDateTimeUtc         *Time                       `json:"createdDateTimeUtc,omitempty"`
@@ -161,6 +167,9 @@ type EnrollmentGroup struct {
 	// RegistrationIDPrefix Limits a symmetric-key group to registration IDs that begin so, in any letter case; an extension. A scope has at most 100 such groups without a prefix. Absent or empty on an update, the stored one stays.
 	RegistrationIDPrefix *string            `json:"registrationIdPrefix,omitempty"`
 	ReprovisionPolicy    *ReprovisionPolicy `json:"reprovisionPolicy,omitempty"`
+
+	// Residency Tag that a hub must have to take devices of the entry, whatever the policy; an extension. Absent on an update, the stored one stays; empty, there is none.
+	Residency *Residency `json:"residency,omitempty"`
 }
 
 // Etag Quoted version of the record. Informative on writes; send If-Match.
@@ -169,9 +178,12 @@ type Etag = string
 // IndividualEnrollment defines model for IndividualEnrollment.
 type IndividualEnrollment struct {
 	// AllocationPolicy hashed, geoLatency, static, custom or, beyond the original, capacity. Absent, the scope's default at the time of registration.
-	AllocationPolicy *AllocationPolicy     `json:"allocationPolicy,omitempty"`
-	Attestation      *AttestationMechanism `json:"attestation,omitempty"`
-	Capabilities     *DeviceCapabilities   `json:"capabilities,omitempty"`
+	AllocationPolicy *AllocationPolicy `json:"allocationPolicy,omitempty"`
+
+	// AllocationRule An expression in the Common Expression Language over device, payload, enrollment and hub, which narrows the hubs whatever the policy: those for which it comes to true. An extension, left out of answers when there is none. Absent on an update, the stored one stays; an empty text takes it away.
+	AllocationRule *AllocationRule       `json:"allocationRule,omitempty"`
+	Attestation    *AttestationMechanism `json:"attestation,omitempty"`
+	Capabilities   *DeviceCapabilities   `json:"capabilities,omitempty"`
 
 	// CreatedDateTimeUtc UTC with seven fractional digits, such as 2026-01-01T00:00:00.0000000Z. Ignored on writes.
 	CreatedDateTimeUtc         *Time                       `json:"createdDateTimeUtc,omitempty"`
@@ -204,6 +216,9 @@ type IndividualEnrollment struct {
 	RegistrationID    *string                  `json:"registrationId,omitempty"`
 	RegistrationState *DeviceRegistrationState `json:"registrationState,omitempty"`
 	ReprovisionPolicy *ReprovisionPolicy       `json:"reprovisionPolicy,omitempty"`
+
+	// Residency Tag that a hub must have to take devices of the entry, whatever the policy; an extension. Absent on an update, the stored one stays; empty, there is none.
+	Residency *Residency `json:"residency,omitempty"`
 }
 
 // InitialTwin defines model for InitialTwin.
@@ -249,6 +264,9 @@ type ReprovisionPolicy struct {
 	MigrateDeviceData   *bool `json:"migrateDeviceData,omitempty"`
 	UpdateHubAssignment *bool `json:"updateHubAssignment,omitempty"`
 }
+
+// Residency Tag that a hub must have to take devices of the entry, whatever the policy; an extension. Absent on an update, the stored one stays; empty, there is none.
+type Residency = string
 
 // SymmetricKeyAttestation Base64 keys of 16 to 64 bytes. A missing one is kept, or generated when there is none.
 type SymmetricKeyAttestation struct {

@@ -37,6 +37,7 @@ type Config struct {
 	Hubs      int    // embedded hubs; default 2
 	Log       server.Log
 	Assign    server.Assign
+	GeoIP     server.GeoIP
 	// Tell, when set, is given lines about what devices do at the hubs: few, however many
 	// devices there are.
 	Tell func(line string)
@@ -48,6 +49,7 @@ const (
 	mqttPort         = 8883
 	amqpPort         = "5671"
 	drainTime        = 5 * time.Second
+	latencyRefresh   = time.Second // nobody who tries it out wants to wait
 	servicePolicy    = "provisioningserviceowner"
 )
 
@@ -222,6 +224,7 @@ func (d *Dev) openServer(ctx context.Context, a *ca.Authority, address netip.Add
 		},
 		Admin:  server.Listener{Address: net.JoinHostPort(address.String(), strconv.Itoa(d.config.AdminPort)), Certificates: pairs},
 		Assign: d.config.Assign, Log: d.config.Log, Drain: drainTime,
+		GeoIP: d.config.GeoIP, Latency: server.Latency{Refresh: latencyRefresh},
 	}, env)
 	return err
 }
@@ -344,6 +347,7 @@ func (d *Dev) linkHubs(ctx context.Context, scopes scope.Store, id dps.IDScope) 
 				link.AllocationWeight, link.ApplyAllocation, link.IdentityRate = was.AllocationWeight, was.ApplyAllocation, was.IdentityRate
 				link.CertificateAuthority, link.RefuseUnclaimed = was.CertificateAuthority, was.RefuseUnclaimed
 				link.Drain, link.MaxDevices = was.Drain, was.MaxDevices
+				link.Location, link.Residency = was.Location, was.Residency
 			}
 		}
 		if _, err := scopes.PutHub(ctx, id, link, enrollment.Precondition{}); err != nil {

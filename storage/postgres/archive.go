@@ -21,7 +21,8 @@ const (
 	selectColumns = `select c.table_name::text, c.column_name::text, c.data_type::text, c.is_nullable = 'NO'
 		from information_schema.columns c
 		join information_schema.tables t on t.table_schema = c.table_schema and t.table_name = c.table_name
-		where c.table_schema = current_schema() and t.table_type = 'BASE TABLE' and c.table_name not in ('schema_version', 'hub_load')
+		where c.table_schema = current_schema() and t.table_type = 'BASE TABLE' and c.table_name not in ('schema_version', 'hub_load',
+		'event_inbox', 'event', 'event_stream', 'hook_delivery')
 		order by c.table_name::text collate "C", c.ordinal_position`
 	selectPrimaryKey = `select string_agg(quote_ident(a.attname), ', ' order by array_position(i.indkey::int2[], a.attnum))
 		from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = any (i.indkey)

@@ -154,3 +154,36 @@ func removalArrays(entries []entry) []any {
 		column(entries, func(e entry) bool { return e.Disable }),
 	}
 }
+
+// told is the values of an event and the call that brings it.
+type told struct {
+	values []any
+	by     *write
+}
+
+// queueEvents adds the events of the batch, if there are any. They come last, so that the
+// numbers they get in the inbox follow those of what the rows' earlier writers told.
+func queueEvents(pipeline *pgx.Batch, batch []*write) {
+	var events []told
+	for _, w := range batch {
+		for _, values := range w.events {
+			events = append(events, told{values, w})
+		}
+	}
+	if len(events) == 0 {
+		return
+	}
+	text := func(i int) []string {
+		return column(events, func(e told) string { s, _ := e.values[i].(string); return s })
+	}
+	pipeline.Queue(
+		insertEvents,
+		column(events, func(e told) string { return e.by.scopeKey }),
+		column(events, func(e told) string { return e.by.regKey }),
+		column(events, func(e told) string { return e.by.row.ETag }),
+		column(events, func(e told) string { return e.by.row.Status }),
+		text(2),
+		column(events, func(e told) int64 { n, _ := e.values[3].(int64); return n }),
+		text(4),
+	)
+}

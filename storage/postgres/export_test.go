@@ -31,7 +31,7 @@ func ConnConfig(url string) (*pgx.ConnConfig, error) {
 func Statements() map[string]string {
 	return map[string]string{
 		"begin": beginRows, "begin_new": beginNew, "finish": finishRows, "claim": claimRows, "defer": deferRows, "extend": extendRows,
-		"removals": insertRemovals, "attempts": insertAttempts, "admit": admitRows, "several": severalRows,
+		"removals": insertRemovals, "attempts": insertAttempts, "events": insertEvents, "admit": admitRows, "several": severalRows,
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/event"
 	"github.com/zerotouch-dps/dps/registration"
 	"github.com/zerotouch-dps/dps/storage/query"
 )
@@ -66,6 +67,11 @@ func (s *registrations) Begin(ctx context.Context, start registration.Start, now
 	if start.Registration.Operation.Status != registration.Assigning {
 		w.record = query.AttemptRecord(&start.Registration)
 	}
+	if start.Event != nil {
+		if w.events, err = s.eventsOf([]event.Event{*start.Event}); err != nil {
+			return registration.Begun{}, err
+		}
+	}
 	if err := s.do(ctx, "begin operation", w); err != nil {
 		return registration.Begun{}, err
 	}
@@ -89,6 +95,19 @@ func (s *registrations) Begin(ctx context.Context, start registration.Start, now
 	return registration.Begun{Won: true, Registration: query.Normalize(r), Held: w.held}, nil
 }
 
+// eventsOf encodes events, and gives them their IDs.
+func (s *registrations) eventsOf(told []event.Event) ([][]any, error) {
+	var out [][]any
+	for i := range told {
+		values, err := s.Codec.EventValues(&told[i])
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, values)
+	}
+	return out, nil
+}
+
 // Several implements [registration.Store].
 func (s *registrations) Several(ctx context.Context, scope dps.IDScope, ids []dps.RegistrationID) ([]registration.Registration, error) {
 	return s.Select(ctx, severalRows, scope.Fold(), query.Keys(ids))
@@ -104,7 +123,7 @@ func (s *registrations) lost(ctx context.Context, r *registration.Registration) 
 }
 
 // Finish implements [registration.Store].
-func (s *registrations) Finish(ctx context.Context, r registration.Registration, removals []registration.Removal) (dps.ETag, bool, error) {
+func (s *registrations) Finish(ctx context.Context, r registration.Registration, removals []registration.Removal, told ...event.Event) (dps.ETag, bool, error) {
 	etag, err := s.Codec.NewETag()
 	if err != nil {
 		return "", false, err
@@ -119,6 +138,9 @@ func (s *registrations) Finish(ctx context.Context, r registration.Registration,
 	}
 	w := newWrite(finish, &row)
 	w.removals, w.record, w.steps = removals, query.AttemptRecord(&r), finishSteps(&r)
+	if w.events, err = s.eventsOf(told); err != nil {
+		return "", false, err
+	}
 	if err := s.do(ctx, "finish operation", w); err != nil || !w.won {
 		return "", false, err
 	}
@@ -161,4 +183,15 @@ func (s *registrations) attempt(k kind, r *registration.Registration) *write {
 	return newWrite(k, &query.RegistrationRow{
 		Scope: string(r.Scope), ID: string(r.ID), OperationID: string(r.Operation.ID), Attempt: r.Operation.Attempt,
 	})
+}
+
+// selectExpired takes the first of each hub, then the second, and so on.
+const selectExpired = query.BusyHubs + `select ` + query.RegistrationColumns + ` from hubs cross join lateral (
+		select d.*, row_number() over (order by d.lease_until) as turn from registration d
+		where d.lease_until > 0 and d.want_hub = hubs.hub and d.lease_until <= $1 order by d.lease_until limit $2) r
+	order by turn, lease_until limit $2`
+
+// Expired implements [registration.Store].
+func (s *registrations) Expired(ctx context.Context, now time.Time, limit int) ([]registration.Registration, error) {
+	return s.Select(ctx, selectExpired, query.Micros(now), int64(limit))
 }

@@ -170,6 +170,15 @@ const (
 		left join registration r on r.scope_key = k.scope_key and r.reg_key = k.reg_key
 		where coalesce(r.etag, '') = k.etag ` + query.OverwriteAttempt
 
+	// insertEvents runs after what the events tell of was written, as insertAttempts does. A
+	// start that had to be held has not ended.
+	insertEvents = `insert into event_inbox (scope_key, reg_key, kind, time, record)
+		select k.scope_key, k.reg_key, k.kind, k.time, k.record
+		from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[]) with ordinality
+		as k(scope_key, reg_key, etag, status, kind, time, record, n)
+		left join registration r on r.scope_key = k.scope_key and r.reg_key = k.reg_key
+		where coalesce(r.etag, '') = k.etag and r.status = k.status order by k.n`
+
 	severalRows = `select ` + query.RegistrationColumns + ` from unnest($2::text[]) as k(key)
 		cross join lateral (select * from registration r where r.scope_key = $1 and r.reg_key = k.key offset 0) r`
 

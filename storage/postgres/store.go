@@ -12,7 +12,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/zerotouch-dps/dps/allocation/latency"
 	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/event"
 	"github.com/zerotouch-dps/dps/internal/keyring"
 	"github.com/zerotouch-dps/dps/registration"
 	"github.com/zerotouch-dps/dps/scope"
@@ -69,6 +71,8 @@ type Store struct {
 	bulk          *query.Bulk
 	registrations *registrations
 	scopes        *query.Scopes
+	events        *query.Events
+	latencies     *query.Latencies
 	deployment    *query.Deployment
 }
 
@@ -173,6 +177,8 @@ func newStore(d *database, codec query.Codec) (*Store, error) {
 		bulk:          &query.Bulk{Enrollments: enrollments},
 		registrations: newRegistrations(d, codec, dialect, groups),
 		scopes:        &query.Scopes{DB: d, Codec: codec, Dialect: dialect},
+		events:        &query.Events{DB: d, Codec: codec, Dialect: dialect},
+		latencies:     &query.Latencies{DB: d, Dialect: dialect},
 		deployment:    &query.Deployment{DB: d, Codec: codec, Dialect: dialect},
 	}, nil
 }
@@ -186,8 +192,14 @@ func (s *Store) Bulk() storage.Bulk { return s.bulk }
 // Registrations implements [storage.Store].
 func (s *Store) Registrations() registration.Store { return s.registrations }
 
+// Latencies implements [storage.Store].
+func (s *Store) Latencies() latency.Store { return s.latencies }
+
 // Scopes implements [storage.Store].
 func (s *Store) Scopes() scope.Store { return s.scopes }
+
+// Events implements [storage.Store].
+func (s *Store) Events() event.Store { return s.events }
 
 // Deployment implements [storage.Store].
 func (s *Store) Deployment() storage.Deployment { return s.deployment }

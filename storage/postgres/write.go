@@ -37,6 +37,7 @@ type write struct {
 	removals         []registration.Removal
 	room             int64
 	record           string // of the attempt, when it has ended
+	events           [][]any
 	steps            []moveStep
 
 	won, taken, full, held, waits bool
@@ -115,6 +116,7 @@ func (s *registrations) sendOnce(ctx context.Context, batch []*write) error {
 	queueMoves(&pipeline, batch)
 	queueRemovals(&pipeline, batch)
 	queueAttempts(&pipeline, batch)
+	queueEvents(&pipeline, batch)
 	// The statements between here and the end of the pipeline are one transaction,
 	// which the server commits (PostgreSQL protocol, "Pipelining").
 	return s.db.pool.AcquireFunc(ctx, func(c *pgxpool.Conn) error {

@@ -59,8 +59,8 @@ type Table struct {
 // Archiver is one transaction that reads or writes the whole store.
 type Archiver interface {
 	Tx
-	// Tables returns all tables by name, but for those of the migrations and what triggers
-	// keep.
+	// Tables returns all tables by name, but for those of the migrations, what triggers
+	// keep, and lifecycle events with how far they were delivered.
 	Tables(ctx context.Context) ([]Table, error)
 	// Insert adds rows to a table until next returns io.EOF.
 	Insert(ctx context.Context, t Table, next func() ([]any, error)) error

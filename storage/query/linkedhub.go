@@ -34,6 +34,8 @@ type hubSettings struct {
 	RefuseUnclaimed      bool   `json:"refuseUnclaimed,omitempty"`
 	Drain                bool   `json:"drain,omitempty"`
 	MaxDevices           int    `json:"maxDevices,omitempty"`
+
+	Residency []string `json:"residency,omitempty"`
 }
 
 type hubRow struct {
@@ -75,7 +77,7 @@ func (c Codec) linked(id dps.IDScope, r *hubRow) (hub.Linked, error) {
 		HostName: r.hostName, NextConnectionString: dps.NewSecret(next), DialAddress: s.DialAddress, Kind: s.Kind, ConnectionString: dps.NewSecret(connection),
 		TrustedCAs: s.TrustedCAs, Location: s.Location, AllocationWeight: s.AllocationWeight, ApplyAllocation: s.ApplyAllocation,
 		IdentityRate: s.IdentityRate, CertificateAuthority: s.CertificateAuthority, RefuseUnclaimed: s.RefuseUnclaimed,
-		Drain: s.Drain, MaxDevices: s.MaxDevices,
+		Drain: s.Drain, MaxDevices: s.MaxDevices, Residency: s.Residency,
 		ETag: dps.ETag(r.etag), Created: Time(r.created), Updated: Time(r.updated),
 	}, nil
 }
@@ -95,7 +97,7 @@ func (c Codec) linkedValues(id dps.IDScope, l *hub.Linked) ([]any, error) {
 		DialAddress: l.DialAddress, Kind: l.Kind, TrustedCAs: l.TrustedCAs, Location: l.Location,
 		AllocationWeight: l.AllocationWeight, ApplyAllocation: l.ApplyAllocation, IdentityRate: l.IdentityRate,
 		CertificateAuthority: l.CertificateAuthority, RefuseUnclaimed: l.RefuseUnclaimed,
-		Drain: l.Drain, MaxDevices: l.MaxDevices,
+		Drain: l.Drain, MaxDevices: l.MaxDevices, Residency: l.Residency,
 	}
 	return []any{
 		id.Fold(), dps.FoldASCII(l.HostName), l.HostName, encode(s), sealed, string(l.ETag), Micros(l.Created), Micros(l.Updated), next,

@@ -9,6 +9,7 @@ import (
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/attestation"
+	"github.com/zerotouch-dps/dps/event"
 	"github.com/zerotouch-dps/dps/registration"
 )
 
@@ -44,7 +45,7 @@ func (s *Registrations) RecordRefusals(ctx context.Context, list []registration.
 		byScope[r.Scope.Fold()] = append(byScope[r.Scope.Fold()], r)
 	}
 	for key, some := range byScope {
-		err := s.DB.Write(ctx, func(tx Tx) error { return recordRefusals(ctx, tx, key, some) })
+		err := s.DB.Write(ctx, func(tx Tx) error { return s.recordRefusals(ctx, tx, key, some) })
 		if err != nil {
 			return during("record refusals", err)
 		}
@@ -52,11 +53,14 @@ func (s *Registrations) RecordRefusals(ctx context.Context, list []registration.
 	return nil
 }
 
-func recordRefusals(ctx context.Context, tx Tx, scopeKey string, list []registration.Refusal) error {
+func (s *Registrations) recordRefusals(ctx context.Context, tx Tx, scopeKey string, list []registration.Refusal) error {
 	list = list[max(0, len(list)-registration.RefusalRing):]
 	var next int64
 	exists, err := one(ctx, tx, advanceRing, []any{scopeKey, int64(len(list))}, func(scan ScanFunc) error { return scan(&next) })
 	if err != nil || !exists {
+		return err
+	}
+	if err := s.tellRefusals(ctx, tx, list); err != nil {
 		return err
 	}
 	seq := next - int64(len(list))
@@ -73,6 +77,21 @@ func recordRefusals(ctx context.Context, tx Tx, scopeKey string, list []registra
 		}
 	}
 	return nil
+}
+
+// tellRefusals writes events of refusals, unless the scope keeps none or strangers have had
+// their share of the stream.
+func (s *Registrations) tellRefusals(ctx context.Context, tx Tx, list []registration.Refusal) error {
+	id := list[0].Scope
+	keep, err := readKeep(ctx, tx, id)
+	if err != nil || !keep.Keep {
+		return err
+	}
+	st := event.Stream{Scope: dps.IDScope(id.Fold())}
+	if _, err := readStream(ctx, tx, &st); err != nil || st.Head-st.Tail >= keep.Bound()/event.RefusalShare {
+		return err
+	}
+	return s.Codec.InsertEvents(ctx, tx, registration.EventsOf(id, list))
 }
 
 func insertChunk(ctx context.Context, tx Tx, scopeKey string, seq int64, list []registration.Refusal) error {

@@ -14,20 +14,25 @@ const (
 	// SelectRegistration reads one row by scope_key and reg_key.
 	SelectRegistration = `select ` + RegistrationColumns + ` from registration where scope_key = $1 and reg_key = $2`
 	selectSeveral      = `select ` + RegistrationColumns + ` from registration where scope_key = $1 and reg_key in (`
-	selectExpired      = `select ` + RegistrationColumns + ` from registration
-		where lease_until > 0 and lease_until <= $1 order by lease_until limit $2`
 	// The dialect's words for the group stand between the two.
 	selectOfGroup = `select ` + RegistrationColumns + ` from registration where scope_key = $1 and `
 	pageOfGroup   = ` and reg_key > $3 order by reg_key limit $4`
 
-	countAssigning     = `select count(*) from (select 1 from registration where lease_until > 0 order by lease_until limit $1) some`
-	countRemovals      = `select count(*) from (select 1 from removal order by due limit $1) some`
+	countAssigning     = `select count(*) from (select 1 from registration where lease_until > 0 limit $1) listed`
+	countRemovals      = `select count(*) from (select 1 from removal order by due limit $1) listed`
 	deleteRegistration = `delete from registration where scope_key = $1 and reg_key = $2`
 	deleteParked       = `delete from removal where scope_key = $1 and reg_key = $2 and hub_key = $3 and device_id = $4 and due = ` + parked
 	deleteClaims       = `delete from hub_claim where scope_key = $1 and reg_key = $2 and not exists (
 		select 1 from removal m where m.scope_key = hub_claim.scope_key and m.reg_key = hub_claim.reg_key
 		and m.hub_key = hub_claim.hub_key and m.device_id = hub_claim.device_id)`
 )
+
+// BusyHubs names, one step along an index for each, the hubs that operations in flight
+// are bound for, as the rows of hubs(hub); ” is of those that a webhook is to choose for.
+const BusyHubs = `with recursive hubs(hub) as (
+	select min(want_hub) from registration where lease_until > 0
+	union all
+	select (select min(want_hub) from registration where lease_until > 0 and want_hub > hubs.hub) from hubs where hub is not null) `
 
 // Registrations has the methods of [registration.Store] that are no batches. Back
 // ends embed it.
@@ -83,11 +88,6 @@ func (s *Registrations) Select(ctx context.Context, text string, args ...any) ([
 	return out, during("read registrations", err)
 }
 
-// Expired implements [registration.Store].
-func (s *Registrations) Expired(ctx context.Context, now time.Time, limit int) ([]registration.Registration, error) {
-	return s.Select(ctx, selectExpired, Micros(now), int64(limit))
-}
-
 // Several implements [registration.Store].
 func (s *Registrations) Several(ctx context.Context, scope dps.IDScope, ids []dps.RegistrationID) ([]registration.Registration, error) {
 	if len(ids) == 0 {
@@ -136,7 +136,7 @@ func (s *Registrations) Delete(ctx context.Context, scope dps.IDScope, id dps.Re
 		if err != nil {
 			return err
 		}
-		return deleteRecord(ctx, tx, &r)
+		return s.deleteRecord(ctx, tx, &r)
 	}))
 }
 
@@ -156,7 +156,7 @@ func (s *Registrations) Forget(ctx context.Context, scope dps.IDScope, id dps.Re
 				return err
 			}
 		}
-		return deleteRecord(ctx, tx, &r)
+		return s.deleteRecord(ctx, tx, &r)
 	}))
 }
 
@@ -181,7 +181,7 @@ func (s *Registrations) toDelete(ctx context.Context, tx Tx, scope dps.IDScope, 
 
 // deleteRecord deletes all that stands of a registration but the removals that are due.
 // A parked one of the identity that the record points to has become obsolete with it.
-func deleteRecord(ctx context.Context, tx Tx, r *registration.Registration) error {
+func (s *Registrations) deleteRecord(ctx context.Context, tx Tx, r *registration.Registration) error {
 	keys := []any{r.Scope.Fold(), r.ID.Fold()}
 	if _, err := tx.Exec(ctx, deleteParked, append(keys, dps.FoldASCII(r.Assignment.Hub), r.Assignment.DeviceID)...); err != nil {
 		return err
@@ -191,7 +191,7 @@ func deleteRecord(ctx context.Context, tx Tx, r *registration.Registration) erro
 			return err
 		}
 	}
-	return nil
+	return s.Codec.insertKept(ctx, tx, r.EventOfDeletion())
 }
 
 // Normalize makes a registration what the store gives back: times in UTC and whole

@@ -136,7 +136,10 @@ func (s *Registrations) CompleteRemoval(ctx context.Context, m registration.Remo
 			return err
 		}
 		n, err := tx.Exec(ctx, deleteRemoval, m.Scope.Fold(), m.Registration.Fold(), m.ID, m.Attempt)
-		if won = err == nil && n > 0; !won || !owner {
+		if won = err == nil && n > 0; !won {
+			return err
+		}
+		if err := s.Codec.insertKept(ctx, tx, m.EventOf()); err != nil || !owner {
 			return err
 		}
 		needed, err := identityNeeded(ctx, tx, &m)

@@ -19,6 +19,13 @@ type scopeSettings struct {
 	WhenRevoked      scope.WhenRevoked            `json:"whenRevoked,omitempty"`
 	Certificates     *certificateRulesRow         `json:"certificates,omitempty"`
 	Custom           *enrollment.CustomAllocation `json:"custom,omitempty"`
+	Events           *eventsRow                   `json:"events,omitempty"`
+}
+
+type eventsRow struct {
+	Keep  bool `json:"keep,omitempty"`
+	Hours int  `json:"hours,omitempty"`
+	Max   int  `json:"max,omitempty"`
 }
 
 type certificateRulesRow struct {
@@ -50,6 +57,9 @@ func encodeScopeSettings(s *scope.Scope) string {
 	if r := s.CertificateRules; r.MaxChainLength != 0 || r.MinRSABits != 0 || len(r.Algorithms) > 0 || r.RequireClientAuth {
 		row.Certificates = new(certificateRulesRow(r))
 	}
+	if s.Events != (scope.Events{}) {
+		row.Events = new(eventsRow(s.Events))
+	}
 	for _, r := range s.IPFilter {
 		row.IPFilter = append(row.IPFilter, ipRuleRow(r))
 	}
@@ -72,6 +82,9 @@ func decodeScopeSettings(text string, s *scope.Scope) error {
 	s.WhenRevoked, s.Custom = row.WhenRevoked, row.Custom
 	if row.Certificates != nil {
 		s.CertificateRules = scope.CertificateRules(*row.Certificates)
+	}
+	if row.Events != nil {
+		s.Events = scope.Events(*row.Events)
 	}
 	for _, r := range row.IPFilter {
 		s.IPFilter = append(s.IPFilter, scope.IPRule(r))

@@ -16,10 +16,12 @@ type settingsRow struct {
 	Hubs             []string                      `json:"hubs,omitempty"`
 	LegacyHub        string                        `json:"legacyHub,omitempty"`
 	Custom           *enrollment.CustomAllocation  `json:"custom,omitempty"`
+	Rule             string                        `json:"rule,omitempty"`
 	Reprovision      *enrollment.ReprovisionPolicy `json:"reprovision,omitempty"`
 	Twin             bool                          `json:"twin,omitempty"` // tells {} from none
 	IoTEdge          bool                          `json:"edge,omitempty"`
 	CredentialPolicy string                        `json:"credentialPolicy,omitempty"`
+	Residency        *string                       `json:"residency,omitempty"`
 }
 
 // ownSettings are what individuals and groups don't have in common.
@@ -41,8 +43,8 @@ type settingsColumns struct {
 func settingsToColumns(s *enrollment.Settings, own ownSettings) settingsColumns {
 	row := settingsRow{
 		ownSettings: own, AllocationPolicy: s.AllocationPolicy, Hubs: s.Hubs, LegacyHub: s.LegacyHub,
-		Custom: s.Custom, Reprovision: s.Reprovision, Twin: s.InitialTwin != nil,
-		IoTEdge: s.IoTEdge, CredentialPolicy: s.CredentialPolicy,
+		Custom: s.Custom, Rule: s.Rule, Reprovision: s.Reprovision, Twin: s.InitialTwin != nil,
+		IoTEdge: s.IoTEdge, CredentialPolicy: s.CredentialPolicy, Residency: s.Residency,
 	}
 	c := settingsColumns{
 		etag: string(s.ETag), enabled: s.Enabled, settings: encode(row),
@@ -70,8 +72,8 @@ func (c *settingsColumns) decode() (s enrollment.Settings, own ownSettings, err 
 func (c *settingsColumns) settingsOf(row *settingsRow) enrollment.Settings {
 	return enrollment.Settings{
 		Enabled: c.enabled, AllocationPolicy: row.AllocationPolicy, Hubs: row.Hubs, LegacyHub: row.LegacyHub,
-		Custom: row.Custom, Reprovision: row.Reprovision, IoTEdge: row.IoTEdge,
-		CredentialPolicy: row.CredentialPolicy, Lot: c.lot, Uploader: c.uploader,
+		Custom: row.Custom, Rule: row.Rule, Reprovision: row.Reprovision, IoTEdge: row.IoTEdge,
+		CredentialPolicy: row.CredentialPolicy, Residency: row.Residency, Lot: c.lot, Uploader: c.uploader,
 		ETag: dps.ETag(c.etag), Created: Time(c.created), Updated: Time(c.updated),
 	}
 }

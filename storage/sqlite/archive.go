@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	selectTables = `select name from sqlite_master where type = 'table' and name not like 'sqlite_%' and name not in ('schema_version', 'hub_load') order by name`
+	selectTables = `select name from sqlite_master where type = 'table' and name not like 'sqlite_%' and name not in ('schema_version', 'hub_load',
+		'event_inbox', 'event', 'event_stream', 'hook_delivery') order by name`
 	// selectTableColumns gives primary key columns their place in it, from 1.
 	selectTableColumns = `select name, lower(type), "notnull" or pk > 0, pk from pragma_table_info($1) order by cid`
 )

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/event"
 	"github.com/zerotouch-dps/dps/registration"
 	"github.com/zerotouch-dps/dps/storage/query"
 )
@@ -122,7 +123,7 @@ func (s *registrations) Begin(ctx context.Context, start registration.Start, now
 }
 
 // Finish implements [registration.Store].
-func (s *registrations) Finish(ctx context.Context, r registration.Registration, removals []registration.Removal) (dps.ETag, bool, error) {
+func (s *registrations) Finish(ctx context.Context, r registration.Registration, removals []registration.Removal, told ...event.Event) (dps.ETag, bool, error) {
 	etag, err := s.Codec.NewETag()
 	if err != nil {
 		return "", false, err
@@ -143,6 +144,9 @@ func (s *registrations) Finish(ctx context.Context, r registration.Registration,
 			return err
 		}
 		if _, err := tx.Exec(ctx, query.UpsertAttempt, query.AttemptValues(&row, record)...); err != nil {
+			return err
+		}
+		if err := s.Codec.InsertEvents(ctx, tx, told); err != nil {
 			return err
 		}
 		if text := query.EndOfMove(&r); text != "" {
@@ -192,4 +196,15 @@ func (s *registrations) set(ctx context.Context, what, text string, r *registrat
 		return err
 	}})
 	return won && err == nil, err
+}
+
+// selectExpired takes the first of each hub, then the second, and so on.
+const selectExpired = query.BusyHubs + `select ` + query.RegistrationColumns + ` from hubs join registration r
+	on (r.scope_key, r.reg_key) in (select d.scope_key, d.reg_key from registration d
+		where d.lease_until > 0 and d.want_hub = hubs.hub and d.lease_until <= $1 order by d.lease_until limit $2)
+	order by row_number() over (partition by r.want_hub order by r.lease_until), r.lease_until limit $2`
+
+// Expired implements [registration.Store].
+func (s *registrations) Expired(ctx context.Context, now time.Time, limit int) ([]registration.Registration, error) {
+	return s.Select(ctx, selectExpired, query.Micros(now), int64(limit))
 }

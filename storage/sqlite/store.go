@@ -8,7 +8,9 @@ import (
 	"io"
 	"os"
 
+	"github.com/zerotouch-dps/dps/allocation/latency"
 	"github.com/zerotouch-dps/dps/enrollment"
+	"github.com/zerotouch-dps/dps/event"
 	"github.com/zerotouch-dps/dps/internal/keyring"
 	"github.com/zerotouch-dps/dps/registration"
 	"github.com/zerotouch-dps/dps/scope"
@@ -41,6 +43,8 @@ type Store struct {
 	bulk          *query.Bulk
 	registrations *registrations
 	scopes        *query.Scopes
+	events        *query.Events
+	latencies     *query.Latencies
 	deployment    *query.Deployment
 }
 
@@ -117,6 +121,8 @@ func newStore(d *database, codec query.Codec) (*Store, error) {
 		bulk:          &query.Bulk{Enrollments: enrollments, Turn: make(chan struct{}, 1)},
 		registrations: newRegistrations(d, codec, groups),
 		scopes:        &query.Scopes{DB: d, Codec: codec},
+		events:        &query.Events{DB: d, Codec: codec, Dialect: dialect()},
+		latencies:     &query.Latencies{DB: d},
 		deployment:    &query.Deployment{DB: d, Codec: codec, Dialect: dialect()},
 	}, nil
 }
@@ -130,8 +136,14 @@ func (s *Store) Bulk() storage.Bulk { return s.bulk }
 // Registrations implements [storage.Store].
 func (s *Store) Registrations() registration.Store { return s.registrations }
 
+// Latencies implements [storage.Store].
+func (s *Store) Latencies() latency.Store { return s.latencies }
+
 // Scopes implements [storage.Store].
 func (s *Store) Scopes() scope.Store { return s.scopes }
+
+// Events implements [storage.Store].
+func (s *Store) Events() event.Store { return s.events }
 
 // Deployment implements [storage.Store].
 func (s *Store) Deployment() storage.Deployment { return s.deployment }

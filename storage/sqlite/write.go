@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/event"
 	"github.com/zerotouch-dps/dps/registration"
 	"github.com/zerotouch-dps/dps/storage/query"
 )
@@ -116,6 +117,11 @@ func (b *begin) write(ctx context.Context, tx query.Tx, row *query.RegistrationR
 	if r.Operation.Status != registration.Assigning { // it ended at once
 		if _, err := tx.Exec(ctx, query.UpsertAttempt, query.AttemptValues(row, query.AttemptRecord(&r))...); err != nil {
 			return err
+		}
+		if e := b.start.Event; e != nil {
+			if err := b.codec.InsertEvents(ctx, tx, []event.Event{*e}); err != nil {
+				return err
+			}
 		}
 	}
 	return insertRemovals(ctx, tx, b.start.Removals)

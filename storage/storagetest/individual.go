@@ -56,6 +56,7 @@ func individualSettings(w *world) {
 	e.Settings = enrollment.Settings{
 		AllocationPolicy: enrollment.Custom, Hubs: []string{"B.example", "a.example"}, LegacyHub: "x",
 		Custom:      &enrollment.CustomAllocation{WebhookURL: "https://hook.example/?a=b&c", APIVersion: "2021-10-01"},
+		Rule:        `hub.name == "a"`,
 		Reprovision: &enrollment.ReprovisionPolicy{UpdateHubAssignment: true},
 		InitialTwin: &enrollment.InitialTwin{Tags: json.RawMessage(`{"z":1, "a":2}`), Desired: json.RawMessage(`{"t":1.50}`)},
 		IoTEdge:     true, CredentialPolicy: "cp", Lot: "lot 7", Uploader: "line-3",

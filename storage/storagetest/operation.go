@@ -18,6 +18,8 @@ func operationCases() []testCase {
 		{"defer gives the lease back", deferLease},
 		{"extend moves the deadline", extendDeadline},
 		{"expired leases, oldest first", expiredLeases},
+		{"expired leases, hub by hub", expiredOfEachHub},
+		{"what is pending is counted", pendingCounts},
 	}
 }
 
@@ -159,6 +161,42 @@ func expiredLeases(w *world) {
 	w.same([]dps.RegistrationID{"c", "a", "b"}, ids(10))
 	w.same([]dps.RegistrationID{"c", "a"}, ids(2))
 	w.same(w.current("c"), w.expired(w.after(10))[0])
+}
+
+// expiredOfEachHub: the oldest of each hub come first, however many another has.
+func expiredOfEachHub(w *world) {
+	for i, dev := range []struct {
+		id  dps.RegistrationID
+		hub string
+	}{{"a1", "a"}, {"a2", "a"}, {"a3", "a"}, {"a4", "a"}, {"c1", "c"}, {"b1", "B"}, {"b2", "b"}} {
+		s := w.start(dev.id, "op", dev.hub)
+		s.Registration.Operation.LeaseUntil = w.after(i + 1)
+		w.begin(s)
+	}
+	ids := func(now, limit int) (out []dps.RegistrationID) {
+		for _, r := range must(w, func() ([]registration.Registration, error) {
+			return w.registrations().Expired(w.ctx, w.after(now), limit)
+		}) {
+			out = append(out, r.ID)
+		}
+		return out
+	}
+	w.same([]dps.RegistrationID{"a1", "c1", "b1", "a2", "b2", "a3", "a4"}, ids(100, 100))
+	w.same([]dps.RegistrationID{"a1", "c1", "b1"}, ids(100, 3))
+	w.same([]dps.RegistrationID{"a1", "c1", "a2", "a3", "a4"}, ids(5, 100))
+	w.same([]dps.RegistrationID(nil), ids(0, 100))
+}
+
+func pendingCounts(w *world) {
+	count := func() registration.Pending {
+		return must(w, func() (registration.Pending, error) { return w.registrations().Pending(w.ctx) })
+	}
+	w.same(registration.Pending{}, count())
+	w.begin(w.start("a", "op", "h"))
+	w.assign("b", "op", "h")
+	w.same(registration.Pending{Operations: 1}, count())
+	w.ok(w.registrations().Forget(w.ctx, zone, "b", enrollment.Precondition{}, w.now))
+	w.same(registration.Pending{Operations: 1, Removals: 1}, count())
 }
 
 func (w *world) forget(id dps.RegistrationID, p enrollment.Precondition) error {

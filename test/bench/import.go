@@ -3,11 +3,9 @@ package main
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -150,13 +148,11 @@ func (l *lab) tryImport(ctx context.Context, pg *testpg.Server, file string, n, 
 
 // upload imports the file, of which count must say n, and returns rows a second.
 func (l *lab) upload(ctx context.Context, p *plant, file string, n int, begun func(share float64), count func(admin.ImportProgress) int64) (float64, error) {
-	token, err := os.ReadFile(p.token)
+	a, err := p.operator()
 	if err != nil {
-		return 0, fmt.Errorf("read token: %w", err)
+		return 0, err
 	}
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: l.pki.roots(), MinVersion: tls.VersionTLS13}}
-	defer transport.CloseIdleConnections()
-	a := &client.Admin{URL: "https://" + p.admin, Token: strings.TrimSpace(string(token)), HTTP: &http.Client{Transport: transport}}
+	defer a.HTTP.CloseIdleConnections()
 	open := func(offset int64) (io.ReadCloser, error) {
 		f, err := os.Open(file)
 		if err == nil {

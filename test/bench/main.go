@@ -41,6 +41,8 @@ func benchmarks() []benchmark {
 		{"tpm", "processor time of a first boot with a TPM", measureTPM, false},
 		{"allocation", "the choice of a hub: by hash among many, by a webhook beside the hash", measureAllocation, false},
 		{"plan", "an allocation plan over 10 million registrations, beside a plain scan of them", measureForecast, false},
+		{"geolatency", "geoLatency in a simulated world: milliseconds lost against the nearest hub", measureGeoLatency, false},
+		{"isolation", "what a hub that hangs, throttles or dies does to the devices of another", measureIsolation, false},
 		{"revocation", "a revocation list of a million entries against x509's and a map", measureRevocation, false},
 		{"refusal", "whether the time of a refusal tells who is enrolled", measureRefusal, false},
 		{"connections", "bar 7: memory per idle connection of MQTT, AMQP and WebSockets", measureConnections, false},

@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/attestation"
+	"github.com/zerotouch-dps/dps/client"
 	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/hub"
 	"github.com/zerotouch-dps/dps/internal/keyring"
@@ -198,6 +201,16 @@ func (p *plant) place(how plan) (err error) {
 		}
 	}
 	return nil
+}
+
+// operator returns a client of the operator's API.
+func (p *plant) operator() (*client.Admin, error) {
+	token, err := os.ReadFile(p.token)
+	if err != nil {
+		return nil, fmt.Errorf("read admin token: %w", err)
+	}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: p.roots, MinVersion: tls.VersionTLS13}}
+	return &client.Admin{URL: "https://" + p.admin, Token: strings.TrimSpace(string(token)), HTTP: &http.Client{Transport: transport}}, nil
 }
 
 func sqlitePath(url string) (string, bool) { return strings.CutPrefix(url, "sqlite:") }

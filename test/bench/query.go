@@ -3,14 +3,10 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
-	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/zerotouch-dps/dps/client"
@@ -57,13 +53,11 @@ func measureQuery(ctx context.Context, l *lab) (err error) {
 		return err
 	}
 	defer p.stop()
-	token, err := os.ReadFile(p.token)
+	a, err := p.operator()
 	if err != nil {
-		return fmt.Errorf("read admin token: %w", err)
+		return err
 	}
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: l.pki.roots(), MinVersion: tls.VersionTLS13}}
-	defer transport.CloseIdleConnections()
-	a := &client.Admin{URL: "https://" + p.admin, Token: strings.TrimSpace(string(token)), HTTP: &http.Client{Transport: transport}}
+	defer a.HTTP.CloseIdleConnections()
 	orders := []*order{
 		{name: "by ID", query: url.Values{}},
 		{name: "by time of creation, newest first", query: url.Values{"sort": {"created"}, "order": {"desc"}}},

@@ -40,14 +40,7 @@ func TestHubDevices(t *testing.T) {
 // hubClient runs a command in a folder and shows what it says.
 func hubClient(t *testing.T, env []string, dir, name string, arguments ...string) {
 	t.Helper()
-	c := exec.CommandContext(t.Context(), name, arguments...)
-	c.Dir, c.Env = dir, env
-	out, err := c.CombinedOutput()
-	t.Logf("%s", out)
-	collected.take(string(out))
-	if err != nil {
-		t.Fatalf("%v: %v", c.Args, err)
-	}
+	client(t, env, dir, exec.CommandContext(t.Context(), name, arguments...))
 }
 
 // hubCertificates writes what the scripts' devices present.

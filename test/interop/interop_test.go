@@ -134,16 +134,18 @@ func pythonWith(t *testing.T, requirements string) string {
 // patience is how long the script of a client may take.
 const patience = 3 * time.Minute
 
-// client runs a script in a folder and takes the rows that it prints.
+// client runs a script in a folder and takes the rows that it prints. What it says on
+// standard error is kept apart: a library's warning would end up in the middle of a row.
 func client(t *testing.T, env []string, dir string, c *exec.Cmd) {
 	t.Helper()
-	c.Dir, c.Env = dir, env
+	var rows, warnings strings.Builder
+	c.Dir, c.Env, c.Stdout, c.Stderr = dir, env, &rows, &warnings
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // faketime has a child
 	timer := time.AfterFunc(patience, func() { _ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL) })
 	defer timer.Stop()
-	out, err := c.CombinedOutput()
-	t.Logf("%s", out)
-	collected.take(string(out))
+	err := c.Run()
+	t.Logf("%s\n%s", rows.String(), warnings.String())
+	collected.take(rows.String())
 	if err != nil {
 		t.Fatalf("%v: %v", c.Args, err)
 	}
@@ -178,11 +180,12 @@ func node(t *testing.T, script string) *exec.Cmd {
 }
 
 // startDev starts a fresh deployment and waits for its ready file.
-func startDev(t *testing.T, binary, listen string, port int) (r ready, file string) {
+func startDev(t *testing.T, binary, listen string, port int, more ...string) (r ready, file string) {
 	t.Helper()
 	dir := t.TempDir()
 	file = filepath.Join(dir, "ready.json")
-	c := exec.CommandContext(context.WithoutCancel(t.Context()), binary, "dev", "--dir", dir, "--listen", listen, "--https-port", strconv.Itoa(port), "--log-level", "info")
+	arguments := append([]string{"dev", "--dir", dir, "--listen", listen, "--https-port", strconv.Itoa(port), "--log-level", "info"}, more...)
+	c := exec.CommandContext(context.WithoutCancel(t.Context()), binary, arguments...)
 	log := &strings.Builder{}
 	c.Stdout, c.Stderr = log, log
 	if err := c.Start(); err != nil {

@@ -155,6 +155,8 @@ func (d *life) check(t *testing.T, known []string) {
 		who = "keys"
 	case groupChain:
 		who = "chain"
+	case webhookKey:
+		who = "owned"
 	}
 	initial := d.fresh && sameJSON(got.Twin.Desired, rate(d.entry.rate))
 	if !initial && !sameJSON(got.Twin.Desired, rate(d.rate)) || !sameJSON(got.Twin.Tags, tags(who)) {

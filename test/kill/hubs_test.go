@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"maps"
 	mathrand "math/rand/v2"
 	"net"
 	"net/http"
@@ -37,6 +38,7 @@ type badHub struct {
 	emulator *hubemulator.Hub
 	link     hub.Linked
 	clean    hub.Registry
+	strikes  *strikes
 
 	mu    sync.Mutex
 	rng   *mathrand.Rand
@@ -49,6 +51,7 @@ type fault struct {
 	delay  time.Duration // not cut short when the client goes away: the deed is late
 	status int           // answered instead of serving
 	lose   bool          // done, but the connection drops
+	strike moment        // when a replica is killed; empty: none
 }
 
 // hubTimeout is the service's patience; late deeds come after it.
@@ -112,11 +115,41 @@ func (h *badHub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r = r.WithContext(context.WithoutCancel(r.Context()))
+	if f.strike != "" {
+		h.strike(w, r, f.strike)
+		return
+	}
 	if f.lose {
 		h.emulator.Handler().ServeHTTP(httptest.NewRecorder(), r)
 		panic(http.ErrAbortHandler)
 	}
 	h.emulator.Handler().ServeHTTP(w, r)
+}
+
+// strike serves a call around which a replica is killed.
+func (h *badHub) strike(w http.ResponseWriter, r *http.Request, when moment) {
+	if when == beforeDeed {
+		h.strikes.at(r, when)
+	}
+	done := httptest.NewRecorder()
+	h.emulator.Handler().ServeHTTP(done, r)
+	if when == beforeAnswer {
+		h.strikes.at(r, when)
+	}
+	maps.Copy(w.Header(), done.Header())
+	w.WriteHeader(done.Code)
+	_, _ = w.Write(done.Body.Bytes())
+	if when == afterAnswer {
+		_ = http.NewResponseController(w).Flush()
+		sleep(time.Duration(h.roll(4000)) * time.Microsecond) // as long as a commit may take
+		h.strikes.at(r, when)
+	}
+}
+
+func (h *badHub) roll(n int) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.rng.IntN(n)
 }
 
 // next throws the dice for one request.
@@ -148,6 +181,8 @@ func (h *badHub) next() fault {
 		return fault{status: http.StatusServiceUnavailable}
 	case dice < 253:
 		return fault{status: http.StatusTooManyRequests}
+	case dice < 280:
+		return fault{strike: []moment{beforeDeed, beforeAnswer, afterAnswer}[dice%3]}
 	}
 	return fault{}
 }

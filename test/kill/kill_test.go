@@ -24,6 +24,7 @@ var (
 	seed     = flag.Uint64("seed", 1, "seed of the dice")
 	fleet    = flag.Int("devices", 300, "devices of a run")
 	duration = flag.Duration("duration", 45*time.Second, "how long processes are killed")
+	episodes = flag.Int("episodes", 1, "how eventful lives are: this many times")
 )
 
 // calmAfter is how long hubs go on failing when nobody is killed any more.
@@ -56,13 +57,15 @@ type world struct {
 	replicas []*replica
 	open     func() *database
 	scope    *tenant
+	owner    *owner
+	strikes  *strikes
 	counts   counts
 	// whenRevoked says what becomes of the identities of disabled devices.
 	whenRevoked scope.WhenRevoked
 }
 
 // counts are what happened, for the report.
-type counts struct{ kills, halts, registrations, tries, conflicts, broken atomic.Int64 }
+type counts struct{ kills, halts, moves, registrations, tries, conflicts, broken atomic.Int64 }
 
 func newWorld(t *testing.T, store string, replicas int, whenRevoked scope.WhenRevoked) *world {
 	t.Helper()
@@ -74,6 +77,11 @@ func newWorld(t *testing.T, store string, replicas int, whenRevoked scope.WhenRe
 	for n := range replicas {
 		w.replicas = append(w.replicas, newReplica(t, binary, store, f, n))
 	}
+	w.strikes = &strikes{replicas: w.replicas, rng: dice(4, 0), done: map[string]int{}}
+	for _, h := range w.hubs {
+		h.strikes = w.strikes
+	}
+	w.owner = openOwner(t, w.hubs[0].name)
 	w.scope = prepare(t, w, store, f)
 	return w
 }
@@ -97,14 +105,13 @@ func (w *world) run(t *testing.T) {
 	}
 	db := w.open()
 	devices := w.boot(t)
-	for _, h := range w.hubs {
-		h.behave()
-	}
+	w.behave()
 	w.settle(t, db)
 	w.check(t, db, devices)
 	c := &w.counts
-	t.Logf("%d registrations in %d tries (%d conflicts, %d broken connections), %d kills, %d halts, %s",
-		c.registrations.Load(), c.tries.Load(), c.conflicts.Load(), c.broken.Load(), c.kills.Load(), c.halts.Load(),
+	w.strikes.report(t)
+	t.Logf("%d moves, %d registrations in %d tries (%d conflicts, %d broken connections), %d kills, %d halts, %s",
+		c.moves.Load(), c.registrations.Load(), c.tries.Load(), c.conflicts.Load(), c.broken.Load(), c.kills.Load(), c.halts.Load(),
 		time.Since(began).Round(time.Second))
 	if least := int64(*duration / (3 * time.Second)); c.kills.Load() < least {
 		t.Errorf("only %d kills, want at least %d: the run proves little", c.kills.Load(), least)
@@ -130,11 +137,7 @@ func (w *world) boot(t *testing.T) []*life {
 	}
 	reapers.Wait()
 	// Hubs that fail for ever would starve the last devices where the machine is slow.
-	calm := time.AfterFunc(calmAfter, func() {
-		for _, h := range w.hubs {
-			h.behave()
-		}
-	})
+	calm := time.AfterFunc(calmAfter, w.behave)
 	defer calm.Stop()
 	living.Wait()
 	return devices
@@ -145,16 +148,40 @@ func dice(kind, n int) *mathrand.Rand {
 	return mathrand.New(mathrand.NewPCG(*seed, uint64(kind)<<32|uint64(n)))
 }
 
-// reap kills and halts one replica again and again, and leaves it running.
+// behave ends the faults of hubs and webhook.
+func (w *world) behave() {
+	for _, h := range w.hubs {
+		h.behave()
+	}
+	w.owner.behave()
+}
+
+// reap kills and halts one replica again and again, starts it when it was struck, and
+// leaves it running.
 func (w *world) reap(ctx context.Context, t *testing.T, r *replica, rng *mathrand.Rand) {
-	for ctx.Err() == nil {
-		sleep(time.Duration(50+rng.IntN(800)) * time.Millisecond)
-		if rng.IntN(6) == 0 {
-			w.counts.halts.Add(1)
-			r.halt(lease + time.Duration(rng.IntN(1500))*time.Millisecond)
-			continue
+	defer func() {
+		w.strikes.stop()
+		select {
+		case <-r.struck:
+			need(t, r.start())
+		default:
 		}
-		r.kill()
+	}()
+	for ctx.Err() == nil {
+		pause := time.NewTimer(time.Duration(50+rng.IntN(800)) * time.Millisecond)
+		select {
+		case <-r.struck:
+		case <-pause.C:
+			if rng.IntN(6) == 0 {
+				w.counts.halts.Add(1)
+				r.halt(lease + time.Duration(rng.IntN(1500))*time.Millisecond)
+				continue
+			}
+			if !r.strike(0) {
+				continue // struck this very moment
+			}
+			<-r.struck
+		}
 		w.counts.kills.Add(1)
 		sleep(time.Duration(rng.IntN(300)) * time.Millisecond)
 		if err := r.start(); err != nil {

@@ -23,12 +23,16 @@ import (
 // backoff of the service.
 const patience = 90 * time.Second
 
+// webhookFailed is what devices are told when their webhook gives no answer.
+const webhookFailed = 400207
+
 // The devices, by turns.
 const (
 	individualKey = iota
 	individualCertificate
 	groupKey
 	groupChain
+	webhookKey
 	kinds
 )
 
@@ -85,7 +89,7 @@ func (d *life) play(t *testing.T) error {
 	if err := d.register("assigned"); err != nil {
 		return err
 	}
-	for range 2 + d.rng.IntN(3) {
+	for range *episodes * (2 + d.rng.IntN(3)) {
 		sleep(time.Duration(d.rng.IntN(1500)) * time.Millisecond)
 		if err := d.episode(t); err != nil {
 			return err
@@ -99,6 +103,9 @@ func (d *life) play(t *testing.T) error {
 
 // episode is one thing that happens to a device.
 func (d *life) episode(t *testing.T) error {
+	if d.kind == webhookKey && d.rng.IntN(3) > 0 {
+		return d.follow()
+	}
 	if !d.individual() {
 		if d.rng.IntN(2) == 0 {
 			return d.twice()
@@ -159,6 +166,23 @@ func (d *life) move(migrate bool) error {
 	}
 	if d.hub != d.entry.hubs[0] {
 		return fmt.Errorf("moved to %s, want %s", d.hub, d.entry.hubs[0])
+	}
+	return nil
+}
+
+// follow has the device's webhook name another hub, and the device go there.
+func (d *life) follow() error {
+	d.rate = 100 + d.rng.IntN(900)
+	if err := d.world.hubOf(d.hub).setRate(d.id, d.rate); err != nil {
+		return err
+	}
+	next := d.otherHub()
+	d.world.owner.send(d.id, next)
+	if err := d.register("assigned"); err != nil {
+		return err
+	}
+	if d.hub != next {
+		return fmt.Errorf("followed to %s, want %s", d.hub, next)
 	}
 	return nil
 }
@@ -239,9 +263,14 @@ func (d *life) register(want string) error {
 		switch {
 		case err == nil && result.Status == want:
 			if want == "assigned" {
+				if d.hub != "" && d.hub != result.Registration.AssignedHub {
+					d.world.counts.moves.Add(1)
+				}
 				d.hub = result.Registration.AssignedHub
 			}
 			return nil
+		case err == nil && result.Status == "failed" && d.kind == webhookKey && result.Registration.ErrorCode == webhookFailed:
+			last = fmt.Errorf("webhook: %s", result.Registration.ErrorMessage)
 		case err == nil && result.Status == "failed":
 			return fmt.Errorf("registration failed: %d %s", result.Registration.ErrorCode, result.Registration.ErrorMessage)
 		case err == nil:
@@ -265,7 +294,7 @@ func (d *life) try(ctx context.Context) (device.Result, error) {
 	switch {
 	case errors.As(err, &refused) && refused.HTTPStatus == http.StatusConflict:
 		d.world.counts.conflicts.Add(1)
-	case err != nil && refused == nil && ctx.Err() == nil:
+	case err != nil && (refused == nil || refused.HTTPStatus == 0) && ctx.Err() == nil:
 		d.world.counts.broken.Add(1)
 	}
 	return result, err
@@ -282,7 +311,7 @@ func (d *life) identity() device.Identity {
 		id.Key = d.entry.primary
 	case individualCertificate:
 		id.Certificate = certificate(d.entry.cert, 0)
-	case groupKey:
+	case groupKey, webhookKey:
 		id.Key = d.derived()
 	case groupChain:
 		id.Certificate = certificate(d.chain, 1)
@@ -291,7 +320,11 @@ func (d *life) identity() device.Identity {
 }
 
 func (d *life) derived() dps.Secret {
-	k, err := attestation.DeriveDeviceKey(d.world.scope.key, d.id)
+	key := d.world.scope.key
+	if d.kind == webhookKey {
+		key = d.world.scope.ownedKey
+	}
+	k, err := attestation.DeriveDeviceKey(key, d.id)
 	if err != nil {
 		panic(err) // a fresh key
 	}
@@ -303,7 +336,7 @@ func (d *life) accepted(a hub.Auth) bool {
 	switch d.kind {
 	case individualKey:
 		return a.Type == hub.AuthSAS && a.Primary.Reveal() == d.entry.primary.Reveal()
-	case groupKey:
+	case groupKey, webhookKey:
 		return a.Type == hub.AuthSAS && a.Primary.Reveal() == d.derived().Reveal()
 	case individualCertificate:
 		return a.Type == hub.AuthThumbprint && a.Primary.Reveal() == attestation.Thumbprint(d.entry.cert.Cert)

@@ -40,6 +40,8 @@ type replica struct {
 
 	mu      sync.Mutex
 	command *exec.Cmd
+	ready   time.Time     // when it began to accept connections; zero: it does not
+	struck  chan struct{} // it was killed by a strike and waits to be started
 }
 
 // files are what all replicas of a run share.
@@ -65,7 +67,7 @@ func makeFiles(t *testing.T, root *testpki.Entity) files {
 func newReplica(t *testing.T, binary, store string, f files, n int) *replica {
 	t.Helper()
 	name := func(what string) string { return filepath.Join(f.dir, fmt.Sprintf("%s-%d", what, n)) }
-	r := &replica{binary: binary, config: name("config"), log: name("log"), address: freeAddress(t), admin: freeAddress(t), token: name("token")}
+	r := &replica{binary: binary, config: name("config"), log: name("log"), address: freeAddress(t), admin: freeAddress(t), token: name("token"), struck: make(chan struct{}, 1)}
 	text := fmt.Sprintf(configuration, store, f.keyring, r.token, r.address, f.cert, f.key, r.admin, lease, hubTimeout)
 	need(t, os.WriteFile(r.config, []byte(text), 0o600))
 	t.Cleanup(func() {
@@ -121,16 +123,41 @@ func (r *replica) start() error {
 		var d net.Dialer
 		conn, err := d.DialContext(context.Background(), "tcp", r.address)
 		if err == nil {
+			r.setReady()
 			return conn.Close()
 		}
 	}
 	return fmt.Errorf("%s does not accept connections", r.address)
 }
 
+func (r *replica) setReady() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ready = time.Now()
+}
+
+// strike kills a process that has been ready for a while, and has it started again by its
+// reaper. Without the while, busy hubs would leave nobody time to get anything done.
+func (r *replica) strike(while time.Duration) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ready.IsZero() || time.Since(r.ready) < while {
+		return false
+	}
+	r.end()
+	r.struck <- struct{}{} // there is room: a process is struck once
+	return true
+}
+
 // kill ends the process without a chance to tidy up.
 func (r *replica) kill() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.end()
+}
+
+func (r *replica) end() {
+	r.ready = time.Time{}
 	if r.command == nil {
 		return
 	}

@@ -36,6 +36,7 @@ const groupRate = 1
 // tenant is the scope with all that its devices and operators need.
 type tenant struct {
 	key      dps.Secret      // of the group "keys"
+	ownedKey dps.Secret      // of the group "owned", whose hubs a webhook names
 	issuer   *testpki.Entity // of the group "chain"
 	roots    *x509.CertPool
 	services []*client.Service // one per replica
@@ -61,9 +62,9 @@ func prepare(t *testing.T, w *world, url string, f files) *tenant {
 		_, err = scopes.PutHub(ctx, scopeID, h.link, enrollment.Precondition{})
 		need(t, err)
 	}
-	tn := &tenant{key: freshKey(), issuer: must(w.root.CA("kill issuer", now))(t), roots: x509.NewCertPool()}
+	tn := &tenant{key: freshKey(), ownedKey: freshKey(), issuer: must(w.root.CA("kill issuer", now))(t), roots: x509.NewCertPool()}
 	tn.roots.AddCert(w.root.Cert)
-	tn.enrollGroups(ctx, t, store)
+	tn.enrollGroups(ctx, t, store, &w.owner.definition)
 	for _, r := range w.replicas {
 		s, err := client.NewService("HostName=127.0.0.1;SharedAccessKeyName=owner;SharedAccessKey="+policyKey.Reveal(), time.Now)
 		need(t, err)
@@ -91,19 +92,24 @@ func openStore(t *testing.T, url string, f files) (store storage.Store) {
 	return store
 }
 
-func (tn *tenant) enrollGroups(ctx context.Context, t *testing.T, store storage.Store) {
+func (tn *tenant) enrollGroups(ctx context.Context, t *testing.T, store storage.Store, webhook *enrollment.CustomAllocation) {
 	t.Helper()
 	cert, err := attestation.ParseCertificate("certificate", tn.issuer.PEM())
 	need(t, err)
 	for name, m := range map[string]attestation.Mechanism{
 		"keys":  attestation.GroupKey{Primary: tn.key, Secondary: freshKey()},
+		"owned": attestation.GroupKey{Primary: tn.ownedKey, Secondary: freshKey()},
 		"chain": attestation.X509CA{Primary: cert},
 	} {
-		_, err := store.Enrollments().PutGroup(ctx, scopeID, enrollment.Group{ID: name, Mechanism: m, Settings: enrollment.Settings{
+		g := enrollment.Group{ID: name, Mechanism: m, Settings: enrollment.Settings{
 			Enabled: true, Updated: time.Now(),
 			Reprovision: &enrollment.ReprovisionPolicy{UpdateHubAssignment: true, MigrateDeviceData: true},
 			InitialTwin: &enrollment.InitialTwin{Tags: tags(name), Desired: rate(groupRate)},
-		}}, enrollment.Precondition{})
+		}}
+		if name == "owned" {
+			g.AllocationPolicy, g.Custom = enrollment.Custom, webhook
+		}
+		_, err := store.Enrollments().PutGroup(ctx, scopeID, g, enrollment.Precondition{})
 		need(t, err)
 	}
 }

@@ -1,4 +1,4 @@
-package webhook
+package outcall
 
 import (
 	"crypto/tls"
@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/zerotouch-dps/dps/scope"
+	"github.com/zerotouch-dps/dps"
 )
 
 const (
@@ -21,10 +21,20 @@ const (
 	maxHeader      = 64 << 10 // bytes
 )
 
-// newClient makes the client of a host: it follows no redirects, and holds to account
-// each address that it connects to.
-func newClient(w scope.Webhook) (*http.Client, error) {
-	config, err := tlsConfig(w)
+// Options say how an endpoint is called.
+type Options struct {
+	// TrustedCAs is PEM of roots beside the system's; empty: system only.
+	TrustedCAs string
+	// Certificate and Key are PEM of what the service proves itself with; empty: nothing.
+	Certificate string
+	Key         dps.Secret
+	MaxIdle     int // connections that are kept
+}
+
+// NewClient makes a client that follows no redirects, and holds to account each address
+// that it connects to.
+func NewClient(o Options) (*http.Client, error) {
+	config, err := tlsConfig(o)
 	if err != nil {
 		return nil, err
 	}
@@ -33,44 +43,52 @@ func newClient(w scope.Webhook) (*http.Client, error) {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
 			Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext, ForceAttemptHTTP2: true,
-			TLSClientConfig: config, TLSHandshakeTimeout: connectTimeout, MaxIdleConnsPerHost: maxCalls,
+			TLSClientConfig: config, TLSHandshakeTimeout: connectTimeout, MaxIdleConnsPerHost: o.MaxIdle,
 			IdleConnTimeout: idleTimeout, MaxResponseHeaderBytes: maxHeader,
 		},
 	}, nil
 }
 
-func tlsConfig(w scope.Webhook) (*tls.Config, error) {
+func tlsConfig(o Options) (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if w.Certificate != "" {
-		pair, err := tls.X509KeyPair([]byte(w.Certificate), []byte(w.Key.Reveal()))
+	if o.Certificate != "" {
+		pair, err := tls.X509KeyPair([]byte(o.Certificate), []byte(o.Key.Reveal()))
 		if err != nil {
 			return nil, errors.New("the webhook's client certificate can't be read") // without the key's text
 		}
 		config.Certificates = []tls.Certificate{pair}
 	}
-	if w.TrustedCAs == "" {
+	if o.TrustedCAs == "" {
 		return config, nil
 	}
 	roots, err := x509.SystemCertPool()
 	if err != nil {
 		roots = x509.NewCertPool()
 	}
-	roots.AppendCertsFromPEM([]byte(w.TrustedCAs))
+	roots.AppendCertsFromPEM([]byte(o.TrustedCAs))
 	config.RootCAs = roots
 	return config, nil
 }
 
-// checkURL takes https, and http where that can't be overheard or is permitted.
-func checkURL(u *url.URL, w scope.Webhook) error {
+// CheckURL takes https, and http where that can't be overheard or is permitted.
+func CheckURL(u *url.URL, allowHTTP bool) error {
 	a, literal := netip.ParseAddr(u.Hostname())
 	if literal == nil && forbidden(a) { // a proxy would look no closer
 		return errForbidden(a)
 	}
 	local := u.Hostname() == "localhost" || literal == nil && a.Unmap().IsLoopback()
-	if u.Scheme == "https" || u.Scheme == "http" && (local || w.AllowHTTP) {
+	if u.Scheme == "https" || u.Scheme == "http" && (local || allowHTTP) {
 		return nil
 	}
 	return errors.New("the webhook's URL is not https")
+}
+
+// WithoutURL drops the URL from an error: its query may be a key.
+func WithoutURL(err error) error {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		return e.Err
+	}
+	return err
 }
 
 // refuseForbidden sees each address after names were looked up.
