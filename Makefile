@@ -32,7 +32,7 @@ deps: ## Install what the tests need and the machine lacks (Debian: PostgreSQL, 
 
 .PHONY: test/unit
 test/unit: ## Unit and contract tests, on SQLite and on a real Postgres
-	$(GO) test $$($(GO) list ./... | grep -v -e /test/interop -e /test/kill)
+	$(GO) test $$($(GO) list ./... | grep -v -e /test/interop -e /test/kill -e /test/events)
 
 .PHONY: test/race
 test/race: ## The same under the race detector
@@ -47,8 +47,9 @@ interop: deps ## The unmodified SDKs of Node.js, Python and Java against a fresh
 	$(GO) test -count=1 -timeout 15m ./test/interop
 
 .PHONY: kill
-kill: deps ## SIGKILL at many points of many registrations, on both stores; every device ends in one hub
+kill: deps ## SIGKILL at many points of many registrations, on both stores: every device ends in one hub, no event is lost
 	$(GO) test -count=1 -timeout 20m ./test/kill
+	$(GO) test -count=1 -timeout 10m ./test/events
 
 .PHONY: kill/moves
 kill/moves: deps ## The same over a few thousand moves between hubs: ten minutes

@@ -81,6 +81,7 @@ func mayImport() map[string][]string {
 		"cli":                       {"server", "server/dev", "client", "client/device", "declare", "declare/arm", "declare/relocate", "openapi", "openapi/admin", "openapi/service", "attestation", "ca", "storage"},
 		"cmd/dps":                   {"cli"},
 		"examples/ownership":        {},
+		"examples/receiver":         {},
 	}
 }
 

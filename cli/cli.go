@@ -46,11 +46,12 @@ type root struct {
 	Scope        scopeCmd        `cmd:"" help:"Operate ID scopes." group:"Operate"`
 	Hub          hubCmd          `cmd:"" help:"Operate linked hubs." group:"Operate"`
 	CA           caCmd           `cmd:"" name:"ca" help:"Operate CA certificates." group:"Operate"`
+	Allocation   allocationCmd   `cmd:"" help:"Say where devices would go, and move them." group:"Operate"`
 	Webhook      webhookCmd      `cmd:"" help:"Operate how allocation webhooks are called." group:"Operate"`
-	Site         siteCmd         `cmd:"" help:"Operate the table of sites, by which devices in networks of one's own are located." group:"Operate"`
-	Latency      latencyCmd      `cmd:"" help:"Operate what is known of the latencies between devices and hubs." group:"Operate"`
 	Hook         hookCmd         `cmd:"" help:"Operate the hooks that lifecycle events are delivered to." group:"Operate"`
 	Event        eventCmd        `cmd:"" help:"Read lifecycle events." group:"Operate"`
+	Site         siteCmd         `cmd:"" help:"Operate the table of sites, by which devices in networks of one's own are located." group:"Operate"`
+	Latency      latencyCmd      `cmd:"" help:"Operate what is known of the latencies between devices and hubs." group:"Operate"`
 	Deny         denyCmd         `cmd:"" help:"Operate the deny list of a scope." group:"Operate"`
 	Policy       policyCmd       `cmd:"" help:"Operate access policies of the service API." group:"Operate"`
 	Enrollment   enrollmentCmd   `cmd:"" help:"Operate individual enrollments: one by one, and in files." group:"Operate"`

@@ -16,6 +16,9 @@ type registrationCmd struct {
 	Explain enrollmentExplainCmd   `cmd:"" help:"Say what would become of a device that is who it claims to be, and why it was turned away."`
 	Delete  registrationDeleteCmd  `cmd:"" help:"Delete a registration record; the device stays in its hub."`
 	Forget  registrationForgetCmd  `cmd:"" help:"Delete a registration record and the device in its hub."`
+
+	Deprovision registrationDeprovisionCmd `cmd:"" help:"Keep a device out and remove it from its hub; its record stays."`
+	Reprovision registrationReprovisionCmd `cmd:"" help:"Let a deprovisioned device in again."`
 }
 
 func registrationColumns() []column[admin.Registration] {

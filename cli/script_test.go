@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/zerotouch-dps/dps/cli"
+	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/internal/testpki"
 	"github.com/zerotouch-dps/dps/management"
 	"github.com/zerotouch-dps/dps/management/adminapi"
@@ -144,6 +145,7 @@ func setup(env *testscript.Env, w *managementtest.World, s *httptest.Server, cli
 	w.Pass(time.Since(w.Now())) // the commands take the real clock
 	w.Register(t, "dev:1", registration.Assigned)
 	w.Register(t, "dev-2", registration.Failed)
+	w.RegisterThrough(t, "dev-3", enrollment.Ref{Group: "line-3"}, registration.Assigned)
 	w.Refuse(t, "stranger", "no enrollment")
 	files := map[string]string{
 		"keyring":       managementtest.KeyringFile(),

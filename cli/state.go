@@ -44,15 +44,15 @@ func (c stateCmd) Run(ctx context.Context, env *Env) error {
 			return err
 		}
 	}
-	if s.GeoipDatabases != nil {
-		say(env.Stdout, "")
-		if err := printList(env, c.Output, *s.GeoipDatabases, geoipColumns()); err != nil {
-			return err
-		}
-	}
 	if s.Hooks != nil && len(*s.Hooks) > 0 {
 		say(env.Stdout, "")
 		if err := printList(env, c.Output, *s.Hooks, hookStateColumns()); err != nil {
+			return err
+		}
+	}
+	if s.GeoipDatabases != nil {
+		say(env.Stdout, "")
+		if err := printList(env, c.Output, *s.GeoipDatabases, geoipColumns()); err != nil {
 			return err
 		}
 	}

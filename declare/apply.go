@@ -129,6 +129,8 @@ func (a *applying) step(ctx context.Context, s Step) error {
 		_, err = a.Admin.PutPolicy(ctx, s.IDScope, s.Name, body, expect)
 	case admin.Webhook:
 		_, err = a.Admin.PutWebhook(ctx, s.IDScope, s.Name, body, expect)
+	case admin.Hook:
+		_, err = a.Admin.PutHook(ctx, s.IDScope, s.Name, body, expect)
 	case admin.EnrollmentGroup:
 		_, err = a.Admin.PutEnrollmentGroup(ctx, s.IDScope, s.Name, body, expect)
 	case admin.Enrollment:
@@ -189,6 +191,8 @@ func (a *applying) delete(ctx context.Context, s Step) error {
 		return a.Admin.DeletePolicy(ctx, s.IDScope, s.Name, expect)
 	case KindWebhook:
 		return a.Admin.DeleteWebhook(ctx, s.IDScope, s.Name, expect)
+	case KindHook:
+		return a.Admin.DeleteHook(ctx, s.IDScope, s.Name, expect)
 	case KindGroup:
 		return a.Admin.DeleteEnrollmentGroup(ctx, s.IDScope, s.Name, expect)
 	default:

@@ -25,7 +25,7 @@ type Exporter struct {
 // are left out: "enrollments:export" has them. Errors: [*client.Error].
 func (e Exporter) Export(ctx context.Context, id string) (Scope, error) {
 	everything := Scope{
-		Service: &Service{IDScope: id}, Denials: []Denial{}, LinkedHubs: []Hub{}, Certificates: []Certificate{}, Policies: []Policy{}, Webhooks: []Webhook{},
+		Service: &Service{IDScope: id}, Denials: []Denial{}, LinkedHubs: []Hub{}, Certificates: []Certificate{}, Policies: []Policy{}, Webhooks: []Webhook{}, Hooks: []Hook{},
 		IPFilterRules: []IPRule{}, Sites: []Site{}, EnrollmentGroups: []Group{}, Enrollments: []Enrollment{},
 	}
 	if _, err := e.Admin.Scope(ctx, id); err != nil {
@@ -47,7 +47,7 @@ func fromState(state State) Scope {
 	for _, r := range state.Rules.Value {
 		s.IPFilterRules = append(s.IPFilterRules, IPRule{FilterName: r.FilterName, Action: r.Action, IPMask: r.IPMask, Target: value(r.Target)})
 	}
-	for _, kind := range []Kind{KindDenial, KindHub, KindCertificate, KindPolicy, KindWebhook, KindGroup, KindEnrollment} {
+	for _, kind := range []Kind{KindDenial, KindHub, KindCertificate, KindPolicy, KindWebhook, KindHook, KindGroup, KindEnrollment} {
 		for _, r := range state.extra(kind, nil) {
 			switch m := r.spec.(type) {
 			case admin.Denial:
@@ -62,6 +62,8 @@ func fromState(state State) Scope {
 				s.Policies = append(s.Policies, Policy{KeyName: value(m.KeyName), Rights: value(m.Rights)})
 			case admin.Webhook:
 				s.Webhooks = append(s.Webhooks, fromWebhook(m))
+			case admin.Hook:
+				s.Hooks = append(s.Hooks, fromHook(m))
 			case admin.EnrollmentGroup:
 				s.EnrollmentGroups = append(s.EnrollmentGroups, FromGroup(m))
 			case admin.Enrollment:
@@ -77,7 +79,7 @@ func fromScope(m admin.Scope) *Service {
 		IDScope: value(m.IDScope), HostNames: m.HostNames, AllocationPolicy: value(m.AllocationPolicy),
 		TrustInlineSigningCertificates: m.TrustInlineSigningCertificates, DisableLocalAuth: m.DisableLocalAuth,
 		MinTLSVersion: value(m.MinTLSVersion), WhenRevoked: value(m.WhenRevoked), CertificateRules: fromRules(m.CertificateRules),
-		CustomAllocationDefinition: fromDefaultWebhook(m.CustomAllocationDefinition),
+		CustomAllocationDefinition: fromDefaultWebhook(m.CustomAllocationDefinition), Events: fromEvents(m.Events),
 	}
 	if l := m.Limits; l != nil {
 		s.Limits = &Limits{

@@ -20,6 +20,8 @@ func modelOf(spec any) any {
 		return spec.model()
 	case *Webhook:
 		return spec.model()
+	case *Hook:
+		return spec.model()
 	case *Group:
 		return spec.model()
 	case *Enrollment:
@@ -31,7 +33,7 @@ func modelOf(spec any) any {
 // blanks are models with nothing set.
 func blanks() map[Kind]any {
 	return map[Kind]any{
-		KindDenial: admin.Denial{}, KindHub: admin.LinkedHub{}, KindCertificate: admin.Certificate{}, KindPolicy: admin.Policy{}, KindWebhook: admin.Webhook{},
+		KindDenial: admin.Denial{}, KindHub: admin.LinkedHub{}, KindCertificate: admin.Certificate{}, KindPolicy: admin.Policy{}, KindWebhook: admin.Webhook{}, KindHook: admin.Hook{},
 		KindGroup:      admin.EnrollmentGroup{EnrollmentGroup: service.EnrollmentGroup{Attestation: &service.AttestationMechanism{}}},
 		KindEnrollment: admin.Enrollment{IndividualEnrollment: service.IndividualEnrollment{Attestation: &service.AttestationMechanism{}}},
 	}
@@ -49,6 +51,8 @@ func facetsOf(model any) []facet {
 		return policyFacets(m)
 	case admin.Webhook:
 		return webhookFacets(m)
+	case admin.Hook:
+		return hookFacets(m)
 	case admin.EnrollmentGroup:
 		return groupFacets(m)
 	case admin.Enrollment:
@@ -69,6 +73,8 @@ func identity(model any) (Kind, string) {
 		return KindPolicy, value(m.KeyName)
 	case admin.Webhook:
 		return KindWebhook, value(m.Host)
+	case admin.Hook:
+		return KindHook, value(m.Name)
 	case admin.EnrollmentGroup:
 		return KindGroup, value(m.EnrollmentGroupID)
 	case admin.Enrollment:
@@ -87,6 +93,8 @@ func etagOf(model any) string {
 		return value(m.Etag)
 	case admin.Webhook:
 		return value(m.Etag)
+	case admin.Hook:
+		return value(m.Etag)
 	case admin.EnrollmentGroup:
 		return value(m.Etag)
 	case admin.Enrollment:
@@ -104,6 +112,8 @@ func question(kind Kind, r named) admin.SecretQuestion {
 	case *Policy:
 		q.PrimaryKey, q.SecondaryKey = revealed(spec.PrimaryKey), revealed(spec.SecondaryKey)
 	case *Webhook:
+		q.Secret, q.ClientKey = revealed(spec.Secret), revealed(spec.ClientKey)
+	case *Hook:
 		q.Secret, q.ClientKey = revealed(spec.Secret), revealed(spec.ClientKey)
 	case *Group:
 		q.PrimaryKey, q.SecondaryKey = spec.Attestation.keys()

@@ -102,6 +102,9 @@ func (c *completion) scope(s *Scope) {
 	for i := range s.Webhooks {
 		c.webhook(&s.Webhooks[i])
 	}
+	for i := range s.Hooks {
+		c.hook(&s.Hooks[i])
+	}
 	for i := range s.EnrollmentGroups {
 		c.settings(&s.EnrollmentGroups[i].place, &s.EnrollmentGroups[i].Settings)
 	}
@@ -288,7 +291,7 @@ type listed struct {
 type named struct {
 	name string
 	at   *place
-	spec any // *Denial, *Hub, *Certificate, *Policy, *Webhook, *Group, *Enrollment
+	spec any // *Denial, *Hub, *Certificate, *Policy, *Webhook, *Hook, *Group, *Enrollment
 }
 
 // lists are the kinds whose resources stand for themselves, in the order in which they
@@ -300,6 +303,7 @@ func (s *Scope) lists() []listed {
 		list(KindCertificate, "name", s.Certificates, func(m *Certificate) named { return named{m.Name, &m.place, m} }),
 		list(KindPolicy, "keyName", s.Policies, func(p *Policy) named { return named{p.KeyName, &p.place, p} }),
 		list(KindWebhook, "host", s.Webhooks, func(w *Webhook) named { return named{w.Host, &w.place, w} }),
+		list(KindHook, "name", s.Hooks, func(h *Hook) named { return named{h.Name, &h.place, h} }),
 		list(KindGroup, "enrollmentGroupId", s.EnrollmentGroups, func(g *Group) named { return named{g.EnrollmentGroupID, &g.place, g} }),
 		list(KindEnrollment, "registrationId", s.Enrollments, func(e *Enrollment) named { return named{e.RegistrationID, &e.place, e} }),
 	}

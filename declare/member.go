@@ -40,6 +40,7 @@ func scopeFacets(m admin.Scope) []facet {
 		{member: "limits", value: limitsOf(m.Limits), stays: true},
 		{member: "whenRevoked", value: plain(m.WhenRevoked), stays: true},
 		{member: "certificateRules", value: rulesOf(m.CertificateRules), stays: true},
+		{member: "events", value: eventsOf(m.Events), stays: true},
 	}
 }
 

@@ -16,7 +16,7 @@ func (s *Service) model() admin.Scope {
 		IDScope: optional(s.IDScope), HostNames: s.HostNames, AllocationPolicy: optional(s.AllocationPolicy),
 		TrustInlineSigningCertificates: s.TrustInlineSigningCertificates, DisableLocalAuth: s.DisableLocalAuth,
 		MinTLSVersion: optional(s.MinTLSVersion), WhenRevoked: optional(s.WhenRevoked), CertificateRules: s.CertificateRules.model(),
-		CustomAllocationDefinition: s.CustomAllocationDefinition.defaultWebhook(),
+		CustomAllocationDefinition: s.CustomAllocationDefinition.defaultWebhook(), Events: s.Events.model(),
 	}
 	if l := s.Limits; l != nil {
 		m.Limits = &admin.Limits{

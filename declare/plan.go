@@ -20,6 +20,7 @@ const (
 	KindCertificate Kind = "certificate"
 	KindPolicy      Kind = "policy"
 	KindWebhook     Kind = "webhook"
+	KindHook        Kind = "hook"
 	KindGroup       Kind = "enrollmentGroup"
 	KindEnrollment  Kind = "enrollment"
 	KindFile        Kind = "enrollmentFile"

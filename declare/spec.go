@@ -11,6 +11,7 @@ type Scope struct {
 	Certificates     []Certificate    `yaml:"certificates,omitempty"`
 	Policies         []Policy         `yaml:"policies,omitempty"`
 	Webhooks         []Webhook        `yaml:"webhooks,omitempty"`
+	Hooks            []Hook           `yaml:"hooks,omitempty"`
 	IPFilterRules    []IPRule         `yaml:"ipFilterRules,omitempty"`
 	Sites            []Site           `yaml:"sites,omitempty"`
 	EnrollmentGroups []Group          `yaml:"enrollmentGroups,omitempty"`
@@ -32,6 +33,7 @@ type Service struct {
 	Limits                         *Limits           `yaml:"limits,omitempty"`
 	WhenRevoked                    string            `yaml:"whenRevoked,omitempty"`
 	CertificateRules               *CertificateRules `yaml:"certificateRules,omitempty"`
+	Events                         *Events           `yaml:"events,omitempty"`
 }
 
 // CertificateRules are what devices' certificates are held to. They are replaced as a

@@ -221,6 +221,9 @@ func (r *reading) list(ctx context.Context, l listed) error {
 	case KindWebhook:
 		all, err := r.Admin.Webhooks(ctx, r.id)
 		return keepAll(r.state, all, err)
+	case KindHook:
+		all, err := r.Admin.Hooks(ctx, r.id)
+		return keepAll(r.state, all, err)
 	case KindGroup:
 		return entries(r, l, func(name string) (admin.EnrollmentGroup, error) { return r.Admin.EnrollmentGroup(ctx, r.id, name) },
 			func(q url.Values) ([]admin.EnrollmentGroup, *string, error) {

@@ -16,7 +16,7 @@ const (
 	poll     = 250 * time.Millisecond
 	pollIdle = 2 * time.Second
 	// pollRest lets a few more be committed before they are ordered together.
-	pollRest = 10 * time.Millisecond
+	pollRest = 20 * time.Millisecond
 	// orderBatch bounds the events of one transaction.
 	orderBatch = 500
 	// pruneEvery is how often old events are looked for, and pruneBatch how many go at once.

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/zerotouch-dps/dps"
@@ -43,12 +44,7 @@ type Hook struct {
 
 // Wants reports whether events of a kind are delivered.
 func (h *Hook) Wants(k Kind) bool {
-	for _, one := range h.Kinds {
-		if one == k {
-			return true
-		}
-	}
-	return len(h.Kinds) == 0
+	return len(h.Kinds) == 0 || slices.Contains(h.Kinds, k)
 }
 
 // Validate holds the members to their rules. Errors: [dps.InvalidArgument].

@@ -18,6 +18,12 @@ import (
 type Devices interface {
 	// Explain runs a request dry. Errors: [dps.NotFound] (scope), [dps.Unavailable].
 	Explain(ctx context.Context, req registration.Request) (registration.Explanation, error)
+	// Forecast says where devices would land. Errors: [dps.NotFound] (scope),
+	// [dps.Throttled], [dps.Unavailable].
+	Forecast(ctx context.Context, q registration.ForecastQuery) (registration.Forecast, error)
+	// Deprovision ends what a device has whose enrollment is disabled. Errors:
+	// [dps.ConcurrentChange], [dps.NotFound] (scope), [dps.Unavailable].
+	Deprovision(ctx context.Context, id dps.IDScope, device dps.RegistrationID) (registration.Deprovisioned, error)
 	// ClaimKey is the evidence of a device that has a symmetric key. Errors:
 	// [dps.InvalidArgument].
 	ClaimKey(scope dps.IDScope, id dps.RegistrationID, key dps.Secret) (attestation.Evidence, error)

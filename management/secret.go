@@ -19,6 +19,7 @@ const (
 	HubSecrets        SecretOwner = "linkedHub"
 	PolicySecrets     SecretOwner = "policy"
 	WebhookSecrets    SecretOwner = "webhook"
+	HookSecrets       SecretOwner = "hook"
 	GroupSecrets      SecretOwner = "enrollmentGroup"
 	IndividualSecrets SecretOwner = "enrollment"
 )
@@ -34,7 +35,7 @@ type SecretQuestion struct {
 // stored, by which a tool finds out what it has to write without a secret being
 // revealed. Where there is no such resource, or it has no such secret, all differ.
 // Errors: [dps.NotFound] (scope), [dps.InvalidArgument], and those of a caller below
-// [RoleOperator], with access policies and webhooks below [RoleSecurity].
+// [RoleOperator], with access policies, webhooks and hooks below [RoleSecurity].
 func (s *Service) CompareSecrets(ctx context.Context, c Caller, id dps.IDScope, questions []SecretQuestion) ([][]string, error) {
 	if err := c.Demand(id, RoleOperator); err != nil {
 		return nil, err
@@ -84,6 +85,15 @@ func (s *Service) secretsOf(ctx context.Context, c Caller, id dps.IDScope, q Sec
 			return none, s.scopeExists(ctx, id)
 		}
 		return map[string]dps.Secret{"secret": w.Secret, "clientKey": w.Key}, err
+	case HookSecrets:
+		if err := c.Demand(id, RoleSecurity); err != nil {
+			return nil, err
+		}
+		h, err := s.Hook(ctx, c, id, q.Name)
+		if dps.Is(err, dps.NotFound) {
+			return none, s.scopeExists(ctx, id)
+		}
+		return map[string]dps.Secret{"secret": h.Secret, "clientKey": h.Key}, err
 	case GroupSecrets:
 		g, err := s.group(ctx, id, q.Name)
 		if dps.Is(err, dps.GroupNotFound) {
@@ -97,7 +107,7 @@ func (s *Service) secretsOf(ctx context.Context, c Caller, id dps.IDScope, q Sec
 		}
 		return symmetricKeys(e.Mechanism), err
 	}
-	return nil, dps.Invalid("kind", "enum", "must be linkedHub, policy, webhook, enrollmentGroup or enrollment")
+	return nil, dps.Invalid("kind", "enum", "must be linkedHub, policy, webhook, hook, enrollmentGroup or enrollment")
 }
 
 func (s *Service) scopeExists(ctx context.Context, id dps.IDScope) error {

@@ -57,8 +57,8 @@ type State struct {
 	Loads        map[string]int64 // devices by the hub's folded host name
 	Certificates []Certificate    // the next to expire first
 	Revocations  []RevocationSource
-	GeoIP        []GeoIPFile
 	Hooks        []event.HookState
+	GeoIP        []GeoIPFile
 }
 
 // Backups writes the whole store.

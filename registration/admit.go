@@ -19,6 +19,10 @@ type admission struct {
 	current *Registration
 	grant   *grant         // of a TPM device, once it is planned for
 	report  latency.Report // of latencies, once it is planned for
+	// apiVersion is that of the request.
+	apiVersion string
+	// waits tells that a move has just refused to let the device go.
+	waits bool
 }
 
 // maxConfigReloads bounds how often one admission starts over because the scope's
@@ -79,7 +83,7 @@ func admitQuery(req Request, cfg *config) AdmitQuery {
 
 func (r *Registrar) resolve(ctx context.Context, req Request, cfg *config, s Snapshot) (*admission, error) {
 	if req.Evidence == nil {
-		return assume(cfg, s, req.ID)
+		return assume(cfg, s, req)
 	}
 	match, proof, err := r.resolver.Resolve(ctx, enrollment.Question{
 		Candidates: s.Candidates, Evidence: req.Evidence, Trust: cfg.trust,
@@ -89,7 +93,7 @@ func (r *Registrar) resolve(ctx context.Context, req Request, cfg *config, s Sna
 	if err != nil {
 		return nil, err
 	}
-	return &admission{config: cfg, match: match, proof: proof, current: s.Current}, nil
+	return &admission{config: cfg, match: match, proof: proof, current: s.Current, apiVersion: req.APIVersion}, nil
 }
 
 // unknownScope hides whether a scope exists: a stranger sees what a wrong key sees.

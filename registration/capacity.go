@@ -2,6 +2,7 @@ package registration
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -105,6 +106,11 @@ func (r *Registrar) beginWithRoom(ctx context.Context, req Request, a *admission
 			return nil, err
 		}
 		p, err := r.begin(ctx, start, a)
+		if errors.Is(err, errMoveWaits) {
+			r.paces.note(a.move(), r.now())
+			a.waits = true
+			continue
+		}
 		if err == nil {
 			r.latency.Cast(a.config.Scope.ID, start.Registration.ID, a.report)
 		}

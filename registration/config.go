@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
@@ -21,6 +22,12 @@ const cachedScopes = 1024
 type Scopes interface {
 	// Snapshot errors: [dps.NotFound].
 	Snapshot(ctx context.Context, id dps.IDScope) (scope.Snapshot, error)
+	// UncountedMoves claims, until a time, the active moves whose devices are not counted.
+	UncountedMoves(ctx context.Context, now, until time.Time) ([]scope.MoveRef, error)
+	// CountedMove says how many devices a move selects.
+	CountedMove(ctx context.Context, m scope.MoveRef, selected int64) error
+	// EndMoves ends the moves that have moved what they select, and returns them.
+	EndMoves(ctx context.Context, now time.Time) ([]scope.MoveRef, error)
 	// CRL returns the DER of a list that was uploaded for a CA certificate.
 	CRL(ctx context.Context, id dps.IDScope, name string) ([]byte, error)
 }

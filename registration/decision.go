@@ -21,6 +21,8 @@ type decision struct {
 	Webhook     string                      `json:"webhook,omitempty"` // host of the webhook that decides
 	WebhookMS   int64                       `json:"webhookMs,omitempty"`
 	Full        []string                    `json:"full,omitempty"`      // hubs that had no room
+	Move        string                      `json:"move,omitempty"`      // that the device is subject to
+	Held        bool                        `json:"held,omitempty"`      // it has the device stay
 	Residency   []string                    `json:"residency,omitempty"` // tags that the hub must have
 	Latency     *allocation.Latency         `json:"latency,omitempty"`   // what geoLatency goes by
 	Hub         string                      `json:"hub,omitempty"`

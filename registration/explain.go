@@ -187,12 +187,12 @@ func describe(e attestation.Evidence) []attestation.CertificateInfo {
 
 // assume admits a device that shows nothing, as the entry would that could decide about
 // it: its individual enrollment, or the first key group whose prefix its ID has.
-func assume(cfg *config, s Snapshot, id dps.RegistrationID) (*admission, error) {
+func assume(cfg *config, s Snapshot, req Request) (*admission, error) {
 	m, ok := enrollment.Assume(s.Candidates)
 	if !ok {
 		return nil, attestation.Refuse(errors.New(unassumed(s.Current)))
 	}
-	m.KeySpelling = string(id)
+	m.KeySpelling = string(req.ID)
 	proof := attestation.Proof{Kind: m.Mechanism.Kind()}
 	switch mech := m.Mechanism.(type) {
 	case attestation.X509Leaf:
@@ -208,7 +208,7 @@ func assume(cfg *config, s Snapshot, id dps.RegistrationID) (*admission, error) 
 		}
 	case attestation.SymmetricKey, attestation.GroupKey, attestation.GroupTPM:
 	}
-	return &admission{config: cfg, match: m, proof: proof, current: s.Current}, nil
+	return &admission{config: cfg, match: m, proof: proof, current: s.Current, apiVersion: req.APIVersion}, nil
 }
 
 // unassumed says why nothing can be said of a device that shows nothing.

@@ -25,7 +25,7 @@ func (w *work) ended(placed hub.Placed, err error, took time.Duration) (Registra
 		reg.Assignment = Assignment{
 			Hub: op.Hub, DeviceID: op.Want.DeviceID, GenerationID: placed.GenerationID,
 			CredentialDigest: hub.CredentialDigest(op.Want.Auth), Substatus: op.Substatus, Payload: placed.Payload,
-			CustomPayload: op.CustomPayload, AuthenticationKey: op.AuthenticationKey,
+			CustomPayload: op.CustomPayload, AuthenticationKey: op.AuthenticationKey, Move: markOf(was.Assignment, op),
 		}
 		op.Status = Assigned
 		op.Decision = withOutcome(op.Decision, "assigned", took.Milliseconds(), op.Attempt)

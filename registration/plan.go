@@ -18,9 +18,7 @@ func (r *Registrar) plan(ctx context.Context, req Request, a *admission) (*Start
 	if err := r.newRow(&s.Registration, req, a); err != nil {
 		return nil, why, err
 	}
-	if a.current != nil {
-		s.Previous, s.PreviousAttempt = a.current.Operation.ID, a.current.Operation.Attempt
-	}
+	s.follow(a.current)
 	s.doubt(a.current)
 	if a.match.Disabled {
 		s.end(Disabled)
@@ -38,9 +36,21 @@ func (r *Registrar) plan(ctx context.Context, req Request, a *admission) (*Start
 		s.fail(err)
 	}
 	s.Room = a.config.room(s.Registration.Operation.Hub)
+	s.Move = s.Registration.Operation.Move
 	s.leave(a.current)
 	s.Registration.Operation.Decision = why.encode()
 	return s, why, nil
+}
+
+// follow has the start come after what the row was read as.
+func (s *Start) follow(cur *Registration) {
+	if cur == nil {
+		return
+	}
+	s.Previous, s.PreviousAttempt = cur.Operation.ID, cur.Operation.Attempt
+	if inFlight(cur) {
+		s.Overtaken = cur.Operation.Move
+	}
 }
 
 // doubt is of a start that puts an end to an operation in flight.
@@ -110,6 +120,7 @@ func later(a, b time.Time) time.Time {
 func (s *Start) end(status Status) {
 	op := &s.Registration.Operation
 	op.Status, op.LeaseUntil, op.Deadline = status, time.Time{}, time.Time{}
+	op.Move, s.Move = "", ""
 	op.forget()
 }
 
@@ -139,7 +150,7 @@ func (r *Registrar) choose(ctx context.Context, row *Registration, req Request, 
 	if err := prepare(row, a, how); err != nil {
 		return err
 	}
-	if custom := webhookOf(a); custom != nil {
+	if custom := webhookOf(a); custom != nil && !a.sent() {
 		return r.leaveToWebhook(ctx, row, req, a, custom, why)
 	}
 	link, err := r.allocate(ctx, row, req, a, why)
@@ -155,6 +166,9 @@ func (r *Registrar) choose(ctx context.Context, row *Registration, req Request, 
 
 // allocate returns where the device stays, or what the policy chooses.
 func (r *Registrar) allocate(ctx context.Context, row *Registration, req Request, a *admission, why *decision) (hub.Linked, error) {
+	if m := a.move(); m != nil {
+		return r.errand(ctx, row, &req, a, m, why)
+	}
 	if row.Operation.Substatus == Reprovisioned {
 		link, _ := a.config.linked(row.Assignment.Hub)
 		why.Hub, why.Reason = link.HostName, "stays on its hub"
@@ -174,11 +188,19 @@ func prepare(row *Registration, a *admission, how reprovision) error {
 	if err != nil {
 		return err
 	}
-	op, was := &row.Operation, row.Assignment
-	op.Want = hub.Want{DeviceID: deviceIDOf(row, a.match), Auth: auth, Twin: twinOf(a.match.Settings), IoTEdge: a.match.Settings.IoTEdge}
+	op := &row.Operation
+	op.Want = hub.Want{Auth: auth, Twin: twinOf(a.match.Settings), IoTEdge: a.match.Settings.IoTEdge}
 	if a.grant != nil {
 		op.AuthenticationKey = a.grant.authenticationKey
 	}
+	head(row, a, how)
+	return nil
+}
+
+// head settles the device ID and, as substatus, what the device comes to if it moves.
+func head(row *Registration, a *admission, how reprovision) {
+	op, was := &row.Operation, row.Assignment
+	op.Want.DeviceID = deviceIDOf(row, a.match)
 	switch {
 	case was.Hub == "":
 		op.Substatus = InitialAssignment
@@ -189,7 +211,6 @@ func prepare(row *Registration, a *admission, how reprovision) error {
 	case how == reset:
 		op.Substatus = DataReset
 	}
-	return nil
 }
 
 func twinOf(s *enrollment.Settings) hub.Twin {

@@ -39,6 +39,9 @@ func (r *Registrar) beginElsewhere(ctx context.Context, reg Registration) (Begun
 			Registration: next, Previous: reg.Operation.ID, PreviousAttempt: reg.Operation.Attempt,
 			Removals: leftBehind(reg, next), Room: room,
 		}
+		if next.Operation.Move != reg.Operation.Move { // the webhook is asked again
+			start.Overtaken = reg.Operation.Move
+		}
 		begun, err := r.store.Begin(ctx, start, r.now())
 		if err == nil {
 			return begun, nil
@@ -78,7 +81,7 @@ func (r *Registrar) nextHub(ctx context.Context, reg Registration) (Registration
 		again, err := r.askAnew(reg, settings, &why)
 		return again, 0, err
 	}
-	link, err := r.pick(ctx, r.again(&reg, settings, &why), cfg, settings, &why)
+	link, err := r.another(ctx, &reg, cfg, settings, &why)
 	if err != nil {
 		return Registration{}, 0, err
 	}
@@ -97,6 +100,15 @@ func (r *Registrar) nextHub(ctx context.Context, reg Registration) (Registration
 	return reg, int64(link.MaxDevices), nil
 }
 
+// another picks the next hub. Whom a move has sent to a full one, it leaves where it was.
+func (r *Registrar) another(ctx context.Context, reg *Registration, cfg *config, set *enrollment.Settings, why *decision) (hub.Linked, error) {
+	if home, linked := cfg.linked(reg.Assignment.Hub); linked && reg.Operation.Move != "" {
+		why.Hub, why.Reason = home.HostName, "stays on its hub: that to which it was moved has no room"
+		return home, nil
+	}
+	return r.pick(ctx, r.again(reg, set, why), cfg, set, why)
+}
+
 // askAnew leaves the choice to the webhook again, without the hub that turned out full.
 func (r *Registrar) askAnew(reg Registration, settings *enrollment.Settings, why *decision) (Registration, error) {
 	now, op := r.now(), &reg.Operation
@@ -109,7 +121,7 @@ func (r *Registrar) askAnew(reg Registration, settings *enrollment.Settings, why
 		op.Substatus = DataMigrated
 	}
 	op.Attempt++
-	op.Hub, op.Question, op.CustomPayload, op.Decision = "", &again, nil, why.encode()
+	op.Hub, op.Question, op.CustomPayload, op.Decision, op.Move = "", &again, nil, why.encode(), ""
 	op.Want.Twin = twinOf(settings)
 	op.LeaseUntil, reg.Updated = now.Add(r.settings.Lease), now
 	return reg, nil

@@ -60,6 +60,8 @@ type Assignment struct {
 	// AuthenticationKey delivers the hub's key to the TPM that proved itself, and opens
 	// nowhere else; nil of other devices.
 	AuthenticationKey []byte
+	// Move is the ID of the move that took the device here; empty: none did.
+	Move string
 }
 
 // Reply returns what the device is told beyond hub and device ID: of two objects the
@@ -116,6 +118,8 @@ type Operation struct {
 	Hub       string
 	Want      hub.Want
 	Substatus Substatus // of the assignment, once it is done
+	// Move is the ID of the move whose doing the choice is; empty: of none.
+	Move string
 	// AuthenticationKey goes into the assignment; made once, with Want.
 	AuthenticationKey []byte
 

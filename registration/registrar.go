@@ -129,9 +129,13 @@ type Registrar struct {
 	slots   *slots        // of flights
 	asking  chan struct{} // one per flight that asks a webhook
 	leaving chan struct{} // closed when Run ends
-	working sync.WaitGroup
-	mu      sync.Mutex
-	flights map[dps.OperationID]*flight
+	// foretelling holds one for each forecast that is made.
+	foretelling chan struct{}
+	paces       paces
+	counting    chan struct{} // holds one while the devices of moves are counted
+	working     sync.WaitGroup
+	mu          sync.Mutex
+	flights     map[dps.OperationID]*flight
 
 	refusals *refusals
 }
@@ -147,8 +151,10 @@ func New(d Deps) *Registrar {
 		store: d.Store, configs: newConfigs(d.Scopes, d.Resolver.Verifier(), d.Latency), entries: d.Entries, resolver: d.Resolver,
 		gates: newGates(d.OpenGate, d.Now), webhooks: d.Webhooks, rules: rule.New(), latency: d.Latency, observer: d.Observer, told: d.Told, log: d.Log, now: d.Now, rand: d.Rand,
 		settings: s, slots: newSlots(s.MaxFlights), asking: make(chan struct{}, max(1, s.MaxFlights/askingShare)), leaving: make(chan struct{}),
-		flights:  map[dps.OperationID]*flight{},
-		refusals: newRefusals(),
+		foretelling: make(chan struct{}, maxForecasts),
+		counting:    make(chan struct{}, 1),
+		flights:     map[dps.OperationID]*flight{},
+		refusals:    newRefusals(),
 	}
 }
 
@@ -206,6 +212,9 @@ func (r *Registrar) begin(ctx context.Context, start *Start, a *admission) (*pen
 	}
 	if err != nil {
 		return nil, fmt.Errorf("begin operation: %w", err)
+	}
+	if begun.Waits {
+		return nil, errMoveWaits
 	}
 	if !begun.Won {
 		return r.lost(start, &begun.Registration, a)

@@ -207,6 +207,9 @@ func (r *Registrar) sweep(ctx context.Context) {
 	if err := r.sweepRemovals(ctx); err != nil && ctx.Err() == nil {
 		r.log.Warn("sweep removals", zap.Error(err))
 	}
+	if err := r.sweepMoves(ctx); err != nil && ctx.Err() == nil {
+		r.log.Warn("sweep moves", zap.Error(err))
+	}
 	if err := r.gates.retire(); err != nil {
 		r.log.Warn("close the connections of a changed link", zap.Error(err))
 	}

@@ -39,6 +39,12 @@ type Start struct {
 	Room int64
 	// Event is committed with it when the operation ends at once; nil: none.
 	Event *event.Event
+	// Move is the ID of the move that takes the device away; empty: none does. It must let
+	// the device go at that time, and counts it in the same commit.
+	Move string
+	// Overtaken is that of the operation in flight which this one puts an end to: it has
+	// not moved the device.
+	Overtaken string
 }
 
 // Begun is the outcome of a Start.
@@ -50,6 +56,8 @@ type Begun struct {
 	// Held tells that a removal of the very identity is under way: the row is committed
 	// as assigning with an expired lease, and Claim succeeds once the removal is done.
 	Held bool
+	// Waits tells that it did not win because the move lets no device go now.
+	Waits bool
 }
 
 // Owner is the registration that holds a device identity, with folded IDs.
@@ -89,8 +97,9 @@ type Store interface {
 	Extend(ctx context.Context, r Registration, deadline time.Time) error
 
 	// Finish writes a final state, compare-and-set on operation and attempt, and in the
-	// same commit puts removals into the outbox and the attempt into the history. It gives the row a new ETag, which
-	// it returns. Events are committed with it.
+	// same commit puts removals into the outbox and the attempt into the history, and counts
+	// it for the move of its operation: as moved, if the assignment bears that move. It gives
+	// the row a new ETag, which it returns. Events are committed with it.
 	Finish(ctx context.Context, r Registration, removals []Removal, told ...event.Event) (etag dps.ETag, won bool, err error)
 
 	// Expired returns up to limit assigning operations whose lease is over at now, of every
@@ -115,6 +124,10 @@ type Store interface {
 
 	// Search returns a part of the records that a search finds.
 	Search(ctx context.Context, scope dps.IDScope, s Search) (enrollment.Found[Registration], error)
+
+	// Standings returns a part of the records that a search finds, each with the individual
+	// enrollment of its device, which is read a moment later.
+	Standings(ctx context.Context, scope dps.IDScope, s Search) (enrollment.Found[Standing], error)
 
 	// Count counts what a search finds, whatever its order.
 	Count(ctx context.Context, scope dps.IDScope, s Search) (enrollment.Count, error)

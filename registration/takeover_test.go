@@ -11,6 +11,7 @@ import (
 	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/hub"
 	"github.com/zerotouch-dps/dps/registration"
+	"github.com/zerotouch-dps/dps/scope"
 )
 
 const (
@@ -39,6 +40,8 @@ func TestEveryBorder(t *testing.T) {
 		{"halted", true, byName},
 		{"killed, a webhook chooses", false, byWebhook},
 		{"halted, a webhook chooses", true, byWebhook},
+		{"killed, a move takes it", false, byMove},
+		{"halted, a move takes it", true, byMove},
 	} {
 		t.Run(way.name, func(t *testing.T) {
 			t.Parallel()
@@ -65,6 +68,16 @@ func byWebhook(w *world, e enrollment.Individual, host string) {
 	w.individual(e)
 }
 
+// byMove sends a device to its first hub by naming it, and from there by moves; when one
+// is done, the enrollment agrees with it.
+func byMove(w *world, e enrollment.Individual, host string) {
+	if _, err := w.store.Registrations().Registration(w.ctx, scopeID, e.ID); err == nil {
+		w.stopMoves()
+		w.createMove(scope.Move{Name: "to-" + host, To: host, Pace: scope.MaxPace})
+	}
+	byName(w, e, host)
+}
+
 // crossBorder strikes a replica at its n-th border; false: there is no such border.
 func crossBorder(t *testing.T, n int, halt bool, send func(*world, enrollment.Individual, string)) (struck bool) {
 	t.Helper()
@@ -79,17 +92,31 @@ func crossBorder(t *testing.T, n int, halt bool, send func(*world, enrollment.In
 		}
 	}
 	j.check()
+	j.checkMoves()
 	if j.first.isDown() && halt {
 		before := j.row("dev-1")
 		j.first.goOn()
 		j.linger()
 		j.check()
+		j.checkMoves()
 		if after := j.row("dev-1"); after.ETag != before.ETag {
 			t.Errorf("%s: the stale replica wrote %s in %q over %s in %q", j,
 				after.Operation.Status, after.Assignment.Hub, before.Operation.Status, before.Assignment.Hub)
 		}
 	}
 	return j.first.isDown()
+}
+
+// checkMoves wants every operation of a move to be counted once, and the device as moved.
+func (j *journey) checkMoves() {
+	j.t.Helper()
+	moves, err := j.store.Scopes().Moves(j.ctx, scopeID)
+	j.need(err)
+	for _, m := range moves {
+		if c := m.Counts; c.Moved != 1 || c.Begun != c.Moved+c.Failed {
+			j.t.Errorf("%s: move %s has counted %+v", j, m.Name, c)
+		}
+	}
 }
 
 // journey is a device's way, on a replica that may fall and on one that takes over.

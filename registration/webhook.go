@@ -72,7 +72,12 @@ func (r *Registrar) leaveToWebhook(ctx context.Context, row *Registration, req R
 // eligible returns the hubs from which a webhook chooses: a device that may not move has
 // its own alone (DPS concepts, "Custom allocation"). Hubs that are full are not offered.
 func (r *Registrar) eligible(ctx context.Context, row *Registration, req *Request, a *admission, why *decision) ([]string, error) {
-	if row.Operation.Substatus == Reprovisioned {
+	m := a.move()
+	if m != nil && r.held(a.current, m, false) != "" {
+		why.Move = m.Name
+		why.stay(m, r.held(a.current, m, false))
+	}
+	if row.Operation.Substatus == Reprovisioned || why.Held {
 		link, _ := a.config.linked(row.Assignment.Hub)
 		return []string{link.HostName}, nil
 	}
@@ -170,14 +175,23 @@ func (r *Registrar) take(ctx context.Context, w *work, next Registration) *Regis
 		end := r.finish(ctx, w, next, nil, nil)
 		return &end
 	}
-	was := w.reg.Operation
-	begun, err := r.store.Begin(ctx, Start{Registration: next, Previous: was.ID, PreviousAttempt: was.Attempt, Room: w.config.room(next.Operation.Hub)}, r.now())
+	was, m := w.reg.Operation, w.leaves(&next)
+	if m != nil && r.held(&w.reg, m, false) != "" {
+		return r.remain(ctx, w, m, next.Operation.CustomPayload)
+	}
+	begun, err := r.store.Begin(ctx, Start{
+		Registration: next, Previous: was.ID, PreviousAttempt: was.Attempt, Room: w.config.room(next.Operation.Hub), Move: next.Operation.Move,
+	}, r.now())
 	if dps.Is(err, dps.HubFull) {
 		return r.askWithout(ctx, w, next.Operation.Hub)
 	}
 	if err != nil {
 		end := r.giveUp(ctx, w, fmt.Errorf("begin at the webhook's hub: %w", err))
 		return &end
+	}
+	if begun.Waits {
+		r.paces.note(m, r.now())
+		return r.remain(ctx, w, m, next.Operation.CustomPayload)
 	}
 	if !begun.Won || begun.Held {
 		now := r.stored(ctx, w.reg)

@@ -60,7 +60,8 @@ func (r *Registrar) mustWithdraw(a *admission) bool {
 }
 
 func (r *Registrar) recordRevoked(ctx context.Context, req Request, a *admission) error {
-	s := &Start{Previous: a.current.Operation.ID, PreviousAttempt: a.current.Operation.Attempt}
+	s := &Start{}
+	s.follow(a.current)
 	if err := r.newRow(&s.Registration, req, a); err != nil {
 		return err
 	}

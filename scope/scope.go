@@ -124,6 +124,7 @@ type Snapshot struct {
 	Authorities []Authority  // by name
 	Denials     []Denial     // by kind, value and issuer
 	Webhooks    []Webhook    // by host
+	Moves       []Move       // that are active, the oldest first; their counts are of no use
 	Sites       []Site       // by network
 	// KeyPrefixLengths are the distinct lengths of IDPrefix of the scope's
 	// symmetric-key groups, ascending.
@@ -189,6 +190,24 @@ type Store interface {
 	// DeleteWebhook deletes. Errors: [dps.NotFound], [dps.PreconditionFailed].
 	DeleteWebhook(ctx context.Context, id dps.IDScope, host string, p enrollment.Precondition) error
 
+	// Moves returns the moves that are active or kept, the oldest first.
+	Moves(ctx context.Context, id dps.IDScope) ([]Move, error)
+	// Move returns one by its name. Errors: [dps.NotFound].
+	Move(ctx context.Context, id dps.IDScope, name string) (Move, error)
+	// CreateMove adds a move, whose devices are not counted yet. Errors: [dps.NotFound]
+	// (scope), [dps.AlreadyExists], [dps.QuotaReached] ([MaxMoves] are active).
+	CreateMove(ctx context.Context, id dps.IDScope, m Move) (Move, error)
+	// ChangeMove sets state, pace and end of the move of a name, and returns it. Errors:
+	// [dps.NotFound], [dps.PreconditionFailed].
+	ChangeMove(ctx context.Context, id dps.IDScope, m Move, p enrollment.Precondition) (Move, error)
+	// UncountedMoves claims, until a time, the active moves of all scopes whose devices are
+	// not counted.
+	UncountedMoves(ctx context.Context, now, until time.Time) ([]MoveRef, error)
+	// CountedMove says how many devices a move selects, once.
+	CountedMove(ctx context.Context, m MoveRef, selected int64) error
+	// EndMoves ends the running moves of all scopes that have moved what they select, and
+	// returns them.
+	EndMoves(ctx context.Context, now time.Time) ([]MoveRef, error)
 	// Sites returns the table of sites; without rows and etag when there is none.
 	Sites(ctx context.Context, id dps.IDScope) (SiteTable, error)
 	// PutSites replaces the table. Errors: [dps.NotFound] (scope),

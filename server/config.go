@@ -15,6 +15,7 @@ import (
 	"github.com/knadh/koanf/providers/file"
 	"github.com/knadh/koanf/v2"
 
+	"github.com/zerotouch-dps/dps/event/delivery"
 	"github.com/zerotouch-dps/dps/registration"
 )
 
@@ -42,6 +43,8 @@ type Config struct {
 	Access Access `koanf:"access"`
 	// Assign tunes the registration of devices.
 	Assign Assign `koanf:"assign"`
+	// Events tunes the delivery of lifecycle events to hooks.
+	Events Events `koanf:"events"`
 	// Revocation tunes how the CAs of devices are asked what they revoked.
 	Revocation Revocation `koanf:"revocation"`
 	// GeoIP names the databases by which the policy geoLatency locates devices.
@@ -91,6 +94,15 @@ type Assign struct {
 	OperationTTL time.Duration `koanf:"operationTTL"`
 	// Sweep is how often expired operations are looked for. Default 1s.
 	Sweep time.Duration `koanf:"sweep"`
+}
+
+// Events tunes the delivery of lifecycle events to hooks; zero values mean the defaults.
+type Events struct {
+	// Timeout bounds one call of a hook. Default 10s.
+	Timeout time.Duration `koanf:"timeout"`
+	// Lease is how long a replica delivers to a hook before another takes over, should it die.
+	// It must exceed the timeout by a third. Default 30s.
+	Lease time.Duration `koanf:"lease"`
 }
 
 // Revocation tunes how revocation lists and responders are asked; zero values mean the
@@ -241,6 +253,9 @@ func (c Config) Validate() error {
 	if err := c.Assign.settings().Validate(); err != nil {
 		fault("assign: %w", err)
 	}
+	if err := c.Events.settings().Validate(); err != nil {
+		fault("events: %w", err)
+	}
 	if c.Revocation.Refresh < 0 || c.Revocation.Wait < 0 {
 		fault("revocation: durations can't be negative")
 	}
@@ -254,6 +269,10 @@ func (c Config) Validate() error {
 		fault("log.level: %w", err)
 	}
 	return errors.Join(faults...)
+}
+
+func (e Events) settings() delivery.Settings {
+	return delivery.Settings{Timeout: e.Timeout, Lease: e.Lease}
 }
 
 func (a Assign) settings() registration.Settings {

@@ -27,7 +27,7 @@ func (s *Server) wireEvents() {
 		Pause: func(ctx context.Context, h event.Hook, why string) error {
 			return s.management.GiveUpHook(ctx, h, why)
 		},
-		Observe: counts.delivered, Log: s.env.Log, Now: s.env.Now, Rand: s.env.Rand,
+		Observe: counts.delivered, Log: s.env.Log, Now: s.env.Now, Rand: s.env.Rand, Settings: s.config.Events.settings(),
 	})
 	counts.watch(s.metrics.registry, s.deliverer)
 }

@@ -57,10 +57,10 @@ type Server struct {
 	management  *management.Service
 	registrar   *registration.Registrar
 	revocations *revocation.Checker
-	latency     *latency.Estimator
-	geoip       *geoip.Databases // nil: none are configured
 	feed        *event.Feed
 	deliverer   *delivery.Deliverer
+	latency     *latency.Estimator
+	geoip       *geoip.Databases // nil: none are configured
 	tls         *tlsFiles
 	metrics     *metrics
 	health      *health
@@ -140,8 +140,8 @@ func (s *Server) wire(ring *keyring.Ring) error {
 	}
 	s.revocations = revocation.New(revocation.Config{Now: env.Now, Log: env.Log, Refresh: c.Revocation.Refresh, Wait: c.Revocation.Wait})
 	verifier.Revocations = s.revocations
-	s.wireLatency()
 	s.wireEvents()
+	s.wireLatency()
 	settings := c.Assign.settings()
 	s.registrar = registration.New(registration.Deps{
 		Store: s.store.Registrations(), Scopes: s.store.Scopes(), Entries: s.store.Enrollments(),

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"sync"
 
 	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/ext"
 	lru "github.com/hashicorp/golang-lru/v2"
 
@@ -56,7 +58,28 @@ func environment() (*cel.Env, error) {
 }
 
 // Rule is a compiled rule.
-type Rule struct{ program cel.Program }
+type Rule struct {
+	program cel.Program
+	asks    bool
+}
+
+// AsksTheDevice reports whether the rule names what is known only while a device registers:
+// its payload, address, transport, and what it proves itself with.
+func (r *Rule) AsksTheDevice() bool { return r.asks }
+
+func asksTheDevice(tree *ast.AST) bool {
+	asks := false
+	told := []string{"address", "transport", "attestation", "certificate"}
+	ast.PreOrderVisit(tree.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		switch e.Kind() { //nolint:exhaustive // others name nothing
+		case ast.IdentKind:
+			asks = asks || e.AsIdent() == "payload"
+		case ast.SelectKind:
+			asks = asks || slices.Contains(told, e.AsSelect().FieldName())
+		}
+	}))
+	return asks
+}
 
 // Compile returns the rule of a text. Errors: [dps.InvalidArgument], which says where the
 // text is wrong.
@@ -71,18 +94,18 @@ func (r *Rules) Compile(text string) (*Rule, error) {
 	if err != nil {
 		return nil, fmt.Errorf("environment of rules: %w", err)
 	}
-	ast, issues := env.Compile(text)
+	tree, issues := env.Compile(text)
 	if issues.Err() != nil {
 		return nil, dps.Invalid("allocationRule", "expression", "is not a rule: "+issues.Err().Error())
 	}
-	if kind := ast.OutputType(); !kind.IsExactType(cel.BoolType) && !kind.IsExactType(cel.DynType) {
+	if kind := tree.OutputType(); !kind.IsExactType(cel.BoolType) && !kind.IsExactType(cel.DynType) {
 		return nil, dps.Invalid("allocationRule", "type", "must come to true or false, not to "+kind.String())
 	}
-	program, err := env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(costLimit))
+	program, err := env.Program(tree, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(costLimit))
 	if err != nil {
 		return nil, dps.Invalid("allocationRule", "expression", "is not a rule: "+err.Error())
 	}
-	compiled := &Rule{program}
+	compiled := &Rule{program, asksTheDevice(tree.NativeRep())}
 	r.cache.Add(text, compiled)
 	return compiled, nil
 }

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -19,9 +20,10 @@ type Settings struct {
 	// Lease is for how long a replica has a hook; it must exceed Timeout by more than
 	// Margin. Default 30 s.
 	Lease time.Duration
-	// Margin is what a lease must outlast a call by when it starts. Default 5 s.
+	// Margin is what a lease must outlast a call by when it starts. Default: a sixth of Lease.
 	Margin time.Duration
-	// Renew is how often a lease is renewed, and changes of the hook are seen. Default 2 s.
+	// Renew is how often a lease is renewed, and changes of the hook are seen. Default: a
+	// fifteenth of Lease.
 	Renew time.Duration
 	// MinBackoff and MaxBackoff are the first pause after a failure, and the longest.
 	// Default 1 s and 5 min.
@@ -41,8 +43,8 @@ func (s Settings) withDefaults() Settings {
 	}
 	def(&s.Timeout, 10*time.Second)
 	def(&s.Lease, 30*time.Second)
-	def(&s.Margin, 5*time.Second)
-	def(&s.Renew, 2*time.Second)
+	def(&s.Margin, s.Lease/6)
+	def(&s.Renew, s.Lease/15)
 	def(&s.MinBackoff, time.Second)
 	def(&s.MaxBackoff, 5*time.Minute)
 	def(&s.Rejected, time.Hour)
@@ -51,6 +53,15 @@ func (s Settings) withDefaults() Settings {
 		s.Tries = 10
 	}
 	return s
+}
+
+// Validate reports whether the times fit each other.
+func (s Settings) Validate() error {
+	s = s.withDefaults()
+	if s.Timeout < 0 || s.Lease <= s.Timeout+s.Margin+s.Renew {
+		return fmt.Errorf("lease (%s) must exceed the timeout (%s) by more than the margin (%s)", s.Lease, s.Timeout, s.Margin+s.Renew)
+	}
+	return nil
 }
 
 // Outcome is what came of a call, or of an event.

@@ -28,8 +28,8 @@ import (
 )
 
 const (
-	zone   dps.IDScope = "0neEVENTS"
-	secret             = "0123456789abcdef"
+	zone   = dps.IDScope("0neEVENTS")
+	secret = "0123456789abcdef"
 )
 
 // world is a store in memory, a receiver, and replicas that deliver.

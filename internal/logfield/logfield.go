@@ -24,4 +24,5 @@ const (
 	Method         = "method"
 	Issuer         = "issuer"
 	Source         = "source"
+	Move           = "move"
 )

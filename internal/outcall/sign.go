@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/zerotouch-dps/dps"
@@ -19,12 +20,13 @@ const SignatureHeader = "Dps-Signature"
 // computes otherwise, and what was sent long ago.
 func Sign(at time.Time, body []byte, secrets ...dps.Secret) string {
 	t := strconv.FormatInt(at.Unix(), 10)
-	value := "t=" + t
+	var value strings.Builder
+	value.WriteString("t=" + t)
 	for _, s := range secrets {
 		mac := hmac.New(sha256.New, []byte(s.Reveal()))
 		mac.Write([]byte(t + "."))
 		mac.Write(body)
-		value += ",v1=" + hex.EncodeToString(mac.Sum(nil))
+		value.WriteString(",v1=" + hex.EncodeToString(mac.Sum(nil)))
 	}
-	return value
+	return value.String()
 }

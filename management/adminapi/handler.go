@@ -58,7 +58,7 @@ func New(c Config) (http.Handler, error) {
 		enforcer.wrap(a.fail),
 		a.authenticate,
 		rawPath,
-		restserver.Unless(streams, restserver.Deadline),
+		restserver.Unless(lasts, restserver.Deadline),
 		restserver.Log(c.Log, c.Now, c.Rand, a.fail),
 	} {
 		h = wrap(h)

@@ -28,7 +28,8 @@ func (a *api) GetState(ctx context.Context, _ admin.GetStateRequestObject) (admi
 				Name: c.Name, IDScope: optional(string(c.Scope)), Subject: optional(c.Subject), ExpiresInDays: days, Expiry: wire.Time(c.Expires),
 			}
 		}),
-		RevocationSources: new(each(s.Revocations, fromSource)), Hooks: new(each(s.Hooks, fromHookState)), GeoipDatabases: geoipDatabases(s.GeoIP),
+		RevocationSources: new(each(s.Revocations, fromSource)), Hooks: new(each(s.Hooks, fromHookState)),
+		GeoipDatabases: geoipDatabases(s.GeoIP),
 	}, nil
 }
 

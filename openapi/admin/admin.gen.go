@@ -71,6 +71,68 @@ func (e ForgetRegistrationParamsHubIdentity) Valid() bool {
 	}
 }
 
+// AllocationPlan defines model for AllocationPlan.
+type AllocationPlan struct {
+	// ConfigurationVersion Of the scope's configuration that the plan goes by; each change raises it.
+	ConfigurationVersion int64 `json:"configurationVersion"`
+
+	// Devices That were looked at.
+	Devices int64          `json:"devices"`
+	Hubs    []PlannedHub   `json:"hubs"`
+	Moves   []PlannedMove  `json:"moves"`
+	Others  []PlannedOther `json:"others"`
+}
+
+// AllocationPlanEvent A line of a plan's answer; exactly one member is set.
+type AllocationPlanEvent struct {
+	Done *AllocationPlan `json:"done,omitempty"`
+
+	// Failed Why the import ended early. What progress told of stays; repeat the rest.
+	Failed   *ImportFailure          `json:"failed,omitempty"`
+	Progress *AllocationPlanProgress `json:"progress,omitempty"`
+}
+
+// AllocationPlanFilter Only devices whose records have all of this; texts in any letter case.
+type AllocationPlanFilter struct {
+	Group    *string `json:"group,omitempty"`
+	Hub      *string `json:"hub,omitempty"`
+	IDPrefix *string `json:"idPrefix,omitempty"`
+
+	// Status unassigned, assigning, assigned, failed or disabled.
+	Status *string `json:"status,omitempty"`
+}
+
+// AllocationPlanHub What would change in a link; what is left out stays.
+type AllocationPlanHub struct {
+	AllocationWeight      *int   `json:"allocationWeight,omitempty"`
+	ApplyAllocationPolicy *bool  `json:"applyAllocationPolicy,omitempty"`
+	Drain                 *bool  `json:"drain,omitempty"`
+	HostName              string `json:"hostName"`
+
+	// Linked true links a hub that is not linked yet, false unlinks it.
+	Linked     *bool `json:"linked,omitempty"`
+	MaxDevices *int  `json:"maxDevices,omitempty"`
+}
+
+// AllocationPlanProgress defines model for AllocationPlanProgress.
+type AllocationPlanProgress struct {
+	// Devices Looked at so far.
+	Devices int64 `json:"devices"`
+}
+
+// AllocationPlanRequest The change whose consequences are asked for, and which devices are looked at.
+type AllocationPlanRequest struct {
+	// AllocationPolicy That the scope would have; entries that have their own keep it.
+	AllocationPolicy *string `json:"allocationPolicy,omitempty"`
+
+	// Filter Only devices whose records have all of this; texts in any letter case.
+	Filter *AllocationPlanFilter `json:"filter,omitempty"`
+	Hubs   *[]AllocationPlanHub  `json:"hubs,omitempty"`
+
+	// Samples How many registration IDs to name of each kind. Default 5.
+	Samples *int `json:"samples,omitempty"`
+}
+
 // AuditPage defines model for AuditPage.
 type AuditPage struct {
 	// Continuation Sent with the same filter, it gives the page after; absent at the end.
@@ -221,6 +283,24 @@ type Denial struct {
 // DenialList defines model for DenialList.
 type DenialList struct {
 	Value []Denial `json:"value"`
+}
+
+// Deprovisioning defines model for Deprovisioning.
+type Deprovisioning struct {
+	// AssignedHub That the device was in.
+	AssignedHub *string `json:"assignedHub,omitempty"`
+	DeviceID    *string `json:"deviceId,omitempty"`
+
+	// EnrollmentGroup That group.
+	EnrollmentGroup *string `json:"enrollmentGroup,omitempty"`
+
+	// EnrollmentMade An individual enrollment was made, disabled, which keeps out a device that came in by a group.
+	EnrollmentMade *bool `json:"enrollmentMade,omitempty"`
+
+	// HubIdentity removing (it is removed as soon as the hub answers), none (there was none), or unlinked (it stays, for
+	// the hub is not linked).
+	HubIdentity    string `json:"hubIdentity"`
+	RegistrationID string `json:"registrationId"`
 }
 
 // Enrollment IndividualEnrollment of the service API, with certificates in full; lot and uploader, of those that were imported, are read-only.
@@ -794,6 +874,75 @@ type LinkedHubList struct {
 	Value []LinkedHub `json:"value"`
 }
 
+// Move Devices that are taken to another hub as they register again. What selects them is combined by and.
+type Move struct {
+	CreatedBy *string `json:"createdBy,omitempty"`
+
+	// CreatedDateTimeUtc UTC with seven fractional digits. Ignored on writes.
+	CreatedDateTimeUtc *Time `json:"createdDateTimeUtc,omitempty"`
+
+	// Data migrate or reset. Absent, as the enrollment says; migrate, where that says never.
+	Data *string `json:"data,omitempty"`
+
+	// EndedDateTimeUtc UTC with seven fractional digits. Ignored on writes.
+	EndedDateTimeUtc *Time `json:"endedDateTimeUtc,omitempty"`
+
+	// EnrollmentGroup By which they come.
+	EnrollmentGroup *string `json:"enrollmentGroup,omitempty"`
+	Etag            *string `json:"etag,omitempty"`
+
+	// Failed Operations that did not move their device; it is tried again when it registers again.
+	Failed *int64 `json:"failed,omitempty"`
+
+	// From Hubs, of which they are in one. Absent, any.
+	From *[]string `json:"from,omitempty"`
+
+	// IDPrefix Beginning of the registration ID.
+	IDPrefix *string `json:"idPrefix,omitempty"`
+
+	// IncludeNever Move devices, too, whose reprovision policy is never.
+	IncludeNever *bool `json:"includeNever,omitempty"`
+
+	// LastUpdatedDateTimeUtc UTC with seven fractional digits. Ignored on writes.
+	LastUpdatedDateTimeUtc *Time   `json:"lastUpdatedDateTimeUtc,omitempty"`
+	Moved                  *int64  `json:"moved,omitempty"`
+	Name                   *string `json:"name,omitempty"`
+	OnTheWay               *int64  `json:"onTheWay,omitempty"`
+
+	// Pace Devices a minute.
+	Pace int `json:"pace"`
+
+	// Percent So many of these, by a hash of the registration ID; 0 is all.
+	Percent        *int    `json:"percent,omitempty"`
+	RegistrationID *string `json:"registrationId,omitempty"`
+
+	// Selected Devices that it selected when it was made. Absent until they are counted.
+	Selected *int64 `json:"selected,omitempty"`
+
+	// State running, paused, stopped or done. A new one may be paused.
+	State *string `json:"state,omitempty"`
+
+	// To Hub to which they go. Absent, as the allocation policy says when they go.
+	To *string `json:"to,omitempty"`
+
+	// Waiting Devices that were selected and have not gone yet.
+	Waiting *int64 `json:"waiting,omitempty"`
+}
+
+// MoveChange defines model for MoveChange.
+type MoveChange struct {
+	// Pace Devices a minute.
+	Pace *int `json:"pace,omitempty"`
+
+	// State running, paused or stopped.
+	State *string `json:"state,omitempty"`
+}
+
+// MoveList defines model for MoveList.
+type MoveList struct {
+	Value []Move `json:"value"`
+}
+
 // NearEnrollment defines model for NearEnrollment.
 type NearEnrollment struct {
 	// Enrollment The entry that admitted the device; one member is set.
@@ -801,6 +950,41 @@ type NearEnrollment struct {
 
 	// Why What it has to do with the device.
 	Why string `json:"why"`
+}
+
+// PlannedHub Devices of a hub by their registration records.
+type PlannedHub struct {
+	// HostName Empty: devices that are assigned to none.
+	HostName string `json:"hostName"`
+
+	// Linked After the change.
+	Linked bool  `json:"linked"`
+	Now    int64 `json:"now"`
+	Then   int64 `json:"then"`
+}
+
+// PlannedMove defines model for PlannedMove.
+type PlannedMove struct {
+	Devices int64 `json:"devices"`
+
+	// From Empty: assigned to none.
+	From    string   `json:"from"`
+	Samples []string `json:"samples"`
+
+	// To Empty: taken out of its hub.
+	To string `json:"to"`
+}
+
+// PlannedOther defines model for PlannedOther.
+type PlannedOther struct {
+	Devices int64 `json:"devices"`
+
+	// Kind never (its reprovision policy has it stay), held (a move has it stay), moving (a move takes it, in its time), failed (no hub would take it; it
+	// stays where it is), webhook (can't be foretold, and is counted where it is), disabled,
+	// noEnrollment, or assigning (an operation that is under way decides).
+	Kind    string   `json:"kind"`
+	Reason  *string  `json:"reason,omitempty"`
+	Samples []string `json:"samples"`
 }
 
 // Policy defines model for Policy.
@@ -1080,7 +1264,7 @@ type SecretQuestion struct {
 	ClientKey        *string `json:"clientKey,omitempty"`
 	ConnectionString *string `json:"connectionString,omitempty"`
 
-	// Kind linkedHub, policy, webhook, enrollmentGroup or enrollment.
+	// Kind linkedHub, policy, webhook, hook, enrollmentGroup or enrollment.
 	Kind         string  `json:"kind"`
 	Name         string  `json:"name"`
 	PrimaryKey   *string `json:"primaryKey,omitempty"`
@@ -1272,6 +1456,9 @@ type KeyName = string
 
 // LatencyArea defines model for LatencyArea.
 type LatencyArea = string
+
+// MoveName defines model for MoveName.
+type MoveName = string
 
 // RegistrationID defines model for RegistrationId.
 type RegistrationID = string
@@ -1720,6 +1907,12 @@ type RotateLinkedHubParams struct {
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
+// ChangeMoveParams defines parameters for ChangeMove.
+type ChangeMoveParams struct {
+	// IfMatch Etag of the resource as it was read.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // DeletePolicyParams defines parameters for DeletePolicy.
 type DeletePolicyParams struct {
 	// IfMatch Etag of the resource as it was read.
@@ -1854,6 +2047,9 @@ type CreateScopeJSONRequestBody = Scope
 // UpdateScopeJSONRequestBody defines body for UpdateScope for application/json ContentType.
 type UpdateScopeJSONRequestBody = Scope
 
+// PlanAllocationJSONRequestBody defines body for PlanAllocation for application/json ContentType.
+type PlanAllocationJSONRequestBody = AllocationPlanRequest
+
 // PutCertificateJSONRequestBody defines body for PutCertificate for application/json ContentType.
 type PutCertificateJSONRequestBody = Certificate
 
@@ -1892,6 +2088,12 @@ type PutLinkedHubJSONRequestBody = LinkedHub
 
 // RotateLinkedHubJSONRequestBody defines body for RotateLinkedHub for application/json ContentType.
 type RotateLinkedHubJSONRequestBody = HubRotation
+
+// ChangeMoveJSONRequestBody defines body for ChangeMove for application/json ContentType.
+type ChangeMoveJSONRequestBody = MoveChange
+
+// CreateMoveJSONRequestBody defines body for CreateMove for application/json ContentType.
+type CreateMoveJSONRequestBody = Move
 
 // PutPolicyJSONRequestBody defines body for PutPolicy for application/json ContentType.
 type PutPolicyJSONRequestBody = Policy
@@ -1937,6 +2139,9 @@ type ServerInterface interface {
 	// UpdateScope Change the members that are given.
 	// (PATCH /admin/v1/scopes/{idScope})
 	UpdateScope(w http.ResponseWriter, r *http.Request, idScope IDScope, params UpdateScopeParams)
+	// PlanAllocation Say where every device would land, if all registered again after a change. Nothing is written.
+	// (POST /admin/v1/scopes/{idScope}/allocation:plan)
+	PlanAllocation(w http.ResponseWriter, r *http.Request, idScope IDScope)
 	// ListScopeAudit Show the audit log of a scope, newest first.
 	// (GET /admin/v1/scopes/{idScope}/audit)
 	ListScopeAudit(w http.ResponseWriter, r *http.Request, idScope IDScope, params ListScopeAuditParams)
@@ -2084,6 +2289,18 @@ type ServerInterface interface {
 	// TestLinkedHub Call the hub with the link's credential and tell which rights it has.
 	// (POST /admin/v1/scopes/{idScope}/linkedHubs/{hostName}/test)
 	TestLinkedHub(w http.ResponseWriter, r *http.Request, idScope IDScope, hostName HostName)
+	// ListMoves List the moves of a scope, the oldest first. Of those at their end the last 100 are kept.
+	// (GET /admin/v1/scopes/{idScope}/moves)
+	ListMoves(w http.ResponseWriter, r *http.Request, idScope IDScope)
+	// GetMove Show a move and how far it is.
+	// (GET /admin/v1/scopes/{idScope}/moves/{moveName})
+	GetMove(w http.ResponseWriter, r *http.Request, idScope IDScope, moveName MoveName)
+	// ChangeMove Pause a move, have it go on, change its pace, or stop it. Only state and pace can be given.
+	// (PATCH /admin/v1/scopes/{idScope}/moves/{moveName})
+	ChangeMove(w http.ResponseWriter, r *http.Request, idScope IDScope, moveName MoveName, params ChangeMoveParams)
+	// CreateMove Take devices to another hub as they register again, so many a minute. docs/moving.md tells how.
+	// (PUT /admin/v1/scopes/{idScope}/moves/{moveName})
+	CreateMove(w http.ResponseWriter, r *http.Request, idScope IDScope, moveName MoveName)
 	// ListPolicies List the access policies of a scope, without keys.
 	// (GET /admin/v1/scopes/{idScope}/policies)
 	ListPolicies(w http.ResponseWriter, r *http.Request, idScope IDScope)
@@ -2117,10 +2334,16 @@ type ServerInterface interface {
 	// GetRegistration Show a registration record with its last attempts and why each went as it did.
 	// (GET /admin/v1/scopes/{idScope}/registrations/{registrationId})
 	GetRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID)
+	// DeprovisionRegistration Keep a device out and remove it from its hub. The record stays, and is disabled. May be repeated.
+	// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:deprovision)
+	DeprovisionRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID)
 	// ForgetRegistration Delete a registration record and, when asked to, the device in its hub.
 	// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:forget)
 	ForgetRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID, params ForgetRegistrationParams)
-	// CompareSecrets Tell which secrets are not those that are stored. Those of access policies and webhooks take the role security.
+	// ReprovisionRegistration Let a deprovisioned device in again; its next registration is a first one. May be repeated.
+	// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:reprovision)
+	ReprovisionRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID)
+	// CompareSecrets Tell which secrets are not those that are stored. Those of access policies, webhooks and hooks take the role security.
 	// (POST /admin/v1/scopes/{idScope}/secrets:compare)
 	CompareSecrets(w http.ResponseWriter, r *http.Request, idScope IDScope)
 	// GetSites Show the table of sites, by which devices in networks of one's own are located.
@@ -2201,6 +2424,12 @@ func (_ Unimplemented) GetScope(w http.ResponseWriter, r *http.Request, idScope 
 // UpdateScope Change the members that are given.
 // (PATCH /admin/v1/scopes/{idScope})
 func (_ Unimplemented) UpdateScope(w http.ResponseWriter, r *http.Request, idScope IDScope, params UpdateScopeParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PlanAllocation Say where every device would land, if all registered again after a change. Nothing is written.
+// (POST /admin/v1/scopes/{idScope}/allocation:plan)
+func (_ Unimplemented) PlanAllocation(w http.ResponseWriter, r *http.Request, idScope IDScope) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -2498,6 +2727,30 @@ func (_ Unimplemented) TestLinkedHub(w http.ResponseWriter, r *http.Request, idS
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// ListMoves List the moves of a scope, the oldest first. Of those at their end the last 100 are kept.
+// (GET /admin/v1/scopes/{idScope}/moves)
+func (_ Unimplemented) ListMoves(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetMove Show a move and how far it is.
+// (GET /admin/v1/scopes/{idScope}/moves/{moveName})
+func (_ Unimplemented) GetMove(w http.ResponseWriter, r *http.Request, idScope IDScope, moveName MoveName) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ChangeMove Pause a move, have it go on, change its pace, or stop it. Only state and pace can be given.
+// (PATCH /admin/v1/scopes/{idScope}/moves/{moveName})
+func (_ Unimplemented) ChangeMove(w http.ResponseWriter, r *http.Request, idScope IDScope, moveName MoveName, params ChangeMoveParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// CreateMove Take devices to another hub as they register again, so many a minute. docs/moving.md tells how.
+// (PUT /admin/v1/scopes/{idScope}/moves/{moveName})
+func (_ Unimplemented) CreateMove(w http.ResponseWriter, r *http.Request, idScope IDScope, moveName MoveName) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ListPolicies List the access policies of a scope, without keys.
 // (GET /admin/v1/scopes/{idScope}/policies)
 func (_ Unimplemented) ListPolicies(w http.ResponseWriter, r *http.Request, idScope IDScope) {
@@ -2564,13 +2817,25 @@ func (_ Unimplemented) GetRegistration(w http.ResponseWriter, r *http.Request, i
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// DeprovisionRegistration Keep a device out and remove it from its hub. The record stays, and is disabled. May be repeated.
+// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:deprovision)
+func (_ Unimplemented) DeprovisionRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ForgetRegistration Delete a registration record and, when asked to, the device in its hub.
 // (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:forget)
 func (_ Unimplemented) ForgetRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID, params ForgetRegistrationParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// CompareSecrets Tell which secrets are not those that are stored. Those of access policies and webhooks take the role security.
+// ReprovisionRegistration Let a deprovisioned device in again; its next registration is a first one. May be repeated.
+// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:reprovision)
+func (_ Unimplemented) ReprovisionRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// CompareSecrets Tell which secrets are not those that are stored. Those of access policies, webhooks and hooks take the role security.
 // (POST /admin/v1/scopes/{idScope}/secrets:compare)
 func (_ Unimplemented) CompareSecrets(w http.ResponseWriter, r *http.Request, idScope IDScope) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -2925,6 +3190,32 @@ func (siw *ServerInterfaceWrapper) UpdateScope(w http.ResponseWriter, r *http.Re
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.UpdateScope(w, r, idScope, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PlanAllocation operation middleware
+func (siw *ServerInterfaceWrapper) PlanAllocation(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PlanAllocation(w, r, idScope)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -5885,6 +6176,161 @@ func (siw *ServerInterfaceWrapper) TestLinkedHub(w http.ResponseWriter, r *http.
 	handler.ServeHTTP(w, r)
 }
 
+// ListMoves operation middleware
+func (siw *ServerInterfaceWrapper) ListMoves(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListMoves(w, r, idScope)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetMove operation middleware
+func (siw *ServerInterfaceWrapper) GetMove(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "moveName" -------------
+	var moveName MoveName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "moveName", chi.URLParam(r, "moveName"), &moveName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "moveName", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetMove(w, r, idScope, moveName)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ChangeMove operation middleware
+func (siw *ServerInterfaceWrapper) ChangeMove(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "moveName" -------------
+	var moveName MoveName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "moveName", chi.URLParam(r, "moveName"), &moveName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "moveName", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ChangeMoveParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ChangeMove(w, r, idScope, moveName, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CreateMove operation middleware
+func (siw *ServerInterfaceWrapper) CreateMove(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "moveName" -------------
+	var moveName MoveName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "moveName", chi.URLParam(r, "moveName"), &moveName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "moveName", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CreateMove(w, r, idScope, moveName)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListPolicies operation middleware
 func (siw *ServerInterfaceWrapper) ListPolicies(w http.ResponseWriter, r *http.Request) {
 
@@ -6609,6 +7055,41 @@ func (siw *ServerInterfaceWrapper) GetRegistration(w http.ResponseWriter, r *htt
 	handler.ServeHTTP(w, r)
 }
 
+// DeprovisionRegistration operation middleware
+func (siw *ServerInterfaceWrapper) DeprovisionRegistration(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "registrationId" -------------
+	var registrationID RegistrationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "registrationId", chi.URLParam(r, "registrationId"), &registrationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "registrationId", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeprovisionRegistration(w, r, idScope, registrationID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ForgetRegistration operation middleware
 func (siw *ServerInterfaceWrapper) ForgetRegistration(w http.ResponseWriter, r *http.Request) {
 
@@ -6672,6 +7153,41 @@ func (siw *ServerInterfaceWrapper) ForgetRegistration(w http.ResponseWriter, r *
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ForgetRegistration(w, r, idScope, registrationID, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReprovisionRegistration operation middleware
+func (siw *ServerInterfaceWrapper) ReprovisionRegistration(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "idScope" -------------
+	var idScope IDScope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "idScope", chi.URLParam(r, "idScope"), &idScope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "idScope", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "registrationId" -------------
+	var registrationID RegistrationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "registrationId", chi.URLParam(r, "registrationId"), &registrationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "registrationId", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReprovisionRegistration(w, r, idScope, registrationID)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -7275,6 +7791,27 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/explain", wrapper.Explain)
 	})
 	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/registrations/{registrationId}:deprovision", wrapper.DeprovisionRegistration)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/registrations/{registrationId}:reprovision", wrapper.ReprovisionRegistration)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/admin/v1/scopes/{idScope}/allocation:plan", wrapper.PlanAllocation)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/moves", wrapper.ListMoves)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/admin/v1/scopes/{idScope}/moves/{moveName}", wrapper.GetMove)
+	})
+	r.Group(func(r chi.Router) {
+		r.Patch(options.BaseURL+"/admin/v1/scopes/{idScope}/moves/{moveName}", wrapper.ChangeMove)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/admin/v1/scopes/{idScope}/moves/{moveName}", wrapper.CreateMove)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/admin/v1/state", wrapper.GetState)
 	})
 	r.Group(func(r chi.Router) {
@@ -7430,6 +7967,15 @@ type LinkedHubJSONResponse struct {
 	Body LinkedHub
 
 	Headers LinkedHubResponseHeaders
+}
+
+type MoveResponseHeaders struct {
+	ETag *string
+}
+type MoveJSONResponse struct {
+	Body Move
+
+	Headers MoveResponseHeaders
 }
 
 type PolicyResponseHeaders struct {
@@ -7828,6 +8374,75 @@ type UpdateScopedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateScopedefaultApplicationProblemPlusJSONResponse) VisitUpdateScopeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlanAllocationRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+	Body    *PlanAllocationJSONRequestBody
+}
+
+type PlanAllocationResponseObject interface {
+	VisitPlanAllocationResponse(w http.ResponseWriter) error
+}
+
+type PlanAllocation200ApplicationXNdjsonResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response PlanAllocation200ApplicationXNdjsonResponse) VisitPlanAllocationResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type PlanAllocationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PlanAllocationdefaultApplicationProblemPlusJSONResponse) VisitPlanAllocationResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -9998,6 +10613,177 @@ func (response TestLinkedHubdefaultApplicationProblemPlusJSONResponse) VisitTest
 	return err
 }
 
+type ListMovesRequestObject struct {
+	IDScope IDScope `json:"idScope"`
+}
+
+type ListMovesResponseObject interface {
+	VisitListMovesResponse(w http.ResponseWriter) error
+}
+
+type ListMoves200JSONResponse MoveList
+
+func (response ListMoves200JSONResponse) VisitListMovesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMovesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListMovesdefaultApplicationProblemPlusJSONResponse) VisitListMovesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMoveRequestObject struct {
+	IDScope  IDScope  `json:"idScope"`
+	MoveName MoveName `json:"moveName"`
+}
+
+type GetMoveResponseObject interface {
+	VisitGetMoveResponse(w http.ResponseWriter) error
+}
+
+type GetMove200JSONResponse struct{ MoveJSONResponse }
+
+func (response GetMove200JSONResponse) VisitGetMoveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMovedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetMovedefaultApplicationProblemPlusJSONResponse) VisitGetMoveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeMoveRequestObject struct {
+	IDScope  IDScope  `json:"idScope"`
+	MoveName MoveName `json:"moveName"`
+	Params   ChangeMoveParams
+	Body     *ChangeMoveJSONRequestBody
+}
+
+type ChangeMoveResponseObject interface {
+	VisitChangeMoveResponse(w http.ResponseWriter) error
+}
+
+type ChangeMove200JSONResponse struct{ MoveJSONResponse }
+
+func (response ChangeMove200JSONResponse) VisitChangeMoveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeMovedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ChangeMovedefaultApplicationProblemPlusJSONResponse) VisitChangeMoveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateMoveRequestObject struct {
+	IDScope  IDScope  `json:"idScope"`
+	MoveName MoveName `json:"moveName"`
+	Body     *CreateMoveJSONRequestBody
+}
+
+type CreateMoveResponseObject interface {
+	VisitCreateMoveResponse(w http.ResponseWriter) error
+}
+
+type CreateMove200JSONResponse struct{ MoveJSONResponse }
+
+func (response CreateMove200JSONResponse) VisitCreateMoveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateMovedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CreateMovedefaultApplicationProblemPlusJSONResponse) VisitCreateMoveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListPoliciesRequestObject struct {
 	IDScope IDScope `json:"idScope"`
 }
@@ -10447,6 +11233,46 @@ func (response GetRegistrationdefaultApplicationProblemPlusJSONResponse) VisitGe
 	return err
 }
 
+type DeprovisionRegistrationRequestObject struct {
+	IDScope        IDScope        `json:"idScope"`
+	RegistrationID RegistrationID `json:"registrationId"`
+}
+
+type DeprovisionRegistrationResponseObject interface {
+	VisitDeprovisionRegistrationResponse(w http.ResponseWriter) error
+}
+
+type DeprovisionRegistration200JSONResponse Deprovisioning
+
+func (response DeprovisionRegistration200JSONResponse) VisitDeprovisionRegistrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeprovisionRegistrationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeprovisionRegistrationdefaultApplicationProblemPlusJSONResponse) VisitDeprovisionRegistrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ForgetRegistrationRequestObject struct {
 	IDScope        IDScope        `json:"idScope"`
 	RegistrationID RegistrationID `json:"registrationId"`
@@ -10471,6 +11297,40 @@ type ForgetRegistrationdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ForgetRegistrationdefaultApplicationProblemPlusJSONResponse) VisitForgetRegistrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReprovisionRegistrationRequestObject struct {
+	IDScope        IDScope        `json:"idScope"`
+	RegistrationID RegistrationID `json:"registrationId"`
+}
+
+type ReprovisionRegistrationResponseObject interface {
+	VisitReprovisionRegistrationResponse(w http.ResponseWriter) error
+}
+
+type ReprovisionRegistration204Response struct {
+}
+
+func (response ReprovisionRegistration204Response) VisitReprovisionRegistrationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ReprovisionRegistrationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReprovisionRegistrationdefaultApplicationProblemPlusJSONResponse) VisitReprovisionRegistrationResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -10837,6 +11697,9 @@ type StrictServerInterface interface {
 	// UpdateScope Change the members that are given.
 	// (PATCH /admin/v1/scopes/{idScope})
 	UpdateScope(ctx context.Context, request UpdateScopeRequestObject) (UpdateScopeResponseObject, error)
+	// PlanAllocation Say where every device would land, if all registered again after a change. Nothing is written.
+	// (POST /admin/v1/scopes/{idScope}/allocation:plan)
+	PlanAllocation(ctx context.Context, request PlanAllocationRequestObject) (PlanAllocationResponseObject, error)
 	// ListScopeAudit Show the audit log of a scope, newest first.
 	// (GET /admin/v1/scopes/{idScope}/audit)
 	ListScopeAudit(ctx context.Context, request ListScopeAuditRequestObject) (ListScopeAuditResponseObject, error)
@@ -10984,6 +11847,18 @@ type StrictServerInterface interface {
 	// TestLinkedHub Call the hub with the link's credential and tell which rights it has.
 	// (POST /admin/v1/scopes/{idScope}/linkedHubs/{hostName}/test)
 	TestLinkedHub(ctx context.Context, request TestLinkedHubRequestObject) (TestLinkedHubResponseObject, error)
+	// ListMoves List the moves of a scope, the oldest first. Of those at their end the last 100 are kept.
+	// (GET /admin/v1/scopes/{idScope}/moves)
+	ListMoves(ctx context.Context, request ListMovesRequestObject) (ListMovesResponseObject, error)
+	// GetMove Show a move and how far it is.
+	// (GET /admin/v1/scopes/{idScope}/moves/{moveName})
+	GetMove(ctx context.Context, request GetMoveRequestObject) (GetMoveResponseObject, error)
+	// ChangeMove Pause a move, have it go on, change its pace, or stop it. Only state and pace can be given.
+	// (PATCH /admin/v1/scopes/{idScope}/moves/{moveName})
+	ChangeMove(ctx context.Context, request ChangeMoveRequestObject) (ChangeMoveResponseObject, error)
+	// CreateMove Take devices to another hub as they register again, so many a minute. docs/moving.md tells how.
+	// (PUT /admin/v1/scopes/{idScope}/moves/{moveName})
+	CreateMove(ctx context.Context, request CreateMoveRequestObject) (CreateMoveResponseObject, error)
 	// ListPolicies List the access policies of a scope, without keys.
 	// (GET /admin/v1/scopes/{idScope}/policies)
 	ListPolicies(ctx context.Context, request ListPoliciesRequestObject) (ListPoliciesResponseObject, error)
@@ -11017,10 +11892,16 @@ type StrictServerInterface interface {
 	// GetRegistration Show a registration record with its last attempts and why each went as it did.
 	// (GET /admin/v1/scopes/{idScope}/registrations/{registrationId})
 	GetRegistration(ctx context.Context, request GetRegistrationRequestObject) (GetRegistrationResponseObject, error)
+	// DeprovisionRegistration Keep a device out and remove it from its hub. The record stays, and is disabled. May be repeated.
+	// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:deprovision)
+	DeprovisionRegistration(ctx context.Context, request DeprovisionRegistrationRequestObject) (DeprovisionRegistrationResponseObject, error)
 	// ForgetRegistration Delete a registration record and, when asked to, the device in its hub.
 	// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:forget)
 	ForgetRegistration(ctx context.Context, request ForgetRegistrationRequestObject) (ForgetRegistrationResponseObject, error)
-	// CompareSecrets Tell which secrets are not those that are stored. Those of access policies and webhooks take the role security.
+	// ReprovisionRegistration Let a deprovisioned device in again; its next registration is a first one. May be repeated.
+	// (POST /admin/v1/scopes/{idScope}/registrations/{registrationId}:reprovision)
+	ReprovisionRegistration(ctx context.Context, request ReprovisionRegistrationRequestObject) (ReprovisionRegistrationResponseObject, error)
+	// CompareSecrets Tell which secrets are not those that are stored. Those of access policies, webhooks and hooks take the role security.
 	// (POST /admin/v1/scopes/{idScope}/secrets:compare)
 	CompareSecrets(ctx context.Context, request CompareSecretsRequestObject) (CompareSecretsResponseObject, error)
 	// GetSites Show the table of sites, by which devices in networks of one's own are located.
@@ -11325,6 +12206,39 @@ func (sh *strictHandler) UpdateScope(w http.ResponseWriter, r *http.Request, idS
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(UpdateScopeResponseObject); ok {
 		if err := validResponse.VisitUpdateScopeResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PlanAllocation operation middleware
+func (sh *strictHandler) PlanAllocation(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	var request PlanAllocationRequestObject
+
+	request.IDScope = idScope
+
+	var body PlanAllocationJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PlanAllocation(ctx, request.(PlanAllocationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PlanAllocation")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PlanAllocationResponseObject); ok {
+		if err := validResponse.VisitPlanAllocationResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -12758,6 +13672,128 @@ func (sh *strictHandler) TestLinkedHub(w http.ResponseWriter, r *http.Request, i
 	}
 }
 
+// ListMoves operation middleware
+func (sh *strictHandler) ListMoves(w http.ResponseWriter, r *http.Request, idScope IDScope) {
+	var request ListMovesRequestObject
+
+	request.IDScope = idScope
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMoves(ctx, request.(ListMovesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMoves")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListMovesResponseObject); ok {
+		if err := validResponse.VisitListMovesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetMove operation middleware
+func (sh *strictHandler) GetMove(w http.ResponseWriter, r *http.Request, idScope IDScope, moveName MoveName) {
+	var request GetMoveRequestObject
+
+	request.IDScope = idScope
+	request.MoveName = moveName
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetMove(ctx, request.(GetMoveRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetMove")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetMoveResponseObject); ok {
+		if err := validResponse.VisitGetMoveResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ChangeMove operation middleware
+func (sh *strictHandler) ChangeMove(w http.ResponseWriter, r *http.Request, idScope IDScope, moveName MoveName, params ChangeMoveParams) {
+	var request ChangeMoveRequestObject
+
+	request.IDScope = idScope
+	request.MoveName = moveName
+	request.Params = params
+
+	var body ChangeMoveJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ChangeMove(ctx, request.(ChangeMoveRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ChangeMove")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ChangeMoveResponseObject); ok {
+		if err := validResponse.VisitChangeMoveResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CreateMove operation middleware
+func (sh *strictHandler) CreateMove(w http.ResponseWriter, r *http.Request, idScope IDScope, moveName MoveName) {
+	var request CreateMoveRequestObject
+
+	request.IDScope = idScope
+	request.MoveName = moveName
+
+	var body CreateMoveJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateMove(ctx, request.(CreateMoveRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateMove")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CreateMoveResponseObject); ok {
+		if err := validResponse.VisitCreateMoveResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListPolicies operation middleware
 func (sh *strictHandler) ListPolicies(w http.ResponseWriter, r *http.Request, idScope IDScope) {
 	var request ListPoliciesRequestObject
@@ -13073,6 +14109,33 @@ func (sh *strictHandler) GetRegistration(w http.ResponseWriter, r *http.Request,
 	}
 }
 
+// DeprovisionRegistration operation middleware
+func (sh *strictHandler) DeprovisionRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID) {
+	var request DeprovisionRegistrationRequestObject
+
+	request.IDScope = idScope
+	request.RegistrationID = registrationID
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DeprovisionRegistration(ctx, request.(DeprovisionRegistrationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeprovisionRegistration")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DeprovisionRegistrationResponseObject); ok {
+		if err := validResponse.VisitDeprovisionRegistrationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ForgetRegistration operation middleware
 func (sh *strictHandler) ForgetRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID, params ForgetRegistrationParams) {
 	var request ForgetRegistrationRequestObject
@@ -13094,6 +14157,33 @@ func (sh *strictHandler) ForgetRegistration(w http.ResponseWriter, r *http.Reque
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ForgetRegistrationResponseObject); ok {
 		if err := validResponse.VisitForgetRegistrationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReprovisionRegistration operation middleware
+func (sh *strictHandler) ReprovisionRegistration(w http.ResponseWriter, r *http.Request, idScope IDScope, registrationID RegistrationID) {
+	var request ReprovisionRegistrationRequestObject
+
+	request.IDScope = idScope
+	request.RegistrationID = registrationID
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReprovisionRegistration(ctx, request.(ReprovisionRegistrationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReprovisionRegistration")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReprovisionRegistrationResponseObject); ok {
+		if err := validResponse.VisitReprovisionRegistrationResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

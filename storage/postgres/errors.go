@@ -23,6 +23,7 @@ const (
 	stateCancelled     = "57014" // by statement_timeout
 	stateCharset       = "22021" // text that no column can hold
 	stateLostRace      = "DPS01" // raised by dps_lost_race
+	stateMoveWaits     = "DPS02" // raised by dps_move_waits
 )
 
 // retryAfter is what callers are told to wait: a failover takes longer, a reconnect

@@ -63,7 +63,7 @@ func (s *registrations) Begin(ctx context.Context, start registration.Start, now
 		w.kind = beginFirst
 	}
 	w.previous, w.previousAttempt, w.now, w.removals = string(start.Previous), start.PreviousAttempt, query.Micros(now), start.Removals
-	w.room = start.Room
+	w.room, w.steps = start.Room, beginSteps(&start)
 	if start.Registration.Operation.Status != registration.Assigning {
 		w.record = query.AttemptRecord(&start.Registration)
 	}
@@ -74,6 +74,9 @@ func (s *registrations) Begin(ctx context.Context, start registration.Start, now
 	}
 	if err := s.do(ctx, "begin operation", w); err != nil {
 		return registration.Begun{}, err
+	}
+	if w.waits {
+		return registration.Begun{Waits: true}, nil
 	}
 	if w.full {
 		return registration.Begun{}, query.HubFull()
@@ -134,7 +137,7 @@ func (s *registrations) Finish(ctx context.Context, r registration.Registration,
 		return "", false, err
 	}
 	w := newWrite(finish, &row)
-	w.removals, w.record = removals, query.AttemptRecord(&r)
+	w.removals, w.record, w.steps = removals, query.AttemptRecord(&r), finishSteps(&r)
 	if w.events, err = s.eventsOf(told); err != nil {
 		return "", false, err
 	}

@@ -177,7 +177,26 @@ const (
 		from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[]) with ordinality
 		as k(scope_key, reg_key, etag, status, kind, time, record, n)
 		left join registration r on r.scope_key = k.scope_key and r.reg_key = k.reg_key
-		where coalesce(r.etag, '') = k.etag and r.status = k.status order by k.n`
+		where coalesce(r.etag, '') = k.etag and coalesce(r.status, '') = k.status order by k.n`
+
+	// orderEvents gives each scope's events the places behind its last one. What it deletes is
+	// found by ctid, for nobody else writes what is in the inbox.
+	orderEvents = `with taken as materialized (
+		delete from event_inbox where ctid = any (array(select ctid from event_inbox order by id limit $1))
+		returning id, scope_key, reg_key, kind, time, record
+	), counted as materialized (
+		select scope_key, count(*) as n from taken group by scope_key
+	), heads as (
+		insert into event_stream as s (scope_key, id, head, tail)
+		select scope_key, left(md5($2::text || scope_key), 16), n, 0 from counted order by scope_key
+		on conflict (scope_key) do update set head = s.head + excluded.head returning scope_key, head
+	), placed as (
+		insert into event (scope_key, pos, reg_key, kind, time, record)
+		select t.scope_key, h.head - c.n + row_number() over (partition by t.scope_key order by t.id),
+			t.reg_key, t.kind, case when t.time = 0 then $3::bigint else t.time end, t.record
+		from heads h join counted c on c.scope_key = h.scope_key join taken t on t.scope_key = h.scope_key returning kind
+	)
+	select kind, count(*) from placed group by kind`
 
 	severalRows = `select ` + query.RegistrationColumns + ` from unnest($2::text[]) as k(key)
 		cross join lateral (select * from registration r where r.scope_key = $1 and r.reg_key = k.key offset 0) r`

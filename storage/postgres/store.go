@@ -71,8 +71,8 @@ type Store struct {
 	bulk          *query.Bulk
 	registrations *registrations
 	scopes        *query.Scopes
-	latencies     *query.Latencies
 	events        *query.Events
+	latencies     *query.Latencies
 	deployment    *query.Deployment
 }
 
@@ -160,7 +160,7 @@ func dialect() query.Dialect {
 		Several: func(scopeKey string, keys []string) (string, []any) {
 			return severalIndividuals, []any{scopeKey, keys}
 		},
-		Copy: copyRows,
+		Order: orderEvents, Copy: copyRows,
 	}
 }
 
@@ -177,8 +177,8 @@ func newStore(d *database, codec query.Codec) (*Store, error) {
 		bulk:          &query.Bulk{Enrollments: enrollments},
 		registrations: newRegistrations(d, codec, dialect, groups),
 		scopes:        &query.Scopes{DB: d, Codec: codec, Dialect: dialect},
-		latencies:     &query.Latencies{DB: d, Dialect: dialect},
 		events:        &query.Events{DB: d, Codec: codec, Dialect: dialect},
+		latencies:     &query.Latencies{DB: d, Dialect: dialect},
 		deployment:    &query.Deployment{DB: d, Codec: codec, Dialect: dialect},
 	}, nil
 }

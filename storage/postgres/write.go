@@ -38,10 +38,12 @@ type write struct {
 	room             int64
 	record           string // of the attempt, when it has ended
 	events           [][]any
+	steps            []moveStep
 
-	won, taken, full, held bool
-	first                  spelling // of the row that a begin wrote
-	err                    error
+	won, taken, full, held, waits bool
+
+	first spelling // of the row that a begin wrote
+	err   error
 }
 
 // spelling is what the first registration of a device settled.
@@ -78,7 +80,9 @@ func (s *registrations) commit(batch []*write) {
 		if alone {
 			err = s.send(ctx, []*write{w})
 		}
-		w.err = s.db.judge(ctx, err)
+		if w.waits = sqlState(err) == stateMoveWaits; !w.waits {
+			w.err = s.db.judge(ctx, err)
+		}
 	}
 }
 
@@ -109,6 +113,7 @@ func (s *registrations) sendOnce(ctx context.Context, batch []*write) error {
 			queue(&pipeline, k, some)
 		}
 	}
+	queueMoves(&pipeline, batch)
 	queueRemovals(&pipeline, batch)
 	queueAttempts(&pipeline, batch)
 	queueEvents(&pipeline, batch)

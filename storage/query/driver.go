@@ -54,6 +54,10 @@ type Dialect struct {
 	// Several selects, with its arguments, those of the individual enrollments of a
 	// scope (folded) that have these keys.
 	Several func(scopeKey string, keys []string) (text string, args []any)
+	// Order moves up to $1 events from the inbox into their streams, in one statement, and
+	// answers with how many of each kind; $2 is random text, and $3 the time of those that
+	// bear none. Empty: there is no such statement.
+	Order string
 	// Copy inserts many rows the fastest way there is, and fails when one exists. Nil:
 	// there is no faster way than an insert each.
 	Copy func(ctx context.Context, tx Tx, table string, columns []string, rows [][]any) error

@@ -127,21 +127,20 @@ func (s *Events) Order(ctx context.Context, now time.Time, limit int) (map[event
 		if err != nil || !free {
 			return err
 		}
-		rows, err := all(ctx, tx, selectInbox, []any{int64(limit)}, func(scan ScanFunc) (ordered, error) {
-			var o ordered
-			err := scan(&o.id, &o.scopeKey, &o.regKey, &o.kind, &o.time, &o.record)
-			return o, err
-		})
-		if err != nil || len(rows) == 0 {
+		if s.Dialect.Order == "" {
+			return s.orderRows(ctx, tx, now, limit, counts)
+		}
+		salt, err := s.newStreamID()
+		if err != nil {
 			return err
 		}
-		for i := range rows {
-			counts[event.Kind(rows[i].kind)]++
-			if rows[i].time == 0 {
-				rows[i].time = Micros(now)
-			}
-		}
-		return s.order(ctx, tx, rows)
+		return tx.Query(ctx, s.Dialect.Order, []any{int64(limit), salt, Micros(now)}, func(scan ScanFunc) error {
+			var kind string
+			var n int64
+			err := scan(&kind, &n)
+			counts[event.Kind(kind)] = int(n)
+			return err
+		})
 	})
 	if err != nil {
 		return nil, during("order events", err)
@@ -149,7 +148,22 @@ func (s *Events) Order(ctx context.Context, now time.Time, limit int) (map[event
 	return counts, nil
 }
 
-func (s *Events) order(ctx context.Context, tx Tx, rows []ordered) error {
+// orderRows orders row by row.
+func (s *Events) orderRows(ctx context.Context, tx Tx, now time.Time, limit int, counts map[event.Kind]int) error {
+	rows, err := all(ctx, tx, selectInbox, []any{int64(limit)}, func(scan ScanFunc) (ordered, error) {
+		var o ordered
+		err := scan(&o.id, &o.scopeKey, &o.regKey, &o.kind, &o.time, &o.record)
+		return o, err
+	})
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	for i := range rows {
+		counts[event.Kind(rows[i].kind)]++
+		if rows[i].time == 0 {
+			rows[i].time = Micros(now)
+		}
+	}
 	next, err := s.reserve(ctx, tx, rows)
 	if err != nil {
 		return err
@@ -180,18 +194,26 @@ func (s *Events) reserve(ctx context.Context, tx Tx, rows []ordered) (map[string
 	slices.Sort(keys)
 	next := make(map[string]int64, len(keys))
 	for _, key := range keys {
-		var id [streamIDSize]byte
-		if _, err := io.ReadFull(s.Codec.Rand, id[:]); err != nil {
-			return nil, fmt.Errorf("make stream ID: %w", err)
+		id, err := s.newStreamID()
+		if err != nil {
+			return nil, err
 		}
 		var head int64
-		args := []any{key, hex.EncodeToString(id[:]), count[key]}
+		args := []any{key, id, count[key]}
 		if _, err := one(ctx, tx, advanceStream, args, func(scan ScanFunc) error { return scan(&head) }); err != nil {
 			return nil, err
 		}
 		next[key] = head - count[key] + 1
 	}
 	return next, nil
+}
+
+func (s *Events) newStreamID() (string, error) {
+	var id [streamIDSize]byte
+	if _, err := io.ReadFull(s.Codec.Rand, id[:]); err != nil {
+		return "", fmt.Errorf("make stream ID: %w", err)
+	}
+	return hex.EncodeToString(id[:]), nil
 }
 
 // Streams implements [event.Store].

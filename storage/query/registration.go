@@ -64,6 +64,7 @@ type assignmentJSON struct {
 	Payload      *string                `json:"payload,omitempty"` // a string keeps the JSON as written
 	Custom       *string                `json:"custom,omitempty"`
 	AuthKey      []byte                 `json:"authKey,omitempty"`
+	Move         string                 `json:"move,omitempty"`
 }
 
 // operationJSON is an Operation without what has columns.
@@ -88,6 +89,7 @@ type operationJSON struct {
 	ErrorMessage  string                 `json:"errorMessage,omitempty"`
 	Fence         int64                  `json:"fence,omitempty"`
 	Custom        *string                `json:"custom,omitempty"`
+	Move          string                 `json:"move,omitempty"`
 }
 
 // sealedJSON is what an operation needs until it ends; it is sealed as a whole.
@@ -199,7 +201,7 @@ func Holds(s registration.Status) bool {
 }
 
 func encodeAssignment(a *registration.Assignment) string {
-	return encode(assignmentJSON{a.GenerationID, a.CredentialDigest, a.Withdrawn, a.Substatus, asWritten(a.Payload), asWritten(a.CustomPayload), a.AuthenticationKey})
+	return encode(assignmentJSON{a.GenerationID, a.CredentialDigest, a.Withdrawn, a.Substatus, asWritten(a.Payload), asWritten(a.CustomPayload), a.AuthenticationKey, a.Move})
 }
 
 func encodeOperation(op *registration.Operation) string {
@@ -208,7 +210,7 @@ func encodeOperation(op *registration.Operation) string {
 		EntryETag: op.EntryETag, Proof: op.Proof.Kind, Leaf: infoToRow(op.Proof.Leaf), Signer: infoToRow(op.Proof.Signer),
 		SecondarySlot: op.Proof.Secondary, RequestDigest: op.RequestDigest, Hub: op.Hub, Substatus: op.Substatus,
 		ErrorCode: op.ErrorCode, ErrorMessage: op.ErrorMessage, AuthKey: op.AuthenticationKey,
-		Fence: Micros(op.Fence), Custom: asWritten(op.CustomPayload),
+		Fence: Micros(op.Fence), Custom: asWritten(op.CustomPayload), Move: op.Move,
 	}
 	if tpm := op.Proof.TPM; tpm != nil {
 		row.StorageRoot, row.TPMHour, row.TPMKey = tpm.StorageRoot, tpm.Hour, tpm.EndorsementKey
@@ -258,6 +260,7 @@ func (c Codec) Registration(row *RegistrationRow) (registration.Registration, er
 		Assignment: registration.Assignment{
 			Hub: row.AssignedHub, DeviceID: row.DeviceID, GenerationID: a.GenerationID, CredentialDigest: a.Digest,
 			Withdrawn: a.Withdrawn, Substatus: a.Substatus, Payload: fromWritten(a.Payload), CustomPayload: fromWritten(a.Custom), AuthenticationKey: a.AuthKey,
+			Move: a.Move,
 		},
 	}
 	var err error
@@ -285,7 +288,7 @@ func decodeOperation(row *RegistrationRow) (registration.Operation, error) {
 		Entry: enrollment.Ref{Individual: o.Individual, Group: o.Group}, EntryETag: o.EntryETag,
 		Proof:         attestation.Proof{Kind: o.Proof, Leaf: o.Leaf.info(), Signer: o.Signer.info(), Secondary: o.SecondarySlot},
 		RequestDigest: o.RequestDigest, Hub: o.Hub, Substatus: o.Substatus, ErrorCode: o.ErrorCode, ErrorMessage: o.ErrorMessage,
-		Decision: raw(row.Decision), AuthenticationKey: o.AuthKey, Fence: Time(o.Fence), CustomPayload: fromWritten(o.Custom),
+		Decision: raw(row.Decision), AuthenticationKey: o.AuthKey, Fence: Time(o.Fence), CustomPayload: fromWritten(o.Custom), Move: o.Move,
 	}
 	if len(o.StorageRoot) > 0 {
 		op.Proof.TPM = &attestation.TPMProof{StorageRoot: o.StorageRoot, Hour: o.TPMHour, EndorsementKey: o.TPMKey}

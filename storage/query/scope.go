@@ -242,8 +242,8 @@ func (s *Scopes) List(ctx context.Context) ([]scope.Scope, error) {
 	return out, during("list ID scopes", err)
 }
 
-// Delete implements [scope.Store]. Access policies, host names, the deny list, webhooks, sites,
-// latencies, hooks and events go with the scope; everything else must be gone before.
+// Delete implements [scope.Store]. Access policies, host names, the deny list, webhooks, hooks,
+// events, moves, sites and latencies go with the scope; everything else must be gone before.
 func (s *Scopes) Delete(ctx context.Context, id dps.IDScope, p enrollment.Precondition) error {
 	return during("delete ID scope", s.DB.Write(ctx, func(tx Tx) error {
 		if err := s.lockNames(ctx, tx); err != nil {
@@ -264,7 +264,10 @@ func (s *Scopes) Delete(ctx context.Context, id dps.IDScope, p enrollment.Precon
 		if holds {
 			return dps.Errorf(dps.InUse, "ID scope %q still has %s", old.ID, what)
 		}
-		deletes := []string{deletePolicies, deleteHosts, deleteDenials, deleteWebhooks, deleteSites, deleteVotes, deleteMatrix, deleteCRLs, deleteRefusals, deleteRing, deleteScope}
+		deletes := []string{
+			deletePolicies, deleteHosts, deleteDenials, deleteWebhooks, deleteMoves, deleteSites, deleteVotes, deleteMatrix,
+			deleteCRLs, deleteRefusals, deleteRing, deleteScope,
+		}
 		for _, text := range append(deletes, deleteOfEvents()...) {
 			if _, err := tx.Exec(ctx, text, id.Fold()); err != nil {
 				return err
@@ -326,6 +329,9 @@ func (s *Scopes) Snapshot(ctx context.Context, id dps.IDScope) (scope.Snapshot, 
 			return err
 		}
 		if out.Webhooks, err = s.webhooks(ctx, tx, id); err != nil {
+			return err
+		}
+		if out.Moves, err = moves(ctx, tx, selectActive, id); err != nil {
 			return err
 		}
 		sites, _, err := readSites(ctx, tx, id)

@@ -61,16 +61,21 @@ func (c *settingsColumns) decode() (s enrollment.Settings, own ownSettings, err 
 	if err := decode("enrollment settings", c.settings, &row); err != nil {
 		return s, own, err
 	}
-	s = enrollment.Settings{
+	s = c.settingsOf(&row)
+	if row.Twin {
+		s.InitialTwin = &enrollment.InitialTwin{Tags: raw(c.tags), Desired: raw(c.desired)}
+	}
+	return s, row.ownSettings, nil
+}
+
+// settingsOf returns the settings without the initial twin.
+func (c *settingsColumns) settingsOf(row *settingsRow) enrollment.Settings {
+	return enrollment.Settings{
 		Enabled: c.enabled, AllocationPolicy: row.AllocationPolicy, Hubs: row.Hubs, LegacyHub: row.LegacyHub,
 		Custom: row.Custom, Rule: row.Rule, Reprovision: row.Reprovision, IoTEdge: row.IoTEdge,
 		CredentialPolicy: row.CredentialPolicy, Residency: row.Residency, Lot: c.lot, Uploader: c.uploader,
 		ETag: dps.ETag(c.etag), Created: Time(c.created), Updated: Time(c.updated),
 	}
-	if row.Twin {
-		s.InitialTwin = &enrollment.InitialTwin{Tags: raw(c.tags), Desired: raw(c.desired)}
-	}
-	return s, row.ownSettings, nil
 }
 
 // stamp is what every write gives a record: a fresh etag, the time of the write, and

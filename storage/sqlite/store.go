@@ -43,8 +43,8 @@ type Store struct {
 	bulk          *query.Bulk
 	registrations *registrations
 	scopes        *query.Scopes
-	latencies     *query.Latencies
 	events        *query.Events
+	latencies     *query.Latencies
 	deployment    *query.Deployment
 }
 
@@ -121,8 +121,8 @@ func newStore(d *database, codec query.Codec) (*Store, error) {
 		bulk:          &query.Bulk{Enrollments: enrollments, Turn: make(chan struct{}, 1)},
 		registrations: newRegistrations(d, codec, groups),
 		scopes:        &query.Scopes{DB: d, Codec: codec},
-		latencies:     &query.Latencies{DB: d},
 		events:        &query.Events{DB: d, Codec: codec, Dialect: dialect()},
+		latencies:     &query.Latencies{DB: d},
 		deployment:    &query.Deployment{DB: d, Codec: codec, Dialect: dialect()},
 	}, nil
 }

@@ -76,6 +76,15 @@ func (b *begin) compare(ctx context.Context, tx query.Tx, row *query.Registratio
 
 func (b *begin) write(ctx context.Context, tx query.Tx, row *query.RegistrationRow, exists bool) error {
 	r := query.Normalize(b.start.Registration)
+	if b.start.Move != "" {
+		goes := false
+		args := []any{row.ScopeKey(), b.start.Move, query.Micros(b.now)}
+		err := tx.Query(ctx, query.SelectMayMove, args, func(query.ScanFunc) error { goes = true; return nil })
+		if err != nil || !goes {
+			b.out = registration.Begun{Waits: true}
+			return err
+		}
+	}
 	held := false
 	if row.WantHub != "" {
 		if refused, err := b.claimIdentity(ctx, tx, row); err != nil || refused {
@@ -102,6 +111,9 @@ func (b *begin) write(ctx context.Context, tx query.Tx, row *query.RegistrationR
 	if _, err := tx.Exec(ctx, text, slices.Concat([]any{row.ScopeKey(), row.RegKey()}, row.Values())...); err != nil {
 		return err
 	}
+	if err := b.countMoves(ctx, tx, row); err != nil {
+		return err
+	}
 	if r.Operation.Status != registration.Assigning { // it ended at once
 		if _, err := tx.Exec(ctx, query.UpsertAttempt, query.AttemptValues(row, query.AttemptRecord(&r))...); err != nil {
 			return err
@@ -113,6 +125,20 @@ func (b *begin) write(ctx context.Context, tx query.Tx, row *query.RegistrationR
 		}
 	}
 	return insertRemovals(ctx, tx, b.start.Removals)
+}
+
+// countMoves lets the device go, and counts the operation that was given up for that.
+func (b *begin) countMoves(ctx context.Context, tx query.Tx, row *query.RegistrationRow) error {
+	if b.start.Overtaken != "" {
+		if _, err := tx.Exec(ctx, query.EndUnmoved, row.ScopeKey(), b.start.Overtaken); err != nil {
+			return err
+		}
+	}
+	if b.start.Move == "" {
+		return nil
+	}
+	_, err := tx.Exec(ctx, query.BeginMove, row.ScopeKey(), b.start.Move, query.Micros(b.now))
+	return err
 }
 
 // claimIdentity makes sure that the identity is the row's, or refuses it: it is

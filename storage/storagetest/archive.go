@@ -57,8 +57,9 @@ func (w *world) fill() {
 	w.putCRL("Root", w.uploaded(3), []byte{0, 0x30, '\n', 255})
 	w.ok(w.scopes().PutDenials(w.ctx, zone, []scope.Denial{{Kind: scope.DenySerial, Value: "0A", Issuer: "CN=näh <&>", Note: "stolen", Created: w.now}}))
 	w.putWebhook("f.example")
-	w.fillLatencies()
 	w.putHook("Hook-1", event.Failed)
+	w.createMove("spring", 60, scope.MovePaused)
+	w.fillLatencies()
 	for n := range searched {
 		e := searchedIndividual(w, n)
 		e.DeviceInfo = json.RawMessage(`{"näh":"\u0000 <&> \" \\ ","x": [ ]}`)

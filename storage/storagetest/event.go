@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -191,7 +192,7 @@ func eventsOrdered(w *world) {
 	for n := range writers {
 		telling.Go(func() {
 			for i := range each {
-				id := dps.RegistrationID([]byte{'a' + byte(n), 'a' + byte(i)})
+				id := dps.RegistrationID(fmt.Sprint("dev-", n, "-", i))
 				w.tell(id, w.event(id, event.Registered))
 			}
 		})

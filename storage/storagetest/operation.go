@@ -11,6 +11,7 @@ import (
 
 func operationCases() []testCase {
 	return []testCase{
+		{"what is not done is counted", pendingCounted},
 		{"finish writes the end and forgets the wanted identity", finishRoundTrip},
 		{"finish is fenced by operation and attempt", finishFenced},
 		{"claim raises the attempt", claimRoundTrip},
@@ -244,4 +245,14 @@ func deleteKeepsPending(w *world) {
 	w.ok(err)
 	w.same(true, won)
 	w.ok(heir("old"))
+}
+
+func pendingCounted(w *world) {
+	pending := func() registration.Pending {
+		return must(w, func() (registration.Pending, error) { return w.registrations().Pending(w.ctx) })
+	}
+	w.same(registration.Pending{}, pending())
+	w.move("dev-1")
+	w.begin(w.start("dev-2", "op1", "h1"))
+	w.same(registration.Pending{Operations: 2, Removals: 1}, pending())
 }

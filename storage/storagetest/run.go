@@ -39,6 +39,8 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 		{"delete", deleteCases()},
 		{"record list", recordListCases()},
 		{"search", searchCases()},
+		{"standing", standingCases()},
+		{"move", moveCases()},
 		{"history", historyCases()},
 		{"refusals", refusalCases()},
 		{"retention", retentionCases()},
