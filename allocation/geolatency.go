@@ -20,6 +20,8 @@ type Latency struct {
 	Band      float64    `json:"band,omitempty"` // ms within which estimates count as equal
 	// Margin is how much better another hub must be, in ms, for the device to move.
 	Margin float64 `json:"margin,omitempty"`
+	// Elsewhere tells that there are places which are known, be it not this device's.
+	Elsewhere bool `json:"-"`
 	// Note says what of the device's report was not taken.
 	Note string `json:"note,omitempty"`
 }
@@ -46,7 +48,9 @@ const (
 // geoLatency chooses the hub with the lowest estimated latency. Hubs within the tie band
 // of it share the devices by the weighted hash, and a device stays where it is unless
 // another hub is better by a margin well beyond that band. Where nothing is known, the
-// weighted hash decides. An order of hubs that the operator gives goes before all that.
+// weighted hash decides; but a device that came from a place which is known, and comes
+// now from one which is not, stays. An order of hubs that the operator gives goes before
+// all that.
 type geoLatency struct{}
 
 // Choose never fails on a request with candidates. It notes band and margin in r.Latency.
@@ -60,6 +64,9 @@ func (geoLatency) Choose(ctx context.Context, r Request) (Decision, error) {
 	}
 	candidates := byName(r.Candidates)
 	known := estimatesOf(candidates, r.Latency.Estimates)
+	if home, ok := find(r.Candidates, r.Current); ok && len(known) == 0 && r.Latency.Elsewhere {
+		return Decision{Hub: home.Hub, Reason: "geoLatency: stays, nothing is known of any hub"}, nil
+	}
 	if len(known) == 0 {
 		return blind.Choose(ctx, r)
 	}
