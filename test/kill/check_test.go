@@ -95,6 +95,7 @@ func (w *world) check(t *testing.T, db *database, devices []*life) {
 	for _, load := range db.strings(t, miscounted) {
 		t.Errorf("devices of a hub that are no claims, or the reverse: %s", load)
 	}
+	w.checkMoves(t, db)
 	pointed, held := db.strings(t, pointers), w.held(t)
 	for _, identity := range held {
 		if !slices.Contains(pointed, identity) {

@@ -65,6 +65,7 @@ func prepare(t *testing.T, w *world, url string, f files) *tenant {
 	tn := &tenant{key: freshKey(), ownedKey: freshKey(), issuer: must(w.root.CA("kill issuer", now))(t), roots: x509.NewCertPool()}
 	tn.roots.AddCert(w.root.Cert)
 	tn.enrollGroups(ctx, t, store, &w.owner.definition)
+	w.makeMoves(t, store)
 	for _, r := range w.replicas {
 		s, err := client.NewService("HostName=127.0.0.1;SharedAccessKeyName=owner;SharedAccessKey="+policyKey.Reveal(), time.Now)
 		need(t, err)
