@@ -9,24 +9,32 @@ import (
 	"github.com/zerotouch-dps/dps/enrollment"
 )
 
-// BenchmarkHashed chooses for one device after another.
-func BenchmarkHashed(b *testing.B) {
-	for _, hubs := range []int{2, 50, 1000} {
-		b.Run(fmt.Sprintf("%d hubs", hubs), func(b *testing.B) {
-			policy, err := allocation.For(enrollment.Hashed)
-			if err != nil {
-				b.Fatal(err)
-			}
-			candidates := make([]allocation.Candidate, hubs)
-			for i := range candidates {
-				candidates[i] = allocation.Candidate{Hub: fmt.Sprintf("hub-%04d.plant.example", i), Weight: 1 + i%3}
-			}
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := policy.Choose(b.Context(), allocation.Request{ID: dps.RegistrationID("fleet-000042"), Candidates: candidates}); err != nil {
-					b.Fatal(err)
+// BenchmarkChoose chooses for one device after another: by each policy that chooses by
+// itself, among few hubs and many.
+func BenchmarkChoose(b *testing.B) {
+	for _, name := range []enrollment.AllocationPolicy{enrollment.Hashed, enrollment.Capacity, enrollment.GeoLatency, enrollment.Static} {
+		policy, err := allocation.For(name)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, hubs := range []int{2, 50, 1000} {
+			b.Run(fmt.Sprintf("%s %d", name, hubs), func(b *testing.B) {
+				r := allocation.Request{ID: dps.RegistrationID("fleet-000042"), Latency: &allocation.Latency{}, Candidates: make([]allocation.Candidate, hubs)}
+				for i := range r.Candidates {
+					host := fmt.Sprintf("hub-%04d.plant.example", i)
+					r.Candidates[i] = allocation.Candidate{Hub: host, Weight: 1 + i%3, Devices: int64(i * 37 % 1000)}
+					r.Latency.Estimates = append(r.Latency.Estimates, allocation.Estimate{Hub: host, MS: float64(20 + i*53%200)})
 				}
-			}
-		})
+				if name == enrollment.Static {
+					r.Candidates, r.Named = r.Candidates[:1], true
+				}
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := policy.Choose(b.Context(), r); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
 	}
 }

@@ -20,6 +20,8 @@ type Latency struct {
 	Band      float64    `json:"band,omitempty"` // ms within which estimates count as equal
 	// Margin is how much better another hub must be, in ms, for the device to move.
 	Margin float64 `json:"margin,omitempty"`
+	// Elsewhere tells that there are places which are known, be it not this device's.
+	Elsewhere bool `json:"-"`
 	// Note says what of the device's report was not taken.
 	Note string `json:"note,omitempty"`
 }
@@ -46,7 +48,9 @@ const (
 // geoLatency chooses the hub with the lowest estimated latency. Hubs within the tie band
 // of it share the devices by the weighted hash, and a device stays where it is unless
 // another hub is better by a margin well beyond that band. Where nothing is known, the
-// weighted hash decides. An order of hubs that the operator gives goes before all that.
+// weighted hash decides; but a device that came from a place which is known, and comes
+// now from one which is not, stays. An order of hubs that the operator gives goes before
+// all that.
 type geoLatency struct{}
 
 // Choose never fails on a request with candidates. It notes band and margin in r.Latency.
@@ -58,7 +62,11 @@ func (geoLatency) Choose(ctx context.Context, r Request) (Decision, error) {
 	if c, ok := listedFirst(r.Latency.Order, r.Candidates); ok {
 		return Decision{Hub: c.Hub, Reason: "geoLatency: listed for the " + r.Latency.place()}, nil
 	}
-	known := r.estimates()
+	candidates := byName(r.Candidates)
+	known := estimatesOf(candidates, r.Latency.Estimates)
+	if home, ok := find(r.Candidates, r.Current); ok && len(known) == 0 && r.Latency.Elsewhere {
+		return Decision{Hub: home.Hub, Reason: "geoLatency: stays, nothing is known of any hub"}, nil
+	}
 	if len(known) == 0 {
 		return blind.Choose(ctx, r)
 	}
@@ -68,7 +76,7 @@ func (geoLatency) Choose(ctx context.Context, r Request) (Decision, error) {
 	if d, stays := stay(r, known, best+marginBands*band); stays {
 		return d, nil
 	}
-	tied := within(r.Candidates, known, best+band)
+	tied := within(candidates, known, best+band)
 	d, err := hashed{}.Choose(ctx, Request{ID: r.ID, Candidates: tied})
 	d.Reason = tieReason(len(tied), len(r.Candidates), best, band)
 	if unknown := len(r.Candidates) - len(known); unknown > 0 {
@@ -94,11 +102,20 @@ func stay(r Request, known []Estimate, limit float64) (Decision, bool) {
 	return Decision{Hub: home.Hub, Reason: fmt.Sprintf("geoLatency: stays at %.0f ms, none is better by more than %.0f ms", known[at].MS, r.Latency.Margin)}, true
 }
 
-// estimates returns those of the candidates, lowest first; of equal ones by name.
-func (r Request) estimates() []Estimate {
-	var out []Estimate
-	for _, e := range r.Latency.Estimates {
-		if _, ok := find(r.Candidates, e.Hub); ok {
+// byName returns the candidates by folded host name.
+func byName(candidates []Candidate) map[string]Candidate {
+	out := make(map[string]Candidate, len(candidates))
+	for _, c := range candidates {
+		out[dps.FoldASCII(c.Hub)] = c
+	}
+	return out
+}
+
+// estimatesOf returns those of the candidates, lowest first; of equal ones by name.
+func estimatesOf(candidates map[string]Candidate, all []Estimate) []Estimate {
+	out := make([]Estimate, 0, len(candidates))
+	for _, e := range all {
+		if _, ok := candidates[dps.FoldASCII(e.Hub)]; ok {
 			out = append(out, e)
 		}
 	}
@@ -120,12 +137,13 @@ func SortEstimates(list []Estimate) {
 }
 
 // within returns the candidates whose estimate is no higher than a limit.
-func within(candidates []Candidate, known []Estimate, limit float64) []Candidate {
+func within(candidates map[string]Candidate, known []Estimate, limit float64) []Candidate {
 	var out []Candidate
 	for _, e := range known {
-		if c, ok := find(candidates, e.Hub); ok && e.MS <= limit {
-			out = append(out, c)
+		if e.MS > limit {
+			break
 		}
+		out = append(out, candidates[dps.FoldASCII(e.Hub)])
 	}
 	return out
 }

@@ -68,6 +68,23 @@ func TestGeoLatency(t *testing.T) {
 	}
 }
 
+// TestGeoLatencyOutOfSight: a device that comes from where nothing is known stays, if
+// places are known at all; without any the weights decide, as for everybody.
+func TestGeoLatencyOutOfSight(t *testing.T) {
+	t.Parallel()
+	p, err := allocation.For(enrollment.GeoLatency)
+	if err != nil {
+		t.Fatal(err)
+	}
+	candidates := []allocation.Candidate{{Hub: "a", Weight: 1}, {Hub: "b", Weight: 1000}}
+	for elsewhere, want := range map[bool]string{true: "a", false: "b"} {
+		d, err := p.Choose(t.Context(), allocation.Request{ID: "dev-1", Candidates: candidates, Current: "A", Latency: &allocation.Latency{Source: "none", Elsewhere: elsewhere}})
+		if err != nil || d.Hub != want {
+			t.Errorf("%v: %+v, %v, want %s", elsewhere, d, err, want)
+		}
+	}
+}
+
 // TestGeoLatencyTies: hubs within the band share the devices, and no other gets any.
 func TestGeoLatencyTies(t *testing.T) {
 	t.Parallel()

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -265,7 +264,7 @@ type moveMeter struct {
 func newMoveMeter(env *Env) *moveMeter {
 	m := &moveMeter{env: env}
 	if isTerminal(env.Stderr) {
-		m.bar = progressbar.NewOptions64(-1, progressbar.OptionSetWriter(io.Writer(env.Stderr)), progressbar.OptionSetPredictTime(true),
+		m.bar = progressbar.NewOptions64(-1, progressbar.OptionSetWriter(env.Stderr), progressbar.OptionSetPredictTime(true),
 			progressbar.OptionShowIts(), progressbar.OptionShowCount(), progressbar.OptionSetItsString("devices"), progressbar.OptionClearOnFinish())
 	}
 	return m

@@ -119,6 +119,8 @@ func (a *applying) step(ctx context.Context, s Step) error {
 		return a.scope(ctx, s, body)
 	case admin.IPFilter:
 		return a.filter(ctx, s, body)
+	case admin.SiteTable:
+		_, err = a.Admin.PutSites(ctx, s.IDScope, body.Value)
 	case admin.LinkedHub:
 		_, err = a.Admin.PutHub(ctx, s.IDScope, s.Name, body, expect)
 	case admin.Certificate:

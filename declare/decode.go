@@ -80,7 +80,7 @@ func (d *decoder) document(n *yaml.Node) []Scope {
 
 func (s *Scope) mentions() bool {
 	return s.Service != nil || s.LinkedHubs != nil || s.Certificates != nil || s.Policies != nil ||
-		s.IPFilterRules != nil || s.EnrollmentGroups != nil || s.Enrollments != nil || s.EnrollmentFiles != nil
+		s.IPFilterRules != nil || s.Sites != nil || s.EnrollmentGroups != nil || s.Enrollments != nil || s.EnrollmentFiles != nil
 }
 
 func syntax(name string, err error) error {

@@ -26,7 +26,7 @@ type Exporter struct {
 func (e Exporter) Export(ctx context.Context, id string) (Scope, error) {
 	everything := Scope{
 		Service: &Service{IDScope: id}, Denials: []Denial{}, LinkedHubs: []Hub{}, Certificates: []Certificate{}, Policies: []Policy{}, Webhooks: []Webhook{}, Hooks: []Hook{},
-		IPFilterRules: []IPRule{}, EnrollmentGroups: []Group{}, Enrollments: []Enrollment{},
+		IPFilterRules: []IPRule{}, Sites: []Site{}, EnrollmentGroups: []Group{}, Enrollments: []Enrollment{},
 	}
 	if _, err := e.Admin.Scope(ctx, id); err != nil {
 		return Scope{}, err
@@ -43,7 +43,7 @@ func (e Exporter) Export(ctx context.Context, id string) (Scope, error) {
 }
 
 func fromState(state State) Scope {
-	s := Scope{Service: fromScope(*state.Scope)}
+	s := Scope{Service: fromScope(*state.Scope), Sites: fromSites(state.Sites)}
 	for _, r := range state.Rules.Value {
 		s.IPFilterRules = append(s.IPFilterRules, IPRule{FilterName: r.FilterName, Action: r.Action, IPMask: r.IPMask, Target: value(r.Target)})
 	}

@@ -14,6 +14,7 @@ type Kind string
 const (
 	KindScope       Kind = "scope"
 	KindIPFilter    Kind = "ipFilter"
+	KindSites       Kind = "sites"
 	KindDenial      Kind = "denial"
 	KindHub         Kind = "linkedHub"
 	KindCertificate Kind = "certificate"
@@ -102,6 +103,7 @@ type planner struct {
 
 func (p *planner) plan(prune bool) error {
 	p.scope()
+	p.sites()
 	for _, l := range p.wanted.lists() {
 		if err := p.list(l); err != nil {
 			return err

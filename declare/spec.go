@@ -13,6 +13,7 @@ type Scope struct {
 	Webhooks         []Webhook        `yaml:"webhooks,omitempty"`
 	Hooks            []Hook           `yaml:"hooks,omitempty"`
 	IPFilterRules    []IPRule         `yaml:"ipFilterRules,omitempty"`
+	Sites            []Site           `yaml:"sites,omitempty"`
 	EnrollmentGroups []Group          `yaml:"enrollmentGroups,omitempty"`
 	Enrollments      []Enrollment     `yaml:"enrollments,omitempty"`
 	EnrollmentFiles  []EnrollmentFile `yaml:"enrollmentFiles,omitempty"`

@@ -27,6 +27,7 @@ const (
 type State struct {
 	Scope *admin.Scope // nil: there is none
 	Rules admin.IPFilter
+	Sites admin.SiteTable
 	Files []FileState
 
 	resources map[ref]any     // models
@@ -181,6 +182,11 @@ func (r *reading) read(ctx context.Context) error {
 	r.state.Scope = &found
 	if r.wanted.IPFilterRules != nil {
 		if r.state.Rules, err = r.Admin.IPFilter(ctx, r.id); err != nil {
+			return err
+		}
+	}
+	if r.wanted.Sites != nil {
+		if r.state.Sites.Value, err = r.Admin.Sites(ctx, r.id); err != nil {
 			return err
 		}
 	}

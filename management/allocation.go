@@ -101,6 +101,8 @@ func (s *Service) alterLink(cfg *scope.Snapshot, change PlannedLink) error {
 	checked := *link
 	checked.Kind = hub.KindMemory // one that takes no credential: a plan has none
 	err := checked.Validate()
-	slices.SortFunc(cfg.Hubs, func(a, b hub.Linked) int { return strings.Compare(dps.FoldASCII(a.HostName), dps.FoldASCII(b.HostName)) })
+	slices.SortFunc(cfg.Hubs, func(a, b hub.Linked) int {
+		return strings.Compare(dps.FoldASCII(a.HostName), dps.FoldASCII(b.HostName))
+	})
 	return err
 }

@@ -101,5 +101,5 @@ func (r *ruling) noHub() error {
 
 func ruleHub(cfg *config, host string) *rule.Hub {
 	link, _ := cfg.linked(host)
-	return &rule.Hub{Name: dps.FoldASCII(link.HostName), Location: link.Location, Weight: max(1, link.AllocationWeight)}
+	return &rule.Hub{Name: dps.FoldASCII(link.HostName), Location: link.Location, Weight: max(1, link.AllocationWeight), Residency: link.Residency}
 }

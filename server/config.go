@@ -163,7 +163,7 @@ func envKeys() map[string]string {
 		"ADMIN_ADDRESS": "admin.address", "ADMIN_TOKEN_FILE": "adminTokenFile", "DRAIN": "drain",
 		"ASSIGN_WAIT": "assign.wait", "ASSIGN_LEASE": "assign.lease", "ASSIGN_LEASE_MARGIN": "assign.leaseMargin",
 		"ASSIGN_HUB_TIMEOUT": "assign.hubTimeout", "ASSIGN_OPERATION_TTL": "assign.operationTTL",
-		"ASSIGN_SWEEP": "assign.sweep", "LOG_LEVEL": "log.level", "LOG_FORMAT": "log.format",
+		"ASSIGN_SWEEP": "assign.sweep", "GEOIP_FILE": "geoip.file", "GEOIP_ASN_FILE": "geoip.asnFile", "LOG_LEVEL": "log.level", "LOG_FORMAT": "log.format",
 	}
 }
 

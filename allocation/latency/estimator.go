@@ -84,7 +84,10 @@ func (e *Estimator) Consider(id dps.IDScope, s *Survey, addr netip.Addr, payload
 	if note == "" {
 		note = ignored
 	}
-	out := &allocation.Latency{Source: p.source, Area: p.area, Note: note, Estimates: s.estimate(p, e.book.table(id), probes)}
+	out := &allocation.Latency{
+		Source: p.source, Area: p.area, Note: note, Estimates: s.estimate(p, e.book.table(id), probes),
+		Elsewhere: e.geoip != nil || len(s.sites.rows) > 0,
+	}
 	if p.site != nil {
 		out.Order = p.site.Hubs
 	}

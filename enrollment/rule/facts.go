@@ -44,4 +44,6 @@ type Hub struct {
 	Name     string `cel:"name"` // host name, lower case
 	Location string `cel:"location"`
 	Weight   int    `cel:"weight"`
+
+	Residency []string `cel:"residency"` // tags
 }

@@ -23,7 +23,7 @@ func device() *rule.Device {
 
 func TestAdmits(t *testing.T) {
 	t.Parallel()
-	hubs := []rule.Hub{{Name: "eu.example", Location: "westeurope", Weight: 1}, {Name: "us.example", Location: "eastus", Weight: 3}}
+	hubs := []rule.Hub{{Name: "eu.example", Location: "westeurope", Weight: 1, Residency: []string{"de", "eu"}}, {Name: "us.example", Location: "eastus", Weight: 3}}
 	for name, c := range map[string]struct{ rule, admits string }{
 		"every hub":           {`true`, "eu us"},
 		"no hub":              {`false`, ""},
@@ -36,6 +36,7 @@ func TestAdmits(t *testing.T) {
 		"by address":          {`cidr("10.3.0.0/16").containsIP(device.address) && hub.name == "eu.example"`, "eu"},
 		"by enrollment":       {`enrollment.group && enrollment.lot == "2026-w40" && hub.name == "eu.example"`, "eu"},
 		"by current hub":      {`device.hub == "" || device.hub == hub.name`, "eu us"},
+		"by residency":        {`hub.residency.exists(tag, tag == "eu")`, "eu"},
 		"missing member":      {`payload.nothing == 1`, ""},
 		"wrong type":          {`payload.country > 3`, ""},
 		"map of hubs by site": {`{"DE": "eu.example", "US": "us.example"}[payload.country] == hub.name`, "eu"},

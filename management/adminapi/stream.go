@@ -42,7 +42,9 @@ func streamsEvents(r *http.Request) bool {
 func whole(r *http.Request) bool { return !streams(r) }
 
 // lasts reports whether a request is worked on for as long as it takes.
-func lasts(r *http.Request) bool { return streams(r) || strings.HasSuffix(r.URL.Path, "/allocation:plan") }
+func lasts(r *http.Request) bool {
+	return streams(r) || strings.HasSuffix(r.URL.Path, "/allocation:plan")
+}
 
 // stream is an exchange without deadlines that ends when nothing moves any more.
 type stream struct {

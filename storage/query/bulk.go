@@ -12,7 +12,6 @@ import (
 )
 
 const (
-	severalInList           = `select ` + IndividualColumns + ` from individual where scope_key = $1 and reg_key in (`
 	updateIndividualVersion = updateIndividual + ` and etag = $16`
 )
 
@@ -26,11 +25,6 @@ type Bulk struct {
 }
 
 var _ storage.Bulk = (*Bulk)(nil)
-
-// SeveralInList is a Dialect's Several where there are no arrays.
-func SeveralInList(scopeKey string, keys []string) (string, []any) {
-	return inList(severalInList, scopeKey, keys)
-}
 
 // Several implements [storage.Bulk].
 func (b *Bulk) Several(ctx context.Context, scope dps.IDScope, ids []dps.RegistrationID) ([]enrollment.Individual, error) {

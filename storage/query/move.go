@@ -32,8 +32,9 @@ const (
 	// BeginMove lets it go.
 	BeginMove = `update fleet_move set next_at = case when next_at > $3 then next_at else $3 end + ` + moveInterval + `, begun = begun + 1
 		where scope_key = $1 and id = $2 and ` + mayMove
-	// EndMoved and EndUnmoved count an operation of a move, by scope_key and ID.
-	EndMoved   = `update fleet_move set moved = moved + 1 where scope_key = $1 and id = $2`
+	// EndMoved counts a device that has moved, by scope_key and ID.
+	EndMoved = `update fleet_move set moved = moved + 1 where scope_key = $1 and id = $2`
+	// EndUnmoved counts an operation that has not moved its device.
 	EndUnmoved = `update fleet_move set failed = failed + 1 where scope_key = $1 and id = $2`
 
 	selectUncounted = `select s.id, m.scope_key, m.move_key, m.id from fleet_move m join scope s on s.scope_key = m.scope_key

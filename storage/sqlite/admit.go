@@ -17,7 +17,8 @@ const (
 			coalesce((select ` + query.CandidateList + ` from group_anchor a
 				where a.scope_key = $1 and a.anchor in (select value from json_each($3))), '')
 		from scope where scope_key = $1`
-	selectIndividual = `select ` + query.IndividualColumns + ` from individual where scope_key = $1 and reg_key = $2`
+	severalIndividuals = `select ` + query.IndividualColumns + ` from individual where scope_key = $1 and reg_key in (select value from json_each($2))`
+	selectIndividual   = `select ` + query.IndividualColumns + ` from individual where scope_key = $1 and reg_key = $2`
 )
 
 // Admit implements [registration.Store].

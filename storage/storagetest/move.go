@@ -54,7 +54,9 @@ func movesKept(w *world) {
 	w.same(first, w.moveNow("fIRST"))
 	w.now = w.after(1)
 	second := w.createMove("second", 1, scope.MovePaused)
-	all := func() []scope.Move { return must(w, func() ([]scope.Move, error) { return w.scopes().Moves(w.ctx, zone) }) }
+	all := func() []scope.Move {
+		return must(w, func() ([]scope.Move, error) { return w.scopes().Moves(w.ctx, zone) })
+	}
 	active := func() []scope.Move {
 		return must(w, func() (scope.Snapshot, error) { return w.scopes().Snapshot(w.ctx, zone) }).Moves
 	}
@@ -67,7 +69,9 @@ func movesKept(w *world) {
 	w.now = w.after(1)
 	change := first
 	change.State, change.Pace, change.Updated, change.Ended, change.By = scope.MoveStopped, 7, w.now, w.now, "nobody"
-	change = must(w, func() (scope.Move, error) { return w.scopes().ChangeMove(w.ctx, zone, change, enrollment.Precondition{}) })
+	change = must(w, func() (scope.Move, error) {
+		return w.scopes().ChangeMove(w.ctx, zone, change, enrollment.Precondition{})
+	})
 	w.same([]any{scope.MoveStopped, 7, "me", first.Created}, []any{change.State, change.Pace, change.By, change.Created})
 	w.same([]scope.Move{change, second}, all())
 	w.same([]scope.Move{second}, active())

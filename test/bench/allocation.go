@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os/exec"
+	"strconv"
 	"time"
 
 	"github.com/zerotouch-dps/dps"
@@ -24,11 +25,11 @@ const (
 	hookPairs = 500
 )
 
-// measureAllocation measures what the choice of a hub costs: by hash among more and more
-// hubs, and by a webhook on the same machine beside the hash, at one dps on Postgres.
+// measureAllocation measures what the choice of a hub costs: by each policy among more and
+// more hubs, and by a webhook on the same machine beside the hash, at one dps on Postgres.
 func measureAllocation(ctx context.Context, l *lab) error {
 	r := newReport(l.out)
-	if err := l.hashing(ctx, r); err != nil {
+	if err := l.choosing(ctx, r); err != nil {
 		return err
 	}
 	if err := l.hooking(ctx, r); err != nil {
@@ -37,22 +38,29 @@ func measureAllocation(ctx context.Context, l *lab) error {
 	return r.flush()
 }
 
-// hashing measures the choice alone with the package's own Go benchmark.
-func (l *lab) hashing(ctx context.Context, r *report) error {
-	text, err := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "Hashed", "-benchmem", "./allocation").CombinedOutput()
+// choosing measures the choice alone with the package's own Go benchmark: each policy that
+// chooses by itself, beside the hash.
+func (l *lab) choosing(ctx context.Context, r *report) error {
+	text, err := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "Choose", "-count", strconv.Itoa(l.rounds), "-benchtime", "200ms", "./allocation").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("benchmark of allocation: %w\n%s", err, text)
 	}
-	got := parseBenchmarks(string(text), "BenchmarkHashed/")
-	for _, hubs := range []string{"2_hubs", "50_hubs", "1000_hubs"} {
-		m, ok := got[hubs]
-		if !ok {
-			return fmt.Errorf("benchmark of allocation: no %s in\n%s", hubs, text)
+	got := parseRounds(string(text), "BenchmarkChoose/")
+	for _, hubs := range []int{2, 50, 1000} {
+		base := got[fmt.Sprintf("hashed_%d", hubs)]
+		if len(base) == 0 {
+			return fmt.Errorf("benchmark of allocation: no hashed_%d in\n%s", hubs, text)
 		}
-		r.figure("hashed among "+hubs, fmt.Sprintf("%.2f µs, %.0f allocations", m["ns/op"]/1000, m["allocs/op"]))
+		r.figure(fmt.Sprintf("hashed among %d hubs", hubs), microseconds(base))
+		for _, policy := range []string{"capacity", "geoLatency", "static"} {
+			took := got[fmt.Sprintf("%s_%d", policy, hubs)]
+			r.ratio(fmt.Sprintf("%s among %d hubs", policy, hubs), ratios(took, base), microseconds(took))
+		}
 	}
 	return nil
 }
+
+func microseconds(ns []float64) string { return fmt.Sprintf("%.2f µs", median(ns)/1000) }
 
 // hooking measures first boots through a webhook beside those by hash.
 func (l *lab) hooking(ctx context.Context, r *report) (err error) {

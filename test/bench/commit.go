@@ -79,6 +79,18 @@ func (l *lab) pairs(ctx context.Context, store, waiting string) (map[string]metr
 // parseBenchmarks reads what go test prints of the benchmarks whose name begins so.
 func parseBenchmarks(text, prefix string) map[string]metrics {
 	out := map[string]metrics{}
+	eachBenchmark(text, prefix, func(name string, m metrics) { out[name] = m })
+	return out
+}
+
+// parseRounds reads the times of benchmarks that ran several times, in ns.
+func parseRounds(text, prefix string) map[string][]float64 {
+	out := map[string][]float64{}
+	eachBenchmark(text, prefix, func(name string, m metrics) { out[name] = append(out[name], m["ns/op"]) })
+	return out
+}
+
+func eachBenchmark(text, prefix string, take func(name string, m metrics)) {
 	for line := range strings.Lines(text) {
 		fields := strings.Fields(line)
 		if len(fields) < 4 || !strings.HasPrefix(fields[0], prefix) {
@@ -94,7 +106,6 @@ func parseBenchmarks(text, prefix string) map[string]metrics {
 				m[fields[i+1]] = v
 			}
 		}
-		out[name] = m
+		take(name, m)
 	}
-	return out
 }

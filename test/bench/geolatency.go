@@ -19,7 +19,7 @@ const (
 	// geoLearners report probes of a few hubs each, before those that are measured come.
 	geoLearners = 20_000
 	geoJudged   = 10_000
-	geoProbed   = 8 // hubs that a device probes
+	geoProbed   = 8 // of the hubs that a device probes
 	geoHubBar   = 10.0
 )
 
@@ -45,15 +45,16 @@ func measureGeoLatency(ctx context.Context, l *lab) error {
 		{"weighted hash", func(d geoDevice) (int, error) { return g.policy(ctx, enrollment.Hashed, blind, d, nil) }},
 		{"static table of regions", func(d geoDevice) (int, error) { return g.byContinent(d), nil }},
 		{"plain distance by GeoIP", func(d geoDevice) (int, error) { return g.byDistance(d), nil }},
-		{"geoLatency, prior only", func(d geoDevice) (int, error) { return g.geo(ctx, blind, d, false) }},
-		{"geoLatency, own probes of 8 hubs", func(d geoDevice) (int, error) { return g.geo(ctx, blind, d, true) }},
+		{"geoLatency, prior only", func(d geoDevice) (int, error) { return g.geo(ctx, blind, d, 0) }},
+		{"geoLatency, own probes of 8 hubs", func(d geoDevice) (int, error) { return g.geo(ctx, blind, d, geoProbed) }},
+		{"geoLatency, own probes of all", func(d geoDevice) (int, error) { return g.geo(ctx, blind, d, len(d.truth)) }},
 	}
 	for _, share := range []int{1, 5, 25} {
 		learned := g.estimator(learners[:len(learners)*share/100], nil)
 		ways = append(ways, struct {
 			name   string
 			choose func(geoDevice) (int, error)
-		}{fmt.Sprintf("geoLatency, after %d of them probed", len(learners)*share/100), func(d geoDevice) (int, error) { return g.geo(ctx, learned, d, false) }})
+		}{fmt.Sprintf("geoLatency, after %d of them probed", len(learners)*share/100), func(d geoDevice) (int, error) { return g.geo(ctx, learned, d, 0) }})
 	}
 	liars := g.estimator(learners[:len(learners)/4], lie)
 	matrix := g.estimator(nil, nil)
@@ -62,8 +63,8 @@ func measureGeoLatency(ctx context.Context, l *lab) error {
 		name   string
 		choose func(geoDevice) (int, error)
 	}{
-		{"geoLatency, after 5000, a tenth of them liars", func(d geoDevice) (int, error) { return g.geo(ctx, liars, d, false) }},
-		{"geoLatency, a matrix by carrier", func(d geoDevice) (int, error) { return g.geo(ctx, matrix, d, false) }},
+		{"geoLatency, after 5000, a tenth of them liars", func(d geoDevice) (int, error) { return g.geo(ctx, liars, d, 0) }},
+		{"geoLatency, a matrix by carrier", func(d geoDevice) (int, error) { return g.geo(ctx, matrix, d, 0) }},
 	}...)
 	for _, way := range ways {
 		s := g.play(judged, way.choose)
@@ -74,7 +75,7 @@ func measureGeoLatency(ctx context.Context, l *lab) error {
 	}
 	began := time.Now()
 	for _, d := range judged {
-		if _, err := g.geo(ctx, liars, d, false); err != nil {
+		if _, err := g.geo(ctx, liars, d, 0); err != nil {
 			return err
 		}
 	}
@@ -108,7 +109,7 @@ func (g *geoGame) estimator(learners []geoDevice, lie func(int, float64) float64
 	kept, votes := map[[2]string]int{}, []latency.Vote(nil)
 	for i, d := range learners {
 		l, _ := e.Consider(geoScope, g.survey, d.addr, nil)
-		for name, ms := range g.probe(d) {
+		for name, ms := range g.probe(d, geoProbed) {
 			if lie != nil {
 				ms = lie(i, ms)
 			}
@@ -131,9 +132,9 @@ func lie(device int, ms float64) float64 {
 }
 
 // probe is what a device measures: some hubs, with jitter.
-func (g *geoGame) probe(d geoDevice) map[string]float64 {
+func (g *geoGame) probe(d geoDevice, n int) map[string]float64 {
 	out := map[string]float64{}
-	for _, h := range g.world.rand.Perm(len(g.world.hubs))[:geoProbed] {
+	for _, h := range g.world.rand.Perm(len(g.world.hubs))[:n] {
 		out[g.world.hubs[h].HostName] = d.truth[h] + g.world.rand.ExpFloat64()*3
 	}
 	return out
@@ -157,10 +158,10 @@ func (g *geoGame) matrix() []latency.Measure {
 	return out
 }
 
-func (g *geoGame) geo(ctx context.Context, e *latency.Estimator, d geoDevice, probes bool) (int, error) {
+func (g *geoGame) geo(ctx context.Context, e *latency.Estimator, d geoDevice, probes int) (int, error) {
 	var payload json.RawMessage
-	if probes {
-		text, err := json.Marshal(map[string]any{"dps": map[string]any{"latency": g.probe(d)}})
+	if probes > 0 {
+		text, err := json.Marshal(map[string]any{"dps": map[string]any{"latency": g.probe(d, probes)}})
 		if err != nil {
 			return 0, err
 		}

@@ -1,0 +1,4 @@
+package query
+
+// Member is member.
+var Member = member
