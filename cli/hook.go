@@ -99,6 +99,7 @@ func (c hookShowCmd) Run(ctx context.Context, env *Env) error {
 type hookSettings struct {
 	Kinds               *[]string `placeholder:"KIND,..." help:"registered, reassigned, failed, refused, withdrawn, removed, forgotten; all for all of them."`
 	Secret              *string   `placeholder:"TEXT" help:"Sign requests with it (Dps-Signature); @FILE reads a file, - standard input; empty: don't sign. The secret before goes on signing beside it."`
+	SecretFile          string    `placeholder:"FILE" help:"The same as --secret @FILE."`
 	PreviousSecret      *string   `placeholder:"TEXT" help:"The second secret; empty ends signing with it, once every receiver has the new one."`
 	TrustedCertificates *string   `placeholder:"FILE" help:"PEM of root certificates to trust beside the system's; empty: none."`
 	ClientCertificate   *string   `name:"present-certificate" placeholder:"FILE" help:"PEM of the certificate by which the service proves itself; empty: none."`
@@ -110,6 +111,12 @@ func (s hookSettings) model(env *Env) (admin.Hook, error) {
 	m := admin.Hook{AllowHTTP: s.AllowHTTP, Kinds: s.Kinds}
 	if s.Kinds != nil && len(*s.Kinds) == 1 && (*s.Kinds)[0] == "all" {
 		m.Kinds = &[]string{}
+	}
+	if s.SecretFile != "" {
+		if s.Secret != nil {
+			return m, usagef("give --secret or --secret-file")
+		}
+		s.Secret = new("@" + s.SecretFile)
 	}
 	for _, secret := range []struct{ from, to **string }{{&s.Secret, &m.Secret}, {&s.PreviousSecret, &m.PreviousSecret}} {
 		if *secret.from == nil {

@@ -12,7 +12,7 @@ import (
 
 const (
 	// poll is how often committed events are looked for, and pollIdle where no scope ever
-	// had one.
+	// had one, or the store does not answer.
 	poll     = 250 * time.Millisecond
 	pollIdle = 2 * time.Second
 	// pollRest lets a few more be committed before they are ordered together.
@@ -78,13 +78,15 @@ func (f *Feed) Run(ctx context.Context) error {
 				return nil
 			}
 		}
-		pause := poll
-		if idle, err := f.advance(ctx); err != nil && ctx.Err() == nil {
+		idle, err := f.advance(ctx)
+		if err != nil && ctx.Err() == nil {
 			f.c.Log.Warn("order events", zap.Error(err))
-		} else if idle {
-			pause = pollIdle
 		}
-		timer.Reset(pause)
+		if idle || err != nil {
+			timer.Reset(pollIdle)
+		} else {
+			timer.Reset(poll)
+		}
 	}
 }
 

@@ -277,7 +277,8 @@ func (w *worker) commit(ctx context.Context, until time.Time) bool {
 	now := w.d.c.Now()
 	hook, won, err := w.d.c.Store.Renew(ctx, w.claim, until)
 	w.committed = now
-	if err != nil { // the lease may still be good
+	if err != nil { // the lease may still be good; tried again when it is to be renewed
+		w.dirty = false
 		w.d.c.Log.Warn("renew claim on hook", append(hookFields(&w.claim.Hook), zap.Error(err))...)
 		return now.Before(w.claim.Until)
 	}

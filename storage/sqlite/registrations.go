@@ -195,7 +195,7 @@ func (s *registrations) set(ctx context.Context, what, text string, r *registrat
 		won = err == nil && n > 0
 		return err
 	}})
-	return won && err == nil, err
+	return err == nil && won, err // in this order: what is given up must not be read
 }
 
 // selectExpired takes the first of each hub, then the second, and so on.

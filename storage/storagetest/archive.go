@@ -131,6 +131,10 @@ func archiveThereAndBack(t *testing.T, from, to OpenFunc) {
 		t.Fatal(err)
 	}
 	w.same(rows, restored)
+	claims, err := second.Events().Claim(t.Context(), w.now, w.after(60)) // how far it had come is no part of it
+	if err != nil || len(claims) != 1 || claims[0].Delivery != (event.Delivery{}) {
+		t.Errorf("hooks of the restored store: %+v, %v", claims, err)
+	}
 	middle, _ := dump(t, second)
 	third := from(t, ring)
 	if _, err := third.Restore(t.Context(), bytes.NewReader(middle)); err != nil {
