@@ -21,6 +21,9 @@ type admission struct {
 	report  latency.Report // of latencies, once it is planned for
 	// apiVersion is that of the request.
 	apiVersion string
+	// known is, of a forecast, what was noted of the device when it registered last; nil: it
+	// is here to be asked.
+	known *decision
 	// waits tells that a move has just refused to let the device go.
 	waits bool
 }

@@ -2,11 +2,14 @@ package registration
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/allocation"
+	"github.com/zerotouch-dps/dps/allocation/latency"
 	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/scope"
 )
@@ -65,6 +68,9 @@ func (r *Registrar) Forecast(ctx context.Context, q ForecastQuery) (Forecast, er
 		return Forecast{}, err
 	}
 	if err := r.survey(ctx, q.Scope, q.Filter, func(page []Standing) error {
+		if err := f.recall(ctx, page); err != nil {
+			return err
+		}
 		for i := range page {
 			if err := f.look(ctx, &page[i]); err != nil {
 				return err
@@ -110,7 +116,10 @@ type forecaster struct {
 	config *config
 	groups *lru.Cache[string, *enrollment.Group] // by folded ID; nil: there is none
 	loads  map[string]int64
-	tally  tally
+	// known is what was noted of devices of this page, by folded ID, when they registered
+	// last; of those alone for which it matters.
+	known map[string]*decision
+	tally tally
 }
 
 // foreseen is a store whose hubs hold what a forecast has put there.
@@ -145,7 +154,7 @@ func (f *forecaster) look(ctx context.Context, s *Standing) error {
 	if err != nil {
 		return err
 	}
-	a := &admission{config: f.config, match: m, proof: reg.Operation.Proof, current: reg, apiVersion: reg.Operation.APIVersion}
+	a := f.admission(reg, m)
 	switch {
 	case !found:
 		f.tally.aside(reg, Unenrolled, "the enrollment that admitted it last is gone; unless another does, it is refused")
@@ -155,6 +164,44 @@ func (f *forecaster) look(ctx context.Context, s *Standing) error {
 		f.place(reg, UnderWay, reg.Operation.Hub, "an operation is under way, which decides")
 	default:
 		return f.decide(ctx, a)
+	}
+	return nil
+}
+
+func (f *forecaster) admission(reg *Registration, m enrollment.Match) *admission {
+	a := &admission{config: f.config, match: m, proof: reg.Operation.Proof, current: reg, apiVersion: reg.Operation.APIVersion, known: &decision{}}
+	if d := f.known[reg.ID.Fold()]; d != nil {
+		a.known = d
+	}
+	return a
+}
+
+// recall reads the decision records of a page's devices that go by where they call from:
+// no more is known of that.
+func (f *forecaster) recall(ctx context.Context, page []Standing) error {
+	f.known = nil
+	var ids []dps.RegistrationID
+	for i := range page {
+		m, found, err := f.match(ctx, &page[i])
+		if err != nil {
+			return err
+		}
+		if found && (len(f.config.Sites) > 0 || goesByLatency(f.admission(&page[i].Registration, m))) {
+			ids = append(ids, page[i].Registration.ID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	records, err := f.r.store.Several(ctx, f.config.Scope.ID, ids)
+	if err != nil {
+		return err
+	}
+	f.known = make(map[string]*decision, len(records))
+	for _, reg := range records {
+		var d decision
+		_ = json.Unmarshal(reg.Operation.Decision, &d) // our own record; without it less is known
+		f.known[reg.ID.Fold()] = &d
 	}
 	return nil
 }
@@ -211,6 +258,12 @@ func (f *forecaster) decide(ctx context.Context, a *admission) error {
 		f.tally.aside(reg, Fixed, "its reprovision policy is never")
 		return nil
 	}
+	if m != nil && f.r.held(reg, m, false) != "" {
+		why := decision{}
+		why.stay(m, f.r.held(reg, m, false))
+		f.tally.aside(reg, Held, why.Reason)
+		return nil
+	}
 	if webhookOf(a) != nil && !a.sent() {
 		f.tally.aside(reg, Unforeseen, "a webhook chooses its hub")
 		return nil
@@ -235,10 +288,19 @@ func (f *forecaster) decide(ctx context.Context, a *admission) error {
 		f.tally.aside(reg, Held, why.Reason)
 	case row.Operation.Move != "":
 		f.place(reg, Moving, link.HostName, "moved by "+m.Name+", at its pace")
+	case goesByLatency(a):
+		f.place(reg, Estimated, link.HostName, estimateReason(a.known.Latency))
 	default:
 		f.place(reg, Settled, link.HostName, "")
 	}
 	return nil
+}
+
+func estimateReason(known *allocation.Latency) string {
+	if known == nil || known.Source == latency.ByNone && len(known.Estimates) == 0 {
+		return "nothing was known of its place when it registered last: by the hash"
+	}
+	return "by what was known of its place when it registered last"
 }
 
 // place puts a device into a hub, or, when that has no name, out of its own.
@@ -258,8 +320,8 @@ func (f *forecaster) place(reg *Registration, kind Fate, host, reason string) {
 // unforeseeable says why only a request of the device could tell where it goes; empty: its
 // record tells.
 func (r *Registrar) unforeseeable(a *admission) string {
-	if goesByLatency(a) {
-		return "geoLatency goes by the address that it calls from"
+	if goesByLatency(a) && a.known.Latency == nil {
+		return "geoLatency goes by the address that it calls from, of which nothing is known"
 	}
 	if a.match.Settings.Rule == "" {
 		return ""

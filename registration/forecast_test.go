@@ -248,30 +248,49 @@ func TestForecastStops(t *testing.T) {
 	}
 }
 
-// TestForecastOfWhatOnlyADeviceTells: where a device goes by its address, or by a rule over
-// what it sends, is not foretold.
+// TestForecastOfWhatOnlyADeviceTells: by a rule over what it sends nobody can foretell where
+// a device goes; by its address, as far as its record tells where it was.
 func TestForecastOfWhatOnlyADeviceTells(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, options{hubs: []string{east, west}})
+	w := newGeoWorld(t)
 	for id, change := range map[string]func(*enrollment.Individual){
-		"near": func(e *enrollment.Individual) { e.AllocationPolicy = enrollment.GeoLatency },
-		"says": func(e *enrollment.Individual) { e.Rule = `has(payload.side) || hub.name == "` + east + `"` },
-		"sure": func(e *enrollment.Individual) { e.Rule = `hub.name == "` + east + `"` },
+		"far":   func(*enrollment.Individual) {},
+		"moves": func(*enrollment.Individual) {},
+		"says":  func(e *enrollment.Individual) { e.Rule = `has(payload.side) || hub.name == "` + dublin + `"` },
+		"sure": func(e *enrollment.Individual) {
+			e.AllocationPolicy, e.Rule = enrollment.Hashed, `hub.name == "`+virginia+`"`
+		},
 	} {
 		e := keyed(id, key("a"))
 		change(&e)
 		w.individual(e)
-		w.assigned(w.signed(id, key("a")))
+		addr := lisbon
+		if id == "far" {
+			addr = "203.0.113.9"
+		}
+		w.assigned(w.from(addr, id, ""))
 	}
-	f, err := w.registrar.Forecast(w.ctx, registration.ForecastQuery{Scope: scopeID})
+	f, err := w.registrar.Forecast(w.ctx, registration.ForecastQuery{Scope: scopeID, Samples: 1, Alter: func(s *scope.Snapshot) error {
+		s.Hubs[0].Drain = true // Dublin
+		return nil
+	}})
 	w.need(err)
-	unforeseen := int64(0)
+	var got []string
 	for _, l := range f.Others {
-		if l.Fate == registration.Unforeseen {
-			unforeseen += l.Devices
+		got = append(got, fmt.Sprintf("%s %s: %s", l.Fate, l.Samples[0], l.Reason))
+	}
+	w.want("said of them", []string{
+		"estimated moves: by what was known of its place when it registered last",
+		"estimated far: nothing was known of its place when it registered last: by the hash",
+		"webhook says: the rule of its enrollment asks for what only the device tells",
+	}, got)
+	for _, h := range f.Hubs {
+		if h.Hub == dublin && h.Then > 1 { // who is not foretold
+			t.Errorf("%d devices are left in the drained hub", h.Then)
 		}
 	}
-	if unforeseen != 2 || f.Devices != 3 {
-		t.Errorf("%d of %d are unforeseen: %+v", unforeseen, f.Devices, f.Others)
+	w.createMove(scope.Move{Name: "m", To: virginia, Pace: 60}) // whose doing a place has no part in
+	if _, err := w.registrar.Forecast(w.ctx, registration.ForecastQuery{Scope: scopeID}); err != nil {
+		t.Error(err)
 	}
 }

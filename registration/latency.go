@@ -10,6 +10,11 @@ import (
 // locate adds the residency tags that its hub must have, and how far it is from the hubs
 // where the policy goes by that.
 func (r *Registrar) locate(who *applicant, req *Request, a *admission) {
+	if a.known != nil {
+		who.residency = tags(append(slices.Clone(a.known.Residency), a.match.Settings.ResidencyTag())...)
+		who.latency = a.known.Latency
+		return
+	}
 	who.residency = tags(a.match.Settings.ResidencyTag())
 	if len(a.config.Sites) > 0 {
 		who.residency = tags(a.match.Settings.ResidencyTag(), a.config.survey().Residency(req.Origin.Addr))

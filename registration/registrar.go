@@ -234,8 +234,8 @@ func (r *Registrar) commit(ctx context.Context, start *Start, a *admission) (*Be
 }
 
 // wake has events that were committed here found at once.
-func (r *Registrar) wake(any bool) {
-	if any && r.told != nil {
+func (r *Registrar) wake(some bool) {
+	if some && r.told != nil {
 		r.told()
 	}
 }

@@ -18,6 +18,7 @@ const (
 	Fixed      Fate = "never"        // it stays, whatever the allocation policy says
 	Held       Fate = "held"         // it stays, because of a move
 	Moving     Fate = "moving"       // a move takes it there, in its time
+	Estimated  Fate = "estimated"    // it lands there as far as its record tells
 	UnderWay   Fate = "assigning"    // an operation decides, which has begun before
 	Barred     Fate = "disabled"     // its enrollment is
 	Unenrolled Fate = "noEnrollment" // the entry that admitted it is gone

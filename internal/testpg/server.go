@@ -179,6 +179,23 @@ func (s *Server) Kill() error {
 	return nil
 }
 
+// Restart starts a server again that was killed, on what it has on disk; only a Durable one
+// has all that it committed.
+func (s *Server) Restart(ctx context.Context) error {
+	log, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("open log: %w", err)
+	}
+	defer log.Close() //nolint:errcheck // the child has its own handle
+	was := s.command
+	s.command, s.exited = exec.Command(was.Path, was.Args[1:]...), make(chan struct{})
+	s.command.SysProcAttr, s.command.Dir, s.command.Stdout, s.command.Stderr = was.SysProcAttr, was.Dir, log, log
+	if err := s.launch(); err != nil {
+		return err
+	}
+	return s.await(ctx)
+}
+
 // Pid returns the process ID of the postmaster.
 func (s *Server) Pid() int { return s.command.Process.Pid }
 

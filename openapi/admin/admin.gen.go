@@ -979,9 +979,11 @@ type PlannedMove struct {
 type PlannedOther struct {
 	Devices int64 `json:"devices"`
 
-	// Kind never (its reprovision policy has it stay), held (a move has it stay), moving (a move takes it, in its time), failed (no hub would take it; it
-	// stays where it is), webhook (can't be foretold, and is counted where it is), disabled,
-	// noEnrollment, or assigning (an operation that is under way decides).
+	// Kind never (its reprovision policy has it stay), held (a move has it stay), moving (a
+	// move takes it, in its time), estimated (geoLatency, as far as its record tells where
+	// it is), failed (no hub would take it; it stays where it is), webhook (can't be
+	// foretold, and is counted where it is), disabled, noEnrollment, or assigning (an
+	// operation that is under way decides).
 	Kind    string   `json:"kind"`
 	Reason  *string  `json:"reason,omitempty"`
 	Samples []string `json:"samples"`

@@ -62,9 +62,6 @@ func (l *lab) forecasting(ctx context.Context, r *report) error {
 	if l.quick {
 		n = 1_000_000
 	}
-	if l.devices > 0 {
-		n = l.devices
-	}
 	for _, s := range []struct {
 		name string
 		grow func(context.Context) (*grown, error)

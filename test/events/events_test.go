@@ -6,6 +6,7 @@ package events_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	mathrand "math/rand/v2"
@@ -35,9 +36,31 @@ var cluster testpg.Cluster
 
 func TestMain(m *testing.M) { os.Exit(cluster.Main(m)) }
 
-// TestEventsSurvive kills two replicas again and again.
-func TestEventsSurvive(t *testing.T) {
+// TestReplicasDie kills two replicas again and again.
+func TestReplicasDie(t *testing.T) {
 	w := newWorld(t, cluster.Database(t))
+	w.survive(6, w.reapReplicas)
+}
+
+// TestDatabaseDies has the database of two replicas crash, and start again.
+func TestDatabaseDies(t *testing.T) {
+	pg, err := testpg.Start(t.Context(), testpg.Options{Durable: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := pg.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	w := newWorld(t, pg.URL)
+	w.survive(2, func(ctx context.Context) int { return w.reapDatabase(ctx, pg) })
+}
+
+// survive has devices register while something dies so often at least, and checks.
+func (w *world) survive(least int, reap func(ctx context.Context) (kills int)) {
+	w.Helper()
+	t := w.T
 	for _, r := range w.replicas {
 		w.need(r.start())
 	}
@@ -46,32 +69,25 @@ func TestEventsSurvive(t *testing.T) {
 	})
 	w.need(err)
 	reader := w.follow()
-	answers, kills := w.storm()
+	answers, kills := w.storm(reap)
 	w.receiver.behave()
 	all := w.settle()
 	t.Logf("%d events, %d answers, %d kills; the receiver failed %d times and was told %d events again",
 		len(all), len(answers), kills, w.receiver.faults, w.receiver.repeats)
-	if kills < 6 || w.receiver.faults == 0 {
+	if kills < least || w.receiver.faults == 0 {
 		t.Error("too little went wrong: the run proves little")
 	}
 	w.check(all, answers, reader.end(len(all)))
 }
 
-// storm has devices register while replicas die. It returns the operations that devices
+// storm has devices register while something dies. It returns the operations that devices
 // were told to have ended assigned.
-func (w *world) storm() (answers []string, kills int) {
+func (w *world) storm(reap func(ctx context.Context) int) (answers []string, kills int) {
 	ctx, stop := context.WithTimeout(w.Context(), *duration)
 	defer stop()
 	var mu sync.Mutex
 	var actors sync.WaitGroup
-	for n := range w.replicas {
-		actors.Go(func() {
-			killed := w.reap(ctx, n)
-			mu.Lock()
-			defer mu.Unlock()
-			kills += killed
-		})
-	}
+	actors.Go(func() { kills = reap(ctx) })
 	for n := range *fleet {
 		actors.Go(func() {
 			ended := w.live(ctx, n)
@@ -81,11 +97,61 @@ func (w *world) storm() (answers []string, kills int) {
 		})
 	}
 	pause(*duration / 2)
-	s := w.openStore(false)
-	w.putGroup(s, w.hubs[1]) // who is elsewhere moves
-	w.need(s.Close())
+	w.moveAll()
 	actors.Wait()
 	return answers, kills
+}
+
+// moveAll has all devices move that are not in the second hub.
+func (w *world) moveAll() {
+	w.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; pause(100 * time.Millisecond) {
+		s, err := w.tryStore(false)
+		if err == nil {
+			err = errors.Join(w.tryGroup(s, w.hubs[1]), s.Close())
+		}
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) { // the database has been back for long
+			w.Fatal(err)
+		}
+	}
+}
+
+func (w *world) reapReplicas(ctx context.Context) (kills int) {
+	var mu sync.Mutex
+	var reapers sync.WaitGroup
+	for n := range w.replicas {
+		reapers.Go(func() {
+			killed := w.reap(ctx, n)
+			mu.Lock()
+			defer mu.Unlock()
+			kills += killed
+		})
+	}
+	reapers.Wait()
+	return kills
+}
+
+// reapDatabase crashes the database again and again, and leaves it running.
+func (w *world) reapDatabase(ctx context.Context, pg *testpg.Server) (kills int) {
+	rng := mathrand.New(mathrand.NewPCG(*seed, 99))
+	for {
+		timer := time.NewTimer(time.Duration(4000+rng.IntN(3000)) * time.Millisecond)
+		select {
+		case <-ctx.Done():
+			return kills
+		case <-timer.C:
+		}
+		err := pg.Kill()
+		pause(time.Duration(rng.IntN(1000)) * time.Millisecond)
+		if err = errors.Join(err, pg.Restart(w.Context())); err != nil {
+			w.Error(err)
+			return kills
+		}
+		kills++
+	}
 }
 
 // reap kills one replica again and again, and leaves it running.

@@ -133,10 +133,11 @@ func (w *world) listen(name string, h http.Handler) string {
 // prepare makes the scope, its hubs and the group of all devices in the store.
 func (w *world) prepare() {
 	w.Helper()
-	s := w.openStore(true)
+	s, err := w.tryStore(true)
+	w.need(err)
 	defer func() { w.need(s.Close()) }()
 	ctx := w.Context()
-	_, err := s.Scopes().Create(ctx, scope.Scope{ID: scopeID, AllocationPolicy: enrollment.Hashed, Updated: time.Now()})
+	_, err = s.Scopes().Create(ctx, scope.Scope{ID: scopeID, AllocationPolicy: enrollment.Hashed, Updated: time.Now()})
 	w.need(err)
 	for _, name := range []string{"hub-a.events.example", "hub-b.events.example"} {
 		raw := make([]byte, 32)
@@ -152,26 +153,22 @@ func (w *world) prepare() {
 		w.need(err)
 		w.hubs = append(w.hubs, name)
 	}
-	w.putGroup(s, w.hubs...)
+	w.need(w.tryGroup(s, w.hubs...))
 }
 
-func (w *world) openStore(migrate bool) *postgres.Store {
-	w.Helper()
-	s, err := postgres.Open(w.Context(), postgres.Config{URL: w.store, Keyring: w.keyring, Rand: rand.Reader, Migrate: migrate})
-	w.need(err)
-	return s
+func (w *world) tryStore(migrate bool) (*postgres.Store, error) {
+	return postgres.Open(w.Context(), postgres.Config{URL: w.store, Keyring: w.keyring, Rand: rand.Reader, Migrate: migrate})
 }
 
-// putGroup has all devices admitted, to hubs of these.
-func (w *world) putGroup(s *postgres.Store, hubs ...string) {
-	w.Helper()
+// tryGroup has all devices admitted, to hubs of these.
+func (w *world) tryGroup(s *postgres.Store, hubs ...string) error {
 	_, err := s.Enrollments().PutGroup(w.Context(), scopeID, enrollment.Group{
 		ID: "all", Mechanism: attestation.GroupKey{Primary: w.key, Secondary: w.key},
 		Settings: enrollment.Settings{
 			Enabled: true, Hubs: hubs, Reprovision: &enrollment.ReprovisionPolicy{UpdateHubAssignment: true, MigrateDeviceData: true}, Updated: time.Now(),
 		},
 	}, enrollment.Precondition{})
-	w.need(err)
+	return err
 }
 
 // replica is one process of the service; it is killed and started again.
