@@ -40,7 +40,7 @@ func (c siteListCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	list, err := a.Sites(ctx, scope)
+	t, err := a.Sites(ctx, scope)
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func (c siteListCmd) Run(ctx context.Context, env *Env) error {
 	for i, name := range siteHeader() {
 		columns = append(columns, column[admin.Site]{strings.ToUpper(name), func(s admin.Site) string { return siteCells(s)[i] }})
 	}
-	return printList(env, c.Output, list, columns)
+	return printList(env, c.Output, t.Value, columns)
 }
 
 type siteExportCmd struct{ scopeFlags }
@@ -59,13 +59,13 @@ func (c siteExportCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	list, err := a.Sites(ctx, scope)
+	t, err := a.Sites(ctx, scope)
 	if err != nil {
 		return err
 	}
 	w := csv.NewWriter(env.Stdout)
 	_ = w.Write(siteHeader()) // Flush keeps the error
-	for _, s := range list {
+	for _, s := range t.Value {
 		_ = w.Write(siteCells(s))
 	}
 	w.Flush()

@@ -9,10 +9,9 @@ import (
 )
 
 // Sites shows the table of sites of a scope.
-func (a *Admin) Sites(ctx context.Context, scope string) ([]admin.Site, error) {
-	var t admin.SiteTable
-	err := a.call(ctx, http.MethodGet, nil, &t, nil, scope, "sites")
-	return t.Value, err
+func (a *Admin) Sites(ctx context.Context, scope string) (t admin.SiteTable, err error) {
+	err = a.call(ctx, http.MethodGet, nil, &t, nil, scope, "sites")
+	return t, err
 }
 
 // PutSites replaces the table of sites.

@@ -120,7 +120,7 @@ func (a *applying) step(ctx context.Context, s Step) error {
 	case admin.IPFilter:
 		return a.filter(ctx, s, body)
 	case admin.SiteTable:
-		_, err = a.Admin.PutSites(ctx, s.IDScope, body.Value)
+		_, err = a.Admin.PutSites(ctx, s.IDScope, body.Value, client.IfMatch(s.etag))
 	case admin.LinkedHub:
 		_, err = a.Admin.PutHub(ctx, s.IDScope, s.Name, body, expect)
 	case admin.Certificate:

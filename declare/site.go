@@ -53,5 +53,5 @@ func (p *planner) sites() {
 		return
 	}
 	table := sitesModel(p.wanted.Sites)
-	p.put(KindSites, p.id, true, Step{Changes: differences(sitesFacets(table), sitesFacets(p.state.Sites), false), body: table})
+	p.put(KindSites, p.id, true, Step{Changes: differences(sitesFacets(table), sitesFacets(p.state.Sites), false), body: table, etag: value(p.state.Sites.Etag)})
 }

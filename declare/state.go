@@ -186,7 +186,7 @@ func (r *reading) read(ctx context.Context) error {
 		}
 	}
 	if r.wanted.Sites != nil {
-		if r.state.Sites.Value, err = r.Admin.Sites(ctx, r.id); err != nil {
+		if r.state.Sites, err = r.Admin.Sites(ctx, r.id); err != nil {
 			return err
 		}
 	}

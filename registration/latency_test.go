@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -226,5 +227,26 @@ func TestResidency(t *testing.T) {
 		if got := w.assigned(w.from(lisbon, id, "")).Hub; got != dublin {
 			t.Fatalf("%s is at %s", id, got)
 		}
+	}
+}
+
+// TestResidencyBindsWebhooks: they are offered hubs that have the tag alone.
+func TestResidencyBindsWebhooks(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{hubs: []string{dublin, virginia}, link: func(l *hub.Linked) {
+		if l.HostName == dublin {
+			l.Residency = []string{"eu"}
+		}
+	}})
+	w.oracle.says(dublin)
+	e := keyed("dev", key("a"))
+	e.AllocationPolicy, e.Custom = enrollment.Custom, &enrollment.CustomAllocation{WebhookURL: "https://f.example/", APIVersion: "2021-10-01"}
+	e.Residency = new("eu")
+	w.individual(e)
+	if got := w.assigned(w.from(lisbon, "dev", "")).Hub; got != dublin {
+		t.Errorf("it is at %s", got)
+	}
+	if asked := w.oracle.questions(); len(asked) != 1 || !slices.Equal(asked[0].Hubs, []string{dublin}) {
+		t.Errorf("asked %+v", asked)
 	}
 }

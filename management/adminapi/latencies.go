@@ -78,7 +78,7 @@ func siteResponse(t scope.SiteTable) admin.SiteTableJSONResponse {
 	})
 	out := admin.SiteTableJSONResponse{Body: admin.SiteTable{Value: rows}}
 	if t.ETag != "" {
-		out.Headers.ETag = quoted(t.ETag)
+		out.Headers.ETag, out.Body.Etag = quoted(t.ETag), quoted(t.ETag)
 	}
 	return out
 }

@@ -1300,6 +1300,9 @@ type Site struct {
 
 // SiteTable defines model for SiteTable.
 type SiteTable struct {
+	// Etag Quoted version of the resource. Informative on writes; send If-Match.
+	Etag *Etag `json:"etag,omitempty"`
+
 	// Value At most 5000 networks. Of those that hold an address the longest counts.
 	Value []Site `json:"value"`
 }
