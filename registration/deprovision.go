@@ -70,7 +70,9 @@ func (r *Registrar) ending(cfg *config, device dps.RegistrationID, e *enrollment
 		s.Registration.Operation.APIVersion = cur.Operation.APIVersion
 	}
 	s.end(Disabled)
-	s.Registration.Assignment = Assignment{}
+	if s.Registration.Assignment.Hub != "" {
+		s.Registration.Assignment = Assignment{Withdrawn: true}
+	}
 	s.leave(cur)
 	s.Registration.Operation.Decision = decision{Entry: a.match.Ref, Proof: a.proof.Kind, Reason: "deprovisioned by an operator"}.encode()
 	return s, nil

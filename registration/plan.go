@@ -226,6 +226,9 @@ func settle(row *Registration, cfg *config, link hub.Linked) {
 	op, was := &row.Operation, row.Assignment
 	op.Hub, op.Want.OnlyOwn, op.Want.Enable = link.HostName, link.RefuseUnclaimed, was.Withdrawn
 	switch {
+	case was.Hub == "" && was.Withdrawn:
+		// Its removal may be pending: the device must not get its former twin back.
+		op.Want.Mode = hub.Move
 	case was.Hub == "":
 		op.Want.Mode = hub.Create
 	case dps.FoldASCII(was.Hub) != dps.FoldASCII(link.HostName) || was.DeviceID != op.Want.DeviceID:

@@ -132,6 +132,8 @@ func (r *Registrar) askAnew(reg Registration, settings *enrollment.Settings, why
 func modeAt(reg Registration) (hub.Mode, Substatus) {
 	was, op := reg.Assignment, reg.Operation
 	switch {
+	case was.Hub == "" && was.Withdrawn:
+		return hub.Move, InitialAssignment
 	case was.Hub == "":
 		return hub.Create, InitialAssignment
 	case dps.FoldASCII(was.Hub) == dps.FoldASCII(op.Hub) && was.DeviceID == op.Want.DeviceID:

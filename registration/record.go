@@ -51,9 +51,11 @@ type Assignment struct {
 	DeviceID         string
 	GenerationID     string // as the hub gave it
 	CredentialDigest string // of what the hub holds, see CredentialDigest
-	Withdrawn        bool   // disabled in the hub by us; the next good registration enables it
-	Substatus        Substatus
-	Payload          json.RawMessage // the hub's for the device; nil: none
+	// Withdrawn: disabled in the hub by us, and the next good registration enables it; without
+	// a hub, removed by us, and what is left of it somewhere is written anew.
+	Withdrawn bool
+	Substatus Substatus
+	Payload   json.RawMessage // the hub's for the device; nil: none
 	// CustomPayload is what the allocation webhook said to the device when it was last
 	// asked; nil: nothing. The device is told both, see [Assignment.Reply].
 	CustomPayload json.RawMessage

@@ -26,7 +26,7 @@ func (s *Start) withdraw(how scope.WhenRevoked) {
 	}
 	switch how {
 	case scope.RemoveIdentity:
-		*as = Assignment{}
+		*as = Assignment{Withdrawn: true}
 	case scope.DisableIdentity:
 		as.Withdrawn = true
 		s.Removals = append(s.Removals, Removal{

@@ -6,6 +6,7 @@ import (
 
 	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/hub"
+	"github.com/zerotouch-dps/dps/registration"
 	"github.com/zerotouch-dps/dps/scope"
 )
 
@@ -126,5 +127,32 @@ func TestBackToAWithdrawnIdentity(t *testing.T) {
 	}
 	if !w.device(east, "dev-1").Enabled {
 		t.Error("it is still disabled where it is assigned")
+	}
+}
+
+// TestRemovedAndBackBeforeThat: a device whose identity was to be removed, and which is let
+// in again before that was done, begins anew: it does not get its former twin back, in the
+// hub where it was last or in one that it left before.
+func TestRemovedAndBackBeforeThat(t *testing.T) {
+	t.Parallel()
+	for _, back := range []string{east, west} {
+		t.Run(back, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, options{hubs: []string{east, west}, scope: func(s *scope.Scope) { s.WhenRevoked = scope.RemoveIdentity }})
+			for _, host := range []string{west, east} {
+				w.individual(onto(host))
+				w.assigned(w.signed("dev-1", key("a")))
+				w.setDesired(host, `{"rate":463}`)
+			}
+			w.individual(suspended(east))
+			if got := w.outcome(w.signed("dev-1", key("a"))); got != "disabled" {
+				t.Fatalf("status %s", got)
+			}
+			w.individual(onto(back))
+			at := w.assigned(w.signed("dev-1", key("a")))
+			if d := w.device(back, "dev-1"); at.Substatus != registration.InitialAssignment || string(d.Twin.Desired) != `{"rate":1}` || !d.Enabled {
+				t.Errorf("%s with %s", at.Substatus, d.Twin.Desired)
+			}
+		})
 	}
 }
