@@ -26,13 +26,17 @@ const (
 )
 
 // measureAllocation measures what the choice of a hub costs: by each policy among more and
-// more hubs, and by a webhook on the same machine beside the hash, at one dps on Postgres.
+// more hubs, by a webhook on the same machine beside the hash, at one dps on Postgres, and
+// for a whole fleet by a plan.
 func measureAllocation(ctx context.Context, l *lab) error {
 	r := newReport(l.out)
 	if err := l.choosing(ctx, r); err != nil {
 		return err
 	}
 	if err := l.hooking(ctx, r); err != nil {
+		return err
+	}
+	if err := l.forecasting(ctx, r); err != nil {
 		return err
 	}
 	return r.flush()

@@ -77,7 +77,7 @@ func (l *lab) forecasting(ctx context.Context, r *report) error {
 		err = g.fill(ctx, n)
 		if err == nil {
 			l.say("  %d devices in %s after %.0f s", n, g.name, time.Since(began).Seconds())
-			err = g.measure(ctx, r, n, l.rounds)
+			err = g.measure(ctx, r, n, max(1, l.rounds/3))
 		}
 		if err := errors.Join(err, g.close()); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)

@@ -15,8 +15,9 @@ import (
 func TestScenarios(t *testing.T) {
 	binary := build(t)
 	example := copyExample(t)
+	run(t, exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(filepath.Dir(binary), "ownership"), "../../examples/ownership"))
 	for n, page := range []string{
-		"initial-setup", "single-hub", "load-balancing", "change-of-owner", "retrieve-a-key", "roll-a-key", "hard-reset",
+		"initial-setup", "single-hub", "load-balancing", "ownership", "change-of-owner", "retrieve-a-key", "roll-a-key", "hard-reset",
 	} {
 		t.Run(page, func(t *testing.T) {
 			host := 120 + 4*n
@@ -80,9 +81,10 @@ func stepsOf(page string) []step {
 // mark stands before the output of each command.
 const mark = "\x1e"
 
-// script runs all commands in one shell.
+// script runs all commands in one shell; what they left running ends with it.
 func script(steps []step) string {
 	var b strings.Builder
+	b.WriteString("trap 'kill $(jobs -p) 2>/dev/null' EXIT\n")
 	for _, s := range steps {
 		fmt.Fprintf(&b, "printf '%s'\n%s\n", mark, s.command)
 	}
