@@ -36,7 +36,7 @@ test/unit: ## Unit and contract tests, on SQLite and on a real Postgres
 
 .PHONY: test/race
 test/race: ## The same under the race detector
-	CGO_ENABLED=1 $(GO) test -race $$($(GO) list ./... | grep -v -e /test/)
+	CGO_ENABLED=1 $(GO) test -race -timeout 30m $$($(GO) list ./... | grep -v -e /test/)
 
 .PHONY: test/postgres
 test/postgres: ## The storage contract suite on Postgres alone

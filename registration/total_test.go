@@ -123,9 +123,13 @@ func TestReprovisionIsTotal(t *testing.T) {
 		"none": nil, "migrate": {UpdateHubAssignment: true, MigrateDeviceData: true},
 		"reset": {UpdateHubAssignment: true}, "never": {}, "data only": {MigrateDeviceData: true},
 	}
+	versions := []string{"2018-04-01", "2018-11-01"} // the border between old ones and new
+	if racing {
+		versions = versions[1:]
+	}
 	for _, h := range happenings() {
 		for name, policy := range policies {
-			for _, version := range []string{"2017-11-15", "2018-04-01", "2018-11-01", "2021-06-01"} {
+			for _, version := range versions {
 				t.Run(fmt.Sprintf("%s/%s/%s", h.name, name, version), func(t *testing.T) {
 					t.Parallel()
 					w := newWorld(t, options{hubs: []string{east, west}})
