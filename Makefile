@@ -53,7 +53,7 @@ kill: deps ## SIGKILL at many points of many registrations, on both stores: ever
 
 .PHONY: kill/moves
 kill/moves: deps ## The same over a few thousand moves between hubs: ten minutes
-	$(GO) test -count=1 -timeout 40m -v ./test/kill -run 'TestSQLite|TestPostgres' -devices 500 -episodes 6 -duration 200s
+	$(GO) test -count=1 -timeout 40m -v ./test/kill -run 'TestSQLite|TestPostgres' -devices 500 -episodes 6 -duration 200s -patience 5m
 
 .PHONY: fuzz/short
 fuzz/short: ## Every fuzz target for $(FUZZTIME)

@@ -24,6 +24,9 @@ var (
 	seed     = flag.Uint64("seed", 1, "seed of the dice")
 	fleet    = flag.Int("devices", 300, "devices of a run")
 	duration = flag.Duration("duration", 45*time.Second, "how long processes are killed")
+	// patience is longer than every backoff of the service; a busy run needs more, for what
+	// waits behind a removal is last in a hub's queue.
+	patience = flag.Duration("patience", 90*time.Second, "how long a device or an operator goes on trying")
 	episodes = flag.Int("episodes", 1, "how eventful lives are: this many times")
 )
 

@@ -19,10 +19,6 @@ import (
 	"github.com/zerotouch-dps/dps/scope"
 )
 
-// patience is how long a device or an operator goes on trying: longer than every
-// backoff of the service.
-const patience = 90 * time.Second
-
 // webhookFailed is what devices are told when their webhook gives no answer.
 const webhookFailed = 400207
 
@@ -255,7 +251,7 @@ func (d *life) suspend() error {
 func (d *life) register(want string) error {
 	d.world.counts.registrations.Add(1)
 	var last error
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); sleep(time.Duration(100+d.rng.IntN(300)) * time.Millisecond) {
+	for deadline := time.Now().Add(*patience); time.Now().Before(deadline); sleep(time.Duration(100+d.rng.IntN(300)) * time.Millisecond) {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		result, err := d.try(ctx)
 		cancel()
@@ -281,7 +277,7 @@ func (d *life) register(want string) error {
 			last = err
 		}
 	}
-	return fmt.Errorf("not %s within %s: %w", want, patience, last)
+	return fmt.Errorf("not %s within %s: %w", want, *patience, last)
 }
 
 // try is one registration of the device, on a replica by chance.

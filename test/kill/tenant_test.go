@@ -159,7 +159,7 @@ func (e *entry) wire(id string) service.IndividualEnrollment {
 // "*" it replaces: one of the two works, also after an answer was lost.
 func (d *life) enroll() error {
 	var err error
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); sleep(200 * time.Millisecond) {
+	for deadline := time.Now().Add(*patience); time.Now().Before(deadline); sleep(200 * time.Millisecond) {
 		s := d.world.scope.services[d.rng.IntN(len(d.world.scope.services))]
 		ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
 		var options []client.Option
