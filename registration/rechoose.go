@@ -75,7 +75,9 @@ func (r *Registrar) nextHub(ctx context.Context, reg Registration) (Registration
 		return Registration{}, 0, err
 	}
 	var why decision
-	_ = json.Unmarshal(reg.Operation.Decision, &why) // our own record; without it nothing is known full
+	if json.Unmarshal(reg.Operation.Decision, &why) != nil { // it was too large to be kept
+		return Registration{}, 0, dps.Errorf(dps.HubFull, "the hub has no room, and which others the device may go to is not known any more; register again")
+	}
 	why.Full = append(why.Full, reg.Operation.Hub)
 	if reg.Operation.Question != nil {
 		again, err := r.askAnew(reg, settings, &why)

@@ -2,6 +2,7 @@ package registration_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -95,5 +96,25 @@ func TestARuleHoldsWhenAHubIsFull(t *testing.T) {
 	}
 	if made := w.hubs[west].DeviceIDs(); len(made) > 0 {
 		t.Errorf("it was made where the rule forbids: %v", made)
+	}
+}
+
+// TestARuleHoldsWithoutItsRecord: what a rule left out may be too much to be kept; then
+// nothing else is chosen.
+func TestARuleHoldsWithoutItsRecord(t *testing.T) {
+	t.Parallel()
+	hubs := []string{east}
+	for n := range 40 {
+		hubs = append(hubs, fmt.Sprintf("%s-%02d.example", strings.Repeat("long", 14), n))
+	}
+	w := newWorld(t, options{hubs: hubs})
+	e := keyed("dev-1", key("a"))
+	e.Rule = `hub.name == "` + east + `"`
+	w.individual(e)
+	w.hubs[east].FailNext(1000, dps.HubFull)
+	reg := w.register(w.signed("dev-1", key("a")))
+	w.hubs[east].FailNext(0, dps.HubFull)
+	if got := w.holders("dev-1"); len(got) > 0 || reg.Operation.Status != registration.Failed {
+		t.Errorf("%s, made in %v", reg.Operation.Status, got)
 	}
 }
