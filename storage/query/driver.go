@@ -66,6 +66,15 @@ type Dialect struct {
 // ErrRace asks [DB.Write] to run the transaction again, on a new view of the rows.
 var ErrRace = errors.New("another transaction came in between")
 
+// Prefixed puts a table's alias before each column of a list.
+func Prefixed(alias, columns string) string {
+	names := strings.Split(columns, ",")
+	for i, name := range names {
+		names[i] = alias + "." + strings.TrimSpace(name)
+	}
+	return strings.Join(names, ", ")
+}
+
 // one runs a query that returns at most one row and reports whether it did.
 func one(ctx context.Context, tx Tx, text string, args []any, each func(ScanFunc) error) (bool, error) {
 	found := false

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/enrollment"
@@ -11,75 +12,86 @@ import (
 	"github.com/zerotouch-dps/dps/storage/query"
 )
 
-const (
-	selectAdmission = `select config_version,
-			exists (select 1 from blocked_leaf b where b.scope_key = $1 and b.thumbprint = $2),
-			coalesce((select ` + query.CandidateList + ` from group_anchor a
-				where a.scope_key = $1 and a.anchor in (select value from json_each($3))), '')
-		from scope where scope_key = $1`
-	severalIndividuals = `select ` + query.IndividualColumns + ` from individual where scope_key = $1 and reg_key in (select value from json_each($2))`
-	selectIndividual   = `select ` + query.IndividualColumns + ` from individual where scope_key = $1 and reg_key = $2`
-)
+const severalIndividuals = `select ` + query.IndividualColumns + ` from individual where scope_key = $1 and reg_key in (select value from json_each($2))`
+
+// admitRow reads what decides about one device in one statement, which sees the store at
+// one moment and needs no transaction; what does not exist is NULL.
+func admitRow() string {
+	return `select s.config_version,
+			$3 <> '' and exists (select 1 from blocked_leaf b where b.scope_key = $1 and b.thumbprint = $3),
+			(select ` + query.CandidateList + ` from json_each($4) x cross join group_anchor a
+				where a.scope_key = $1 and a.anchor = x.value), ` +
+		query.Prefixed("i", query.IndividualColumns) + `, ` + query.Prefixed("r", query.RegistrationColumns) + `
+		from scope s
+		left join individual i on i.scope_key = $1 and i.reg_key = $2
+		left join registration r on r.scope_key = $1 and r.reg_key = $2
+		where s.scope_key = $1`
+}
+
+// read is what was found for an Admit.
+type read struct {
+	found      bool
+	version    int64
+	blocked    bool
+	candidates string
+	individual query.IndividualRow
+	current    query.RegistrationRow
+}
 
 // Admit implements [registration.Store].
 func (s *registrations) Admit(ctx context.Context, q registration.AdmitQuery) (registration.Snapshot, error) {
-	var out registration.Snapshot
-	err := s.db.snapshot(ctx, func(tx query.Tx) (err error) {
-		out, err = s.admit(ctx, tx, q)
-		return err
-	})
+	out, err := s.admit(ctx, q)
 	if err != nil && dps.CodeOf(err) == dps.Internal {
 		err = fmt.Errorf("read for admission: %w", err)
 	}
 	return out, err
 }
 
-func (s *registrations) admit(ctx context.Context, tx query.Tx, q registration.AdmitQuery) (registration.Snapshot, error) {
-	var out registration.Snapshot
-	list, err := readScope(ctx, tx, q, &out)
+func (s *registrations) admit(ctx context.Context, q registration.AdmitQuery) (registration.Snapshot, error) {
+	r, err := s.read(ctx, q)
 	if err != nil {
+		return registration.Snapshot{}, err
+	}
+	out := registration.Snapshot{ConfigVersion: r.version}
+	out.Blocked = r.blocked
+	if out.Individual, err = s.Codec.Admitted(q.Scope, q.ID, &r.individual); err != nil {
 		return out, err
 	}
-	if out.Individual, err = s.individual(ctx, tx, q); err != nil {
-		return out, err
-	}
-	out.Groups, err = s.groups.Resolve(q.Scope, list, func(keys []string) ([]enrollment.Group, error) {
-		return query.FetchGroups(ctx, tx, s.Codec, q.Scope, keys)
-	})
-	if err != nil {
-		return out, err
-	}
-	current, found, err := query.ReadRegistration(ctx, tx, s.Codec, q.Scope.Fold(), q.ID.Fold())
-	if found {
+	if r.current.ID != "" {
+		current, err := s.Codec.Registration(&r.current)
+		if err != nil {
+			return out, err
+		}
 		out.Current = &current
 	}
+	out.Groups, err = s.groups.Resolve(q.Scope, r.candidates, func(keys []string) (fresh []enrollment.Group, err error) {
+		err = s.db.Read(ctx, func(tx query.Tx) error {
+			fresh, err = query.FetchGroups(ctx, tx, s.Codec, q.Scope, keys)
+			return err
+		})
+		return fresh, err
+	})
 	return out, err
 }
 
-// readScope sets the version and Blocked and returns the list of candidate groups.
-func readScope(ctx context.Context, tx query.Tx, q registration.AdmitQuery, out *registration.Snapshot) (list string, err error) {
+// read asks the one question. Once a connection is had ctx is not heeded: an indexed read is
+// over before a goroutine that could interrupt it has started.
+func (s *registrations) read(ctx context.Context, q registration.AdmitQuery) (*read, error) {
 	anchors, err := json.Marshal(q.Anchors)
 	if err != nil {
-		return "", fmt.Errorf("encode anchors: %w", err)
+		return nil, fmt.Errorf("encode anchors: %w", err)
 	}
-	found := false
-	err = tx.Query(ctx, selectAdmission, []any{q.Scope.Fold(), q.Leaf, string(anchors)}, func(scan query.ScanFunc) error {
-		found = true
-		return scan(&out.ConfigVersion, &out.Blocked, &list)
+	r := &read{}
+	args := []any{q.Scope.Fold(), q.ID.Fold(), q.Leaf, string(anchors)}
+	dest := slices.Concat([]any{&r.version, &r.blocked, &r.candidates}, r.individual.Dest(), r.current.Dest())
+	err = s.db.Read(ctx, func(tx query.Tx) error {
+		return tx.Query(context.WithoutCancel(ctx), s.admitRow, args, func(scan query.ScanFunc) error {
+			r.found = true
+			return scan(optional(dest)...)
+		})
 	})
-	if err == nil && !found {
+	if err == nil && !r.found {
 		err = dps.Errorf(dps.NotFound, "ID scope %q does not exist", q.Scope)
 	}
-	return list, err
-}
-
-func (s *registrations) individual(ctx context.Context, tx query.Tx, q registration.AdmitQuery) (*enrollment.Individual, error) {
-	var row query.IndividualRow
-	err := tx.Query(ctx, selectIndividual, []any{q.Scope.Fold(), q.ID.Fold()}, func(scan query.ScanFunc) error {
-		return scan(row.Dest()...)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return s.Codec.Admitted(q.Scope, q.ID, &row)
+	return r, err
 }

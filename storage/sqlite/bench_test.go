@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/zerotouch-dps/dps/enrollment"
 	"github.com/zerotouch-dps/dps/storage/sqlite"
 	"github.com/zerotouch-dps/dps/storage/storagetest"
 	"github.com/zerotouch-dps/dps/storage/storagetest/load"
@@ -35,5 +36,46 @@ func BenchmarkPairs(b *testing.B) {
 		if err := store.Close(); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkAdmit asks for a device of a group, and for one that registered before, beside
+// another's write now and then.
+func BenchmarkAdmit(b *testing.B) {
+	store, err := sqlite.Open(b.Context(), sqlite.Config{
+		Path: filepath.Join(b.TempDir(), "dps.db"), Keyring: storagetest.Ring(b), Rand: rand.Reader, Migrate: true,
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := load.Scope(b.Context(), store, storagetest.BenchmarkScope); err != nil {
+		b.Fatal(err)
+	}
+	if err := load.Groups(b.Context(), store, storagetest.BenchmarkScope, 100); err != nil {
+		b.Fatal(err)
+	}
+	if err := storagetest.Register(b, store, "known"); err != nil {
+		b.Fatal(err)
+	}
+	several := []enrollment.Anchor{load.Anchor(7)}
+	for i := range 5 {
+		several = append(several, enrollment.AuthorityAnchor(fmt.Sprintf("no-%d", i)))
+	}
+	for _, row := range []struct {
+		name, id string
+		anchors  []enrollment.Anchor
+	}{{"new/anchors=1", "new", several[:1]}, {"new/anchors=6", "new", several}, {"known/anchors=1", "known", several[:1]}} {
+		b.Run(row.name, func(b *testing.B) {
+			storagetest.Waiting(b, 1, func(int) error {
+				got, err := storagetest.AdmitOf(b, store, row.id, row.anchors...)
+				if err == nil && (len(got.Groups) != 1 || (got.Current != nil) != (row.id == "known")) {
+					err = fmt.Errorf("%+v", got)
+				}
+				return err
+			})
+		})
+	}
+	if err := store.Close(); err != nil {
+		b.Fatal(err)
 	}
 }

@@ -50,11 +50,6 @@ func (d *database) Read(ctx context.Context, f func(query.Tx) error) error {
 	return with(ctx, d.readers, func(ctx context.Context, c *conn) error { return f(c) })
 }
 
-// Snapshot runs reads that see the store at one moment.
-func (d *database) snapshot(ctx context.Context, f func(query.Tx) error) error {
-	return with(ctx, d.readers, func(ctx context.Context, c *conn) error { return c.transaction(ctx, "begin", f) })
-}
-
 // Write implements [query.DB]. With one writer no race can be lost.
 func (d *database) Write(ctx context.Context, f func(query.Tx) error) error {
 	return with(ctx, d.writer, func(ctx context.Context, c *conn) error {

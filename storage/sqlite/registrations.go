@@ -23,6 +23,8 @@ type registrations struct {
 	db      *database
 	groups  *query.GroupCache
 	batcher query.Batcher[*write]
+	// admitRow is the text of that name.
+	admitRow string
 }
 
 var _ registration.Store = (*registrations)(nil)
@@ -57,7 +59,7 @@ func several(scopeKey string, keys []string) (text string, args []any) {
 }
 
 func newRegistrations(d *database, codec query.Codec, groups *query.GroupCache) *registrations {
-	s := &registrations{Registrations: query.Registrations{DB: d, Codec: codec, Dialect: dialect()}, db: d, groups: groups}
+	s := &registrations{Registrations: query.Registrations{DB: d, Codec: codec, Dialect: dialect()}, db: d, groups: groups, admitRow: admitRow()}
 	s.batcher = query.Batcher[*write]{
 		Max: maxBatch, Parallel: 1, Keys: func(w *write) []string { return w.keys }, Commit: s.commit,
 	}

@@ -33,7 +33,7 @@ const (
 	insertClaim = `insert into hub_claim (hub_key, device_id, scope_key, reg_key) values ($1, $2, $3, $4)`
 	parkLapsed  = `update removal set ` + query.ParkRemoval + `
 		where scope_key = $1 and reg_key = $2 and hub_key = $3 and device_id = $4 and lease_until <= $5`
-	selectHeld = `select 1 from removal where scope_key = $1 and reg_key = $2 and hub_key = $3 and device_id = $4 and lease_until > $5 limit 1`
+	selectPending = `select lease_until > $5 from removal where scope_key = $1 and reg_key = $2 and hub_key = $3 and device_id = $4`
 )
 
 // begin is one Begin in a batch.
@@ -179,11 +179,17 @@ func isFull(ctx context.Context, tx query.Tx, hubKey string, room int64) (bool, 
 // parkRemovals parks the pending removals of the row's identity, and reports whether one
 // stands claimed.
 func parkRemovals(ctx context.Context, tx query.Tx, row *query.RegistrationRow, now time.Time) (held bool, err error) {
-	args := []any{row.ScopeKey(), row.RegKey(), row.WantHub, row.WantDevice, query.Micros(now)}
-	if _, err := tx.Exec(ctx, parkLapsed, args...); err != nil {
-		return false, err
+	args, lapsed := []any{row.ScopeKey(), row.RegKey(), row.WantHub, row.WantDevice, query.Micros(now)}, false
+	err = tx.Query(ctx, selectPending, args, func(scan query.ScanFunc) error {
+		var claimed bool
+		err := scan(&claimed)
+		held, lapsed = held || claimed, lapsed || !claimed
+		return err
+	})
+	if err != nil || !lapsed { // as a rule nothing is pending
+		return held, err
 	}
-	err = tx.Query(ctx, selectHeld, args, func(query.ScanFunc) error { held = true; return nil })
+	_, err = tx.Exec(ctx, parkLapsed, args...)
 	return held, err
 }
 
