@@ -18,6 +18,10 @@ type Deprovisioned struct {
 	Linked bool
 }
 
+// maxEndings bounds how often the record may change under an operator's hands: a device
+// that is sent away tries again and again.
+const maxEndings = 64
+
 // Deprovision ends what a device has, whose individual enrollment is disabled: an
 // operation in flight, and its identity in the hub, which is removed as soon as that
 // answers. The record stays, and is disabled. Who registers at that very moment, admitted
@@ -26,7 +30,7 @@ type Deprovisioned struct {
 // [dps.ConcurrentChange] (the record kept changing, or the enrollment is not disabled),
 // [dps.NotFound] (scope), [dps.Unavailable].
 func (r *Registrar) Deprovision(ctx context.Context, id dps.IDScope, device dps.RegistrationID) (Deprovisioned, error) {
-	for range maxChoices {
+	for range maxEndings {
 		cfg, err := r.configs.load(ctx, id)
 		if err != nil {
 			return Deprovisioned{}, err

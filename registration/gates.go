@@ -2,7 +2,6 @@ package registration
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"sync"
@@ -26,34 +25,46 @@ type gates struct {
 	now  func() time.Time
 
 	mu     sync.Mutex
-	byID   map[string]*kept
-	latest map[string]string // host: ID of the gate that was last asked for
+	byLink map[gateKey]*kept
+	latest map[string]gateKey // host: key of the gate that was last asked for
 	done   bool
+}
+
+// gateKey is of a link what matters to a connection.
+type gateKey struct {
+	host, kind, dialAddress, trustedCAs string
+	identityRate                        int
+	credentials                         [sha256.Size]byte // digest of them
+}
+
+func keyOf(l hub.Linked) gateKey {
+	return gateKey{
+		dps.FoldASCII(l.HostName), l.Kind, l.DialAddress, l.TrustedCAs, l.IdentityRate,
+		sha256.Sum256([]byte(l.ConnectionString.Reveal() + "\n" + l.NextConnectionString.Reveal())),
+	}
 }
 
 // kept is a gate in use.
 type kept struct {
 	*hub.Gate
 
-	host  string
 	asked time.Time
 }
 
 func newGates(open OpenGateFunc, now func() time.Time) *gates {
-	return &gates{open: open, now: now, byID: map[string]*kept{}, latest: map[string]string{}}
+	return &gates{open: open, now: now, byLink: map[gateKey]*kept{}, latest: map[string]gateKey{}}
 }
 
 // get returns the gate of a link, opening it first if need be.
 func (g *gates) get(l hub.Linked) (*hub.Gate, error) {
-	host := dps.FoldASCII(l.HostName)
-	key := host + "/" + versionOf(l)
+	key := keyOf(l)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.done {
 		return nil, dps.Errorf(dps.Unavailable, "the service is shutting down")
 	}
-	g.latest[host] = key
-	if hit, ok := g.byID[key]; ok {
+	g.latest[key.host] = key
+	if hit, ok := g.byLink[key]; ok {
 		hit.asked = g.now()
 		return hit.Gate, nil
 	}
@@ -61,7 +72,7 @@ func (g *gates) get(l hub.Linked) (*hub.Gate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open hub gate: %w", err)
 	}
-	g.byID[key] = &kept{Gate: gate, host: host, asked: g.now()}
+	g.byLink[key] = &kept{Gate: gate, asked: g.now()}
 	return gate, nil
 }
 
@@ -69,12 +80,12 @@ func (g *gates) get(l hub.Linked) (*hub.Gate, error) {
 func (g *gates) retire() error {
 	g.mu.Lock()
 	var idle []*kept
-	for key, one := range g.byID {
-		if g.latest[one.host] == key || g.now().Sub(one.asked) < gateRest {
+	for key, one := range g.byLink {
+		if g.latest[key.host] == key || g.now().Sub(one.asked) < gateRest {
 			continue
 		}
 		if health := one.Health(); health.Queued == 0 && health.InFlight == 0 {
-			delete(g.byID, key)
+			delete(g.byLink, key)
 			idle = append(idle, one)
 		}
 	}
@@ -86,22 +97,12 @@ func (g *gates) retire() error {
 	return errors.Join(errs...)
 }
 
-// versionOf tells links apart by what matters to a connection.
-func versionOf(l hub.Linked) string {
-	h := sha256.New()
-	for _, part := range []string{l.Kind, l.DialAddress, l.ConnectionString.Reveal(), l.NextConnectionString.Reveal(), l.TrustedCAs, fmt.Sprint(l.IdentityRate)} {
-		sum := sha256.Sum256([]byte(part))
-		h.Write(sum[:])
-	}
-	return hex.EncodeToString(h.Sum(nil)[:8])
-}
-
 func (g *gates) close() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.done = true
 	var errs []error
-	for _, one := range g.byID {
+	for _, one := range g.byLink {
 		errs = append(errs, one.Close())
 	}
 	return errors.Join(errs...)

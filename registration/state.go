@@ -35,7 +35,7 @@ func (g *gates) states() []HubState {
 	defer g.mu.Unlock()
 	out := make([]HubState, 0, len(g.latest))
 	for host, key := range g.latest {
-		if gate, open := g.byID[key]; open {
+		if gate, open := g.byLink[key]; open {
 			out = append(out, HubState{host, gate.Health()})
 		}
 	}

@@ -69,7 +69,10 @@ func (r *Registry) create(ctx context.Context, w hub.Want) (hub.Placed, error) {
 		result := r.createBulk(ctx, []hub.Want{w})[0]
 		return result.Placed, result.Err
 	}
-	var d device
+	var d struct { // of what comes back, this is news
+		GenerationID string `json:"generationId"`
+		ETag         string `json:"etag"`
+	}
 	err := r.client.call(ctx, request{method: http.MethodPut, path: devicePath(w.DeviceID), body: newDevice(w)}, &d)
 	if err != nil {
 		return hub.Placed{}, err
