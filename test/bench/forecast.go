@@ -30,6 +30,8 @@ const (
 	fleetTemplate = "template"
 	// fleetRows bounds one statement that makes devices.
 	fleetRows = 100_000
+	// fillCache, 4 GB, holds what rows in no order are put between.
+	fillCache = "_pragma=cache_size(-4000000)"
 	// plainScan is the base: what a plan can't do without.
 	plainScan = `select id, assigned_hub from registration where scope_key = $1 order by reg_key`
 )
@@ -100,7 +102,7 @@ func (l *lab) growSQLite(ctx context.Context) (*grown, error) {
 	if g.store, err = openStore(ctx, "sqlite:"+path, ring); err != nil {
 		return nil, err
 	}
-	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=synchronous(OFF)&_pragma=busy_timeout(60000)")
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=synchronous(OFF)&_pragma=busy_timeout(60000)&"+fillCache)
 	if err != nil {
 		return nil, errors.Join(err, g.store.Close())
 	}
@@ -136,7 +138,8 @@ func (l *lab) growPostgres(ctx context.Context) (*grown, error) {
 	if err != nil {
 		return nil, err
 	}
-	pg, err := startPostgres(ctx)
+	// The log of making so many would take more room than they.
+	pg, err := startPostgres(ctx, "max_wal_size=2GB")
 	if err != nil {
 		return nil, err
 	}

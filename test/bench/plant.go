@@ -62,11 +62,12 @@ func pgSettings() []string {
 	return []string{"checkpoint_timeout=30min", "max_wal_size=16GB", "shared_buffers=8GB"}
 }
 
-func startPostgres(ctx context.Context) (*testpg.Server, error) {
+// startPostgres starts one with pgSettings, and more that outdo them.
+func startPostgres(ctx context.Context, more ...string) (*testpg.Server, error) {
 	if os.Getenv(testpg.DSNVariable) != "" {
 		return nil, fmt.Errorf("unset %s: the processor time of Postgres can be read only of one started here", testpg.DSNVariable)
 	}
-	return testpg.Start(ctx, testpg.Options{Durable: true, Settings: pgSettings()})
+	return testpg.Start(ctx, testpg.Options{Durable: true, Settings: append(pgSettings(), more...)})
 }
 
 // startPlant prepares a store and starts dps on it.
