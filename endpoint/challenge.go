@@ -24,7 +24,7 @@ type challengeBody struct {
 }
 
 // settleChallenge makes the answer of a first round: 401, and nothing else, for Node.
-func settleChallenge(a Answer, c *attestation.ChallengeError, message string) Answer {
+func settleChallenge(a *Answer, c *attestation.ChallengeError, message string) *Answer {
 	a.Status = http.StatusUnauthorized
 	body, err := json.Marshal(challengeBody{Message: message, AuthenticationKey: c.AuthenticationKey, KeyName: "registration"})
 	if err != nil { // bytes and texts always marshal

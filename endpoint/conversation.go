@@ -70,11 +70,11 @@ type Answer struct {
 
 // Answer has f read and carry out one request, within [RequestTimeout], and returns what
 // to tell the device. It writes the request's one log line and counts it.
-func (c *Conversation) Answer(ctx context.Context, from Peer, operation string, f func(context.Context, *Exchange) error) Answer {
+func (c *Conversation) Answer(ctx context.Context, from Peer, operation string, f func(context.Context, *Exchange) error) *Answer {
 	began := c.Now()
 	timed, cancel := context.WithTimeout(ctx, RequestTimeout)
 	defer cancel()
-	e := &Exchange{registrar: c.Registrar, from: from}
+	e := &Exchange{registrar: c.Registrar, from: from, result: &registration.Result{}}
 	e.request.Transport, e.request.Origin = from.Transport, peer.Of(from.Addr, from.TLS)
 	err := blame(ctx, guard(timed, e, f))
 	if !e.asked && e.request.ID != "" && (dps.Is(err, dps.Unauthorized) || dps.Is(err, dps.Unauthenticated)) {
@@ -106,8 +106,8 @@ func blame(device context.Context, err error) error {
 
 // settle turns an outcome into an answer. It is no part of its caller, on whose stack
 // thousands of devices wait.
-func (c *Conversation) settle(e *Exchange, err error) Answer {
-	a := Answer{TrackingID: c.newTrackingID(), Status: e.status, Err: err}
+func (c *Conversation) settle(e *Exchange, err error) *Answer {
+	a := &Answer{TrackingID: c.newTrackingID(), Status: e.status, Err: err}
 	if err == nil {
 		a.RetryAfter = int((e.result.RetryAfter + time.Second - 1) / time.Second)
 		a.Body, err = json.Marshal(e.answer)
@@ -135,7 +135,7 @@ func (c *Conversation) newTrackingID() string {
 }
 
 // report writes the one line of a device request and counts it.
-func (c *Conversation) report(operation string, e *Exchange, a Answer, took time.Duration) {
+func (c *Conversation) report(operation string, e *Exchange, a *Answer, took time.Duration) {
 	outcome, mechanism := string(e.result.Registration.Operation.Status), ""
 	if a.Err != nil {
 		outcome = apierror.RowOf(dps.CodeOf(a.Err)).Name
@@ -159,7 +159,7 @@ func (c *Conversation) report(operation string, e *Exchange, a Answer, took time
 	if a.Err != nil {
 		fields = append(fields, zap.Int(logfield.Code, a.ErrorCode), zap.Error(a.Err))
 	}
-	if reg := e.result.Registration; reg.Operation.ID != "" {
+	if reg := &e.result.Registration; reg.Operation.ID != "" {
 		fields = append(fields, zap.String(logfield.OperationID, string(reg.Operation.ID)),
 			zap.String(logfield.Hub, reg.Assignment.Hub), zap.String(logfield.Enrollment, e.result.Enrollment))
 	}
@@ -175,7 +175,7 @@ func level(log *zap.Logger, err error) func(string, ...zap.Field) {
 }
 
 // statusOf is the status of a poll's answer.
-func statusOf(r registration.Result) int {
+func statusOf(r *registration.Result) int {
 	if r.Registration.Operation.Status == registration.Assigning {
 		return statusAccepted
 	}

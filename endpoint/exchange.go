@@ -22,7 +22,7 @@ type Exchange struct {
 	registrar Registrar
 	from      Peer
 	request   registration.Request
-	result    registration.Result
+	result    *registration.Result
 	asked     bool // the registrar was, which notes itself whom it refuses
 	status    int
 	answer    any
@@ -92,22 +92,26 @@ func (p Peer) evidence(body Body, token string) (attestation.Evidence, error) {
 }
 
 // Register registers the device. Errors: those of [Registrar].
-func (e *Exchange) Register(ctx context.Context) (err error) {
+func (e *Exchange) Register(ctx context.Context) error {
 	e.asked = true
-	if e.result, err = e.registrar.Register(ctx, e.request); err != nil {
+	result, err := e.registrar.Register(ctx, e.request)
+	if err != nil {
 		return err
 	}
+	e.result = result
 	// 202 whatever the status: C# and Edge take nothing else (device HTTPS API, 4).
 	e.answerOperation(statusAccepted)
 	return nil
 }
 
 // Status tells the state of an operation. Errors: those of [Registrar].
-func (e *Exchange) Status(ctx context.Context, operation string) (err error) {
+func (e *Exchange) Status(ctx context.Context, operation string) error {
 	e.asked = true
-	if e.result, err = e.registrar.Operation(ctx, e.request, dps.OperationID(operation)); err != nil {
+	result, err := e.registrar.Operation(ctx, e.request, dps.OperationID(operation))
+	if err != nil {
 		return err
 	}
+	e.result = result
 	e.answerOperation(statusOf(e.result))
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/hub"
+	"github.com/zerotouch-dps/dps/internal/stack"
 )
 
 // flight is an operation that this process is carrying out.
@@ -86,6 +87,7 @@ func (r *Registrar) launch(ctx context.Context, reg *Registration, cfg *config) 
 	ctx = context.WithoutCancel(ctx)
 	id := reg.Operation.ID
 	r.working.Go(func() {
+		stack.Grow()
 		f.result = r.carryOut(ctx, w)
 		r.mu.Lock()
 		delete(r.flights, id)

@@ -163,10 +163,10 @@ func New(d Deps) *Registrar {
 // (no proof), [dps.Unauthenticated] around a challenge (a TPM's first round; see
 // [attestation.Verifier.Challenge]), [dps.ConcurrentChange] (a different request of the same device is in
 // flight), [dps.Unavailable].
-func (r *Registrar) Register(ctx context.Context, req Request) (Result, error) {
+func (r *Registrar) Register(ctx context.Context, req Request) (*Result, error) {
 	p, err := r.start(ctx, req)
 	if err != nil {
-		return Result{}, err
+		return nil, err
 	}
 	r.await(ctx, p)
 	return r.result(p.registration, p.admission), nil
@@ -267,13 +267,13 @@ func concurrent() error {
 
 // Operation answers a device that polls; it is proven again. Errors: as Register, and
 // [dps.OperationNotFound].
-func (r *Registrar) Operation(ctx context.Context, req Request, id dps.OperationID) (Result, error) {
+func (r *Registrar) Operation(ctx context.Context, req Request, id dps.OperationID) (*Result, error) {
 	a, err := r.admit(ctx, req)
 	if err != nil {
-		return Result{}, err
+		return nil, err
 	}
 	if a.current == nil || a.current.Operation.ID != id {
-		return Result{}, dps.Errorf(dps.OperationNotFound, "the registration has no such operation")
+		return nil, dps.Errorf(dps.OperationNotFound, "the registration has no such operation")
 	}
 	p := &pending{registration: a.current, admission: a}
 	if inFlight(a.current) {
@@ -286,13 +286,13 @@ func (r *Registrar) Operation(ctx context.Context, req Request, id dps.Operation
 
 // Lookup answers a device that asks for its registration. Errors: as Register, and
 // [dps.RegistrationNotFound].
-func (r *Registrar) Lookup(ctx context.Context, req Request) (Result, error) {
+func (r *Registrar) Lookup(ctx context.Context, req Request) (*Result, error) {
 	a, err := r.admit(ctx, req)
 	if err != nil {
-		return Result{}, err
+		return nil, err
 	}
 	if a.current == nil {
-		return Result{}, dps.Errorf(dps.RegistrationNotFound, "the device has not registered")
+		return nil, dps.Errorf(dps.RegistrationNotFound, "the device has not registered")
 	}
 	return r.result(a.current, a), nil
 }
@@ -318,8 +318,8 @@ func (r *Registrar) extend(ctx context.Context, reg *Registration) {
 
 // result shows a record to its device: a disabled entry is told at once, whatever the
 // record says.
-func (r *Registrar) result(reg *Registration, a *admission) Result {
-	res := Result{Registration: *reg, Enrollment: entryText(a.match.Ref)}
+func (r *Registrar) result(reg *Registration, a *admission) *Result {
+	res := &Result{Registration: *reg, Enrollment: entryText(a.match.Ref)}
 	if a.match.Disabled {
 		res.Registration.Operation.Status = Disabled
 	}

@@ -182,15 +182,15 @@ func (j *journey) linger() {
 var errFell = errors.New("the replica fell")
 
 // try registers once; a replica that falls never answers.
-func (j *journey) try(r registration.Request) (registration.Result, error) {
+func (j *journey) try(r registration.Request) (*registration.Result, error) {
 	if j.first.isDown() {
 		if j.second == nil {
-			return registration.Result{}, errFell
+			return nil, errFell
 		}
 		return j.second.Register(j.ctx, r)
 	}
 	type answer struct {
-		res registration.Result
+		res *registration.Result
 		err error
 	}
 	answers := make(chan answer, 1)
@@ -202,7 +202,7 @@ func (j *journey) try(r registration.Request) (registration.Result, error) {
 	case a := <-answers:
 		return a.res, a.err
 	case <-j.first.struck:
-		return registration.Result{}, errFell
+		return nil, errFell
 	}
 }
 

@@ -114,7 +114,7 @@ func TestTPMPolls(t *testing.T) {
 		t.Fatalf("register while the hub hangs: %+v", begun)
 	}
 	other := w.replica(w.settings)
-	ask := func() (registration.Result, error) { return other.Operation(w.ctx, poll(req), begun.Operation.ID) }
+	ask := func() (*registration.Result, error) { return other.Operation(w.ctx, poll(req), begun.Operation.ID) }
 	w.advance(3 * time.Hour)
 	if res, err := ask(); err != nil || res.Registration.Operation.Status != registration.Assigning {
 		t.Errorf("a poll three hours on: %v %v", res.Registration.Operation.Status, err)

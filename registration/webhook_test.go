@@ -308,7 +308,7 @@ func TestBusyWebhookIsWaitedFor(t *testing.T) {
 func (w *world) impatient(r registration.Request) (registration.Registration, error) {
 	ctx, cancel := context.WithCancel(w.ctx)
 	type answer struct {
-		res registration.Result
+		res *registration.Result
 		err error
 	}
 	answers := make(chan answer, 1)

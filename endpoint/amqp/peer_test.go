@@ -32,7 +32,7 @@ const (
 // registrar answers with what a test says and keeps what it was asked.
 type registrar struct {
 	mu     sync.Mutex
-	result registration.Result
+	result *registration.Result
 	err    error
 	wait   chan struct{} // nil: answer at once
 	asked  []registration.Request
@@ -40,7 +40,7 @@ type registrar struct {
 	attest func() error // nil: everybody is proven
 }
 
-func (r *registrar) answer(ctx context.Context, q registration.Request) (registration.Result, error) {
+func (r *registrar) answer(ctx context.Context, q registration.Request) (*registration.Result, error) {
 	r.mu.Lock()
 	r.asked = append(r.asked, q)
 	r.mu.Unlock()
@@ -48,24 +48,24 @@ func (r *registrar) answer(ctx context.Context, q registration.Request) (registr
 		select {
 		case <-r.wait:
 		case <-ctx.Done():
-			return registration.Result{}, ctx.Err()
+			return nil, ctx.Err()
 		}
 	}
 	return r.result, r.err
 }
 
-func (r *registrar) Register(ctx context.Context, q registration.Request) (registration.Result, error) {
+func (r *registrar) Register(ctx context.Context, q registration.Request) (*registration.Result, error) {
 	return r.answer(ctx, q)
 }
 
-func (r *registrar) Operation(ctx context.Context, q registration.Request, id dps.OperationID) (registration.Result, error) {
+func (r *registrar) Operation(ctx context.Context, q registration.Request, id dps.OperationID) (*registration.Result, error) {
 	r.opID = id
 	return r.answer(ctx, q)
 }
 
 func (r *registrar) Refused(registration.Request, error) {}
 
-func (r *registrar) Lookup(ctx context.Context, q registration.Request) (registration.Result, error) {
+func (r *registrar) Lookup(ctx context.Context, q registration.Request) (*registration.Result, error) {
 	return r.answer(ctx, q)
 }
 
@@ -80,16 +80,16 @@ type silent struct{}
 
 func (silent) DeviceRequest(_, _, _, _ string, _ time.Duration) {}
 
-func assigned() registration.Result {
-	return registration.Result{Registration: registration.Registration{
+func assigned() *registration.Result {
+	return &registration.Result{Registration: registration.Registration{
 		Scope: "0ne1", ID: "dev-1", ETag: "0a",
 		Operation:  registration.Operation{ID: "4.0a0b.c", Status: registration.Assigned, Proof: attestation.Proof{Kind: attestation.KindSymmetricKey}},
 		Assignment: registration.Assignment{Hub: "h-east.example", DeviceID: "dev-1"},
 	}}
 }
 
-func assigning() registration.Result {
-	return registration.Result{RetryAfter: 3 * time.Second, Registration: registration.Registration{
+func assigning() *registration.Result {
+	return &registration.Result{RetryAfter: 3 * time.Second, Registration: registration.Registration{
 		Scope: "0ne1", ID: "dev-1", Operation: registration.Operation{ID: "4.0a0b.c", Status: registration.Assigning},
 	}}
 }

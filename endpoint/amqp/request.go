@@ -135,7 +135,7 @@ func (c *conn) work(d *delivery) {
 }
 
 // ask reads a message and answers it. The bytes are not kept meanwhile.
-func (c *conn) ask(d *delivery) (wire.Message, endpoint.Answer) {
+func (c *conn) ask(d *delivery) (wire.Message, *endpoint.Answer) {
 	message, err := wire.ParseMessage(d.body)
 	d.body = nil
 	operation := operationOf(message)
@@ -183,7 +183,7 @@ func carryOut(ctx context.Context, e *endpoint.Exchange, d device, operation str
 
 // answer settles the request and queues its answer. Java takes nothing but an accepted
 // delivery, and it must come before the answer.
-func (c *conn) answer(d *delivery, m wire.Message, a endpoint.Answer) {
+func (c *conn) answer(d *delivery, m wire.Message, a *endpoint.Answer) {
 	defer c.grant()
 	if d.session != c.session { // the device has begun anew
 		return
@@ -209,7 +209,7 @@ func (c *conn) giveUp() {
 	}
 }
 
-func (c *conn) count(a endpoint.Answer) {
+func (c *conn) count(a *endpoint.Answer) {
 	switch {
 	case a.ErrorCode == 0:
 		c.proven = true
@@ -220,7 +220,7 @@ func (c *conn) count(a endpoint.Answer) {
 
 // rejection is the error with which a request is rejected: the SDKs look at the
 // condition, and for the JSON in its description.
-func rejection(a endpoint.Answer) *wire.Error {
+func rejection(a *endpoint.Answer) *wire.Error {
 	e := &wire.Error{
 		Condition:   wire.Symbol(apierror.RowOf(dps.CodeOf(a.Err)).AMQPCondition()),
 		Description: string(a.Body),
@@ -233,7 +233,7 @@ func rejection(a endpoint.Answer) *wire.Error {
 	return e
 }
 
-func encode(correlation any, a endpoint.Answer) []byte {
+func encode(correlation any, a *endpoint.Answer) []byte {
 	m := wire.Message{CorrelationID: correlation, Body: a.Body, Properties: wire.Map{{Key: propStatus, Value: strconv.Itoa(a.Status)}}}
 	if a.RetryAfter > 0 {
 		for _, key := range retryAfterKeys() {

@@ -129,7 +129,7 @@ type recorder struct {
 }
 
 // Register keeps the request and passes it on.
-func (r *recorder) Register(ctx context.Context, q registration.Request) (registration.Result, error) {
+func (r *recorder) Register(ctx context.Context, q registration.Request) (*registration.Result, error) {
 	r.mu.Lock()
 	r.last = q
 	r.mu.Unlock()

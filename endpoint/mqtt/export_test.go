@@ -17,4 +17,4 @@ func UserName(text string) (scope, id, apiVersion string, ok bool) {
 // ASCII is JSON as it is sent.
 var ASCII = ascii
 
-func answerOf(status int) endpoint.Answer { return endpoint.Answer{Status: status, RetryAfter: 3} }
+func answerOf(status int) *endpoint.Answer { return &endpoint.Answer{Status: status, RetryAfter: 3} }

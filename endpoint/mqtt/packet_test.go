@@ -24,11 +24,11 @@ import (
 
 // registrar answers with an assignment, or does what a test says.
 type registrar struct {
-	do     func(context.Context) (registration.Result, error)
+	do     func(context.Context) (*registration.Result, error)
 	called atomic.Int32
 }
 
-func (r *registrar) Register(ctx context.Context, _ registration.Request) (registration.Result, error) {
+func (r *registrar) Register(ctx context.Context, _ registration.Request) (*registration.Result, error) {
 	r.called.Add(1)
 	if r.do != nil {
 		return r.do(ctx)
@@ -36,18 +36,18 @@ func (r *registrar) Register(ctx context.Context, _ registration.Request) (regis
 	return registered(nil), nil
 }
 
-func (r *registrar) Operation(ctx context.Context, q registration.Request, _ dps.OperationID) (registration.Result, error) {
+func (r *registrar) Operation(ctx context.Context, q registration.Request, _ dps.OperationID) (*registration.Result, error) {
 	return r.Register(ctx, q)
 }
 
 func (r *registrar) Refused(registration.Request, error) {}
 
-func (r *registrar) Lookup(ctx context.Context, q registration.Request) (registration.Result, error) {
+func (r *registrar) Lookup(ctx context.Context, q registration.Request) (*registration.Result, error) {
 	return r.Register(ctx, q)
 }
 
-func registered(payload json.RawMessage) registration.Result {
-	return registration.Result{Registration: registration.Registration{
+func registered(payload json.RawMessage) *registration.Result {
+	return &registration.Result{Registration: registration.Registration{
 		ID: "dev-1", Operation: registration.Operation{ID: "4.a", Status: registration.Assigned, Proof: attestation.Proof{Kind: attestation.KindSymmetricKey}},
 		Assignment: registration.Assignment{Hub: "h.example", DeviceID: "dev-1", Payload: payload},
 	}}
@@ -266,7 +266,7 @@ func TestReplyIsASCII(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const payload = `{"name":"café 😀 \"x\""}`
-		p, drain, _ := converse(t, &registrar{do: func(context.Context) (registration.Result, error) { return registered(json.RawMessage(payload)), nil }})
+		p, drain, _ := converse(t, &registrar{do: func(context.Context) (*registration.Result, error) { return registered(json.RawMessage(payload)), nil }})
 		p.greet(0)
 		p.send(publish(1, request("", "1"), "{}"))
 		p.expect("\x40\x02\x00\x01")
@@ -290,7 +290,7 @@ func TestReplyIsASCII(t *testing.T) {
 func TestPanic(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		p, drain, _ := converse(t, &registrar{do: func(context.Context) (registration.Result, error) { panic("fault") }})
+		p, drain, _ := converse(t, &registrar{do: func(context.Context) (*registration.Result, error) { panic("fault") }})
 		p.greet(0)
 		for range 2 {
 			if a := p.Ask("", "{}"); a.Status != 500 || strings.Contains(a.Body.Message, "fault") {

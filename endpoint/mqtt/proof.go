@@ -19,7 +19,7 @@ func (c *conn) patience() time.Duration {
 }
 
 // finish counts a request off, with what its answer says of the device.
-func (c *conn) finish(a endpoint.Answer) {
+func (c *conn) finish(a *endpoint.Answer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.inHand--

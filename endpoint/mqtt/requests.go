@@ -54,7 +54,7 @@ func (c *conn) begin() bool {
 }
 
 // answer carries out a request and replies, not before sent unless that is nil.
-func (c *conn) answer(ctx context.Context, r request, payload []byte, sent <-chan time.Time) endpoint.Answer {
+func (c *conn) answer(ctx context.Context, r request, payload []byte, sent <-chan time.Time) *endpoint.Answer {
 	a := c.conversation.Answer(ctx, c.from, r.operation, func(ctx context.Context, e *endpoint.Exchange) error {
 		return c.carryOut(ctx, e, r, payload)
 	})

@@ -61,8 +61,8 @@ func (p *peer) register() {
 func TestProof(t *testing.T) {
 	t.Parallel()
 	refuse := func(code dps.Code) *registrar {
-		return &registrar{do: func(context.Context) (registration.Result, error) {
-			return registration.Result{}, dps.Errorf(code, "no")
+		return &registrar{do: func(context.Context) (*registration.Result, error) {
+			return nil, dps.Errorf(code, "no")
 		}}
 	}
 	const keepAlive = 1000
@@ -200,12 +200,12 @@ func TestReplyDoesNotOvertake(t *testing.T) {
 // blocked is a registrar that waits until it is told, or its caller gives up.
 func blocked() (r *registrar, release chan struct{}) {
 	release = make(chan struct{})
-	return &registrar{do: func(ctx context.Context) (registration.Result, error) {
+	return &registrar{do: func(ctx context.Context) (*registration.Result, error) {
 		select {
 		case <-release:
 			return registered(nil), nil
 		case <-ctx.Done():
-			return registration.Result{}, ctx.Err()
+			return nil, ctx.Err()
 		}
 	}}, release
 }

@@ -53,7 +53,7 @@ func parseTopic(topic string) (request, bool) {
 
 // answerTopic is the topic of a reply. $rid goes first, for the Python and the C# SDK
 // want it so; retry-after is left out when there is none, for Python's wants a number.
-func (r request) answerTopic(a endpoint.Answer) string {
+func (r request) answerTopic(a *endpoint.Answer) string {
 	topic := replyTopic + strconv.Itoa(a.Status) + "/?$rid=" + r.rid
 	if a.RetryAfter > 0 {
 		topic += "&retry-after=" + strconv.Itoa(a.RetryAfter)

@@ -139,7 +139,7 @@ func (c *call) body() ([]byte, error) {
 	return text, nil
 }
 
-func write(w http.ResponseWriter, a endpoint.Answer) {
+func write(w http.ResponseWriter, a *endpoint.Answer) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json; charset=utf-8")
 	h.Set("Content-Length", strconv.Itoa(len(a.Body)))

@@ -35,25 +35,25 @@ const goodToken = "SharedAccessSignature sr=0ne1%2Fregistrations%2Fdev-1&sig=YQ%
 
 // registrar answers with what a test says and keeps what it was asked.
 type registrar struct {
-	result registration.Result
+	result *registration.Result
 	err    error
 	asked  registration.Request
 	opID   dps.OperationID
 }
 
-func (r *registrar) Register(_ context.Context, q registration.Request) (registration.Result, error) {
+func (r *registrar) Register(_ context.Context, q registration.Request) (*registration.Result, error) {
 	r.asked = q
 	return r.result, r.err
 }
 
-func (r *registrar) Operation(_ context.Context, q registration.Request, id dps.OperationID) (registration.Result, error) {
+func (r *registrar) Operation(_ context.Context, q registration.Request, id dps.OperationID) (*registration.Result, error) {
 	r.asked, r.opID = q, id
 	return r.result, r.err
 }
 
 func (r *registrar) Refused(registration.Request, error) {}
 
-func (r *registrar) Lookup(_ context.Context, q registration.Request) (registration.Result, error) {
+func (r *registrar) Lookup(_ context.Context, q registration.Request) (*registration.Result, error) {
 	r.asked = q
 	return r.result, r.err
 }
@@ -152,7 +152,7 @@ func TestBodies(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			r := &registrar{result: registration.Result{Registration: tt.reg, RetryAfter: tt.wait}}
+			r := &registrar{result: &registration.Result{Registration: tt.reg, RetryAfter: tt.wait}}
 			w, _ := serve(t, r, request(t, http.MethodPut, "/0ne1/registrations/dev-1/register?api-version=2019-03-31", `{}`))
 			if w.Code != http.StatusAccepted {
 				t.Errorf("register answers %d, want 202", w.Code)
@@ -269,7 +269,7 @@ func TestRequests(t *testing.T) {
 			if tt.change != nil {
 				tt.change(req)
 			}
-			r := &registrar{result: registration.Result{Registration: reg(nil)}}
+			r := &registrar{result: &registration.Result{Registration: reg(nil)}}
 			w, _ := serve(t, r, req)
 			if w.Code != http.StatusAccepted {
 				t.Fatalf("status %d: %s", w.Code, w.Body)

@@ -173,7 +173,7 @@ func (g *grown) fill(ctx context.Context, n int) error {
 	if err := g.seed(ctx); err != nil {
 		return err
 	}
-	id := "'SN-' || (i * 2654435761 % 4294967296) || '-' || i"
+	id := "'SN-' || (10000000000 + i)" // serial numbers, as a line gives them
 	replace := func(columns string, with map[string]string) string {
 		var out []string
 		for c := range strings.SplitSeq(columns, ",") {
