@@ -181,6 +181,16 @@ func TestBodies(t *testing.T) {
 	}
 }
 
+// TestTimesAreTheStores: a record that was just made says what it says when it is read again.
+func TestTimesAreTheStores(t *testing.T) {
+	t.Parallel()
+	made := reg(nil)
+	made.Updated = made.Updated.Add(789 * time.Nanosecond)
+	r := &registrar{result: registration.Result{Registration: made}}
+	w, _ := serve(t, r, request(t, http.MethodPut, "/0ne1/registrations/dev-1/register?api-version=2019-03-31", `{}`))
+	golden(t, "assigned", w.Body.Bytes())
+}
+
 // TestErrors holds each refusal to status, code and body.
 func TestErrors(t *testing.T) {
 	t.Parallel()
