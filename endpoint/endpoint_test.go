@@ -36,6 +36,9 @@ func TestParseBody(t *testing.T) {
 		{"null payload, as Python sends it", `{"registrationId":"dev-1","payload":null}`, old, "", dps.Internal},
 		{"object payload", `{"payload":{"a":[1,"x"]}}`, old, `{"a":[1,"x"]}`, dps.Internal},
 		{"scalar payload", `{"payload":7}`, old, `7`, dps.Internal},
+		{"payload that is no UTF-8", "{\"payload\":\"a\xff\"}", old, "\"a\uFFFD\"", dps.Internal},
+		{"the largest", `{"payload":"` + strings.Repeat("x", endpoint.MaxBodySize-14) + `"}`, old, `"` + strings.Repeat("x", endpoint.MaxBodySize-14) + `"`, dps.Internal},
+		{"one byte more", `{"payload":"` + strings.Repeat("x", endpoint.MaxBodySize-13) + `"}`, old, "", dps.TooLarge},
 		{"unknown members", `{"x":1,"y":{"z":null}}`, old, "", dps.Internal},
 		{"CSR in an old version is ignored", `{"csr":"AAAA"}`, old, "", dps.Internal},
 		{"CSR in a new version", `{"csr":"AAAA"}`, csr, "", dps.InvalidArgument},
@@ -48,13 +51,13 @@ func TestParseBody(t *testing.T) {
 		{"not JSON", `register me`, old, "", dps.BadRequest},
 		{"cut short", `{"registrationId":"de`, old, "", dps.BadRequest},
 		{"two values", `{} {}`, old, "", dps.BadRequest},
-		{"nested a hundred thousand deep", strings.Repeat("[", 100_000), old, "", dps.BadRequest},
+		{"nested ninety thousand deep", strings.Repeat("[", 90_000), old, "", dps.BadRequest},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			body, err := endpoint.ParseBody([]byte(tt.body), "dev-1", tt.version)
 			if tt.code == dps.Internal {
-				if err != nil || string(body.Payload) != tt.payload {
+				if err != nil || string(body.Payload) != tt.payload || (body.Payload == nil) != (tt.payload == "") {
 					t.Fatalf("payload %q, error %v; want %q", body.Payload, err, tt.payload)
 				}
 				return
@@ -73,7 +76,7 @@ func FuzzParseBody(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte, version string) {
 		body, err := endpoint.ParseBody(text, "dev-1", version)
 		if err != nil {
-			if code := dps.CodeOf(err); code != dps.BadRequest && code != dps.InvalidArgument {
+			if code := dps.CodeOf(err); code != dps.BadRequest && code != dps.InvalidArgument && code != dps.TooLarge {
 				t.Errorf("error %v has code %d", err, code)
 			}
 			return

@@ -43,7 +43,7 @@ func (e *Exchange) Identify(scope, id, apiVersion string) (err error) {
 
 // Prove takes the body, which may be empty, and the SAS token, or "" when the certificate
 // of the connection is to prove the device. A token goes before a certificate.
-// Errors: [dps.BadRequest], [dps.InvalidArgument], [dps.Unauthenticated],
+// Errors: [dps.BadRequest], [dps.InvalidArgument], [dps.TooLarge], [dps.Unauthenticated],
 // [dps.Unauthorized].
 func (e *Exchange) Prove(text []byte, token string) error {
 	body, err := ParseBody(text, e.request.ID, e.request.APIVersion)

@@ -125,4 +125,8 @@ func certificateInfo(c *attestation.CertificateInfo) *CertificateInfo {
 	}
 }
 
-func timeText(t time.Time) string { return t.UTC().Format(apierror.TimeFormat) }
+// timeText tells a time as exactly as the store keeps it, so that register and a later poll
+// say the same.
+func timeText(t time.Time) string {
+	return t.UTC().Truncate(time.Microsecond).Format(apierror.TimeFormat)
+}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"unicode/utf8"
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/attestation"
@@ -43,8 +44,11 @@ type wireTPM struct {
 
 // ParseBody reads a body; an empty one means {}, as C# sends it. Unknown members are
 // ignored. id is the registration ID of the path, which the body's must equal.
-// Errors: [dps.BadRequest], [dps.InvalidArgument].
+// Errors: [dps.BadRequest], [dps.InvalidArgument], [dps.TooLarge].
 func ParseBody(text []byte, id dps.RegistrationID, apiVersion string) (Body, error) {
+	if len(text) > MaxBodySize {
+		return Body{}, dps.Errorf(dps.TooLarge, "the body is larger than %d bytes", MaxBodySize)
+	}
 	if len(bytes.TrimSpace(text)) == 0 {
 		return Body{}, nil
 	}
@@ -58,16 +62,24 @@ func ParseBody(text []byte, id dps.RegistrationID, apiVersion string) (Body, err
 	if w.CSR != nil && apiVersion >= firstCSRVersion {
 		return Body{}, dps.Invalid("csr", "unsupported", "is not served here; register without a certificate signing request")
 	}
-	body := Body{Payload: w.Payload}
-	if bytes.Equal(bytes.TrimSpace(w.Payload), []byte("null")) {
-		body.Payload = nil
-	}
+	body := Body{Payload: payloadOf(w.Payload)}
 	if w.TPM == nil {
 		return body, nil
 	}
 	keys, err := w.TPM.parse()
 	body.TPM = keys
 	return body, err
+}
+
+// payloadOf returns what a device sent, nil for none.
+func payloadOf(raw json.RawMessage) json.RawMessage {
+	if bytes.Equal(bytes.TrimSpace(raw), []byte("null")) {
+		return nil
+	}
+	if !utf8.Valid(raw) { // as in any other text of JSON; else no webhook could read it
+		return bytes.ToValidUTF8(raw, []byte("\uFFFD"))
+	}
+	return raw
 }
 
 func (w wireTPM) parse() (*TPMKeys, error) {

@@ -103,6 +103,40 @@ func TestPollSeesTheOperation(t *testing.T) {
 	}
 }
 
+// TestPollOfAnEarlierOperation: it is told of the latest, by whichever replica, until as
+// many others have ended as are kept.
+func TestPollOfAnEarlierOperation(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{hubs: []string{east, west}, settings: atOnce})
+	w.individual(onto(east))
+	first := w.register(w.signed("dev-1", key("a"))).Operation.ID
+	w.ended("dev-1")
+	w.individual(onto(west))
+	release := w.hubs[west].Block()
+	latest := w.register(w.signed("dev-1", key("a"))).Operation.ID
+	poll := func() registration.Registration {
+		t.Helper()
+		res, err := w.replica(atOnce).Operation(w.ctx, w.signed("dev-1", key("a")), first)
+		w.need(err)
+		return res.Registration
+	}
+	if reg := poll(); reg.Operation.ID != latest || reg.Operation.Status != registration.Assigning {
+		t.Errorf("while the latest is under way: %s %s", reg.Operation.ID, reg.Operation.Status)
+	}
+	release()
+	w.ended("dev-1")
+	if reg := poll(); reg.Operation.Status != registration.Assigned || reg.Assignment.Hub != west {
+		t.Errorf("afterwards: %s on %s", reg.Operation.Status, reg.Assignment.Hub)
+	}
+	for range registration.MaxAttempts {
+		w.register(w.signed("dev-1", key("a")))
+		w.ended("dev-1")
+	}
+	if _, err := w.registrar.Operation(w.ctx, w.signed("dev-1", key("a")), first); !dps.Is(err, dps.OperationNotFound) {
+		t.Errorf("long forgotten: %v", err)
+	}
+}
+
 func TestHubDownIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, options{hubs: []string{east}})

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -272,8 +273,8 @@ func (r *Registrar) Operation(ctx context.Context, req Request, id dps.Operation
 	if err != nil {
 		return nil, err
 	}
-	if a.current == nil || a.current.Operation.ID != id {
-		return nil, dps.Errorf(dps.OperationNotFound, "the registration has no such operation")
+	if err := r.ran(ctx, a.current, id); err != nil {
+		return nil, err
 	}
 	p := &pending{registration: a.current, admission: a}
 	if inFlight(a.current) {
@@ -282,6 +283,25 @@ func (r *Registrar) Operation(ctx context.Context, req Request, id dps.Operation
 	}
 	r.await(ctx, p)
 	return r.result(p.registration, p.admission), nil
+}
+
+// ran refuses operations that the registration has not. One before the latest is told what
+// became of the device since: the C SDK goes on asking for the first that it began, and a
+// device may be asked for by two programs. Errors: [dps.OperationNotFound].
+func (r *Registrar) ran(ctx context.Context, cur *Registration, id dps.OperationID) error {
+	if cur != nil && cur.Operation.ID == id {
+		return nil
+	}
+	if cur != nil {
+		past, err := r.store.History(ctx, cur.Scope, cur.ID)
+		if err != nil {
+			return fmt.Errorf("find operation: %w", err)
+		}
+		if slices.ContainsFunc(past, func(a Attempt) bool { return a.OperationID == id }) {
+			return nil
+		}
+	}
+	return dps.Errorf(dps.OperationNotFound, "the registration has no such operation")
 }
 
 // Lookup answers a device that asks for its registration. Errors: as Register, and

@@ -165,6 +165,16 @@ func TestOneMoreTryHeals(t *testing.T) {
 	}
 }
 
+// TestAnswerIsMadeText: devices can read what a webhook sends them.
+func TestAnswerIsMadeText(t *testing.T) {
+	t.Parallel()
+	s := serve(t, says(200, "{\"iotHubHostName\":\"h-west.example\",\"payload\":\"caf\xe9\"}"))
+	a, err := ask(t, scope.Webhook{}, s.URL)
+	if err != nil || string(a.Payload) != "\"caf\uFFFD\"" {
+		t.Errorf("payload %q, %v", a.Payload, err)
+	}
+}
+
 func TestDeadline(t *testing.T) {
 	t.Parallel()
 	hang := make(chan struct{})

@@ -57,6 +57,7 @@ type twin struct {
 // the bounds of a hub's twin. The error says what is wrong with it.
 func ParseAnswer(text []byte, hubs []string) (allocation.Answer, error) {
 	var r response
+	text = bytes.ToValidUTF8(text, []byte("\uFFFD")) // as in any other text of JSON: the payload goes on to devices
 	if err := json.Unmarshal(text, &r); err != nil {
 		return allocation.Answer{}, errors.New("the answer is not the JSON object that is asked for")
 	}

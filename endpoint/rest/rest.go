@@ -60,7 +60,10 @@ type call struct {
 func (h *handler) serve(operation string, f func(*call, context.Context) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		from := endpoint.Peer{Transport: transport, Addr: r.RemoteAddr, TLS: r.TLS, Challenges: true}
-		answer := h.conversation.Answer(r.Context(), from, operation, func(ctx context.Context, e *endpoint.Exchange) error {
+		// The request's context ends when the client has nothing more to send, though it may
+		// wait for the answer still: as over MQTT and AMQP it is answered.
+		ctx := context.WithoutCancel(r.Context())
+		answer := h.conversation.Answer(ctx, from, operation, func(ctx context.Context, e *endpoint.Exchange) error {
 			return f(&call{Exchange: e, w: w, r: r}, ctx)
 		})
 		write(w, answer)

@@ -181,6 +181,39 @@ func TestBodies(t *testing.T) {
 	}
 }
 
+// TestTimesAreTheStores: a record that was just made says what it says when it is read again.
+func TestTimesAreTheStores(t *testing.T) {
+	t.Parallel()
+	made := reg(nil)
+	made.Updated = made.Updated.Add(789 * time.Nanosecond)
+	r := &registrar{result: &registration.Result{Registration: made}}
+	w, _ := serve(t, r, request(t, http.MethodPut, "/0ne1/registrations/dev-1/register?api-version=2019-03-31", `{}`))
+	golden(t, "assigned", w.Body.Bytes())
+}
+
+// givenUp registers only who is still waited for.
+type givenUp struct{ *registrar }
+
+func (g givenUp) Register(ctx context.Context, q registration.Request) (registration.Result, error) {
+	if err := ctx.Err(); err != nil {
+		return registration.Result{}, err
+	}
+	return g.registrar.Register(ctx, q)
+}
+
+// TestHalfClosed: who closes its half of the connection after the request, upon which
+// net/http ends the request's context, is answered.
+func TestHalfClosed(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	req := request(t, http.MethodPut, "/0ne1/registrations/dev-1/register?api-version=2019-03-31", `{}`).WithContext(ctx)
+	w, _ := serve(t, givenUp{&registrar{result: registration.Result{Registration: reg(nil)}}}, req)
+	if w.Code != http.StatusAccepted {
+		t.Errorf("status %d: %s", w.Code, w.Body)
+	}
+}
+
 // TestErrors holds each refusal to status, code and body.
 func TestErrors(t *testing.T) {
 	t.Parallel()
