@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/allocation"
@@ -160,8 +161,8 @@ func (r *Registrar) ask(ctx context.Context, w *work) *Registration {
 	case err != nil && retryable(err) && r.now().Before(r.deadline(ctx, w.reg)):
 		now = r.putOff(ctx, w.reg, err)
 	case err != nil:
-		w.reg.Operation.Decision = withReason(w.reg.Operation.Decision, err)
-		return r.conclude(ctx, w, outcome{err: err, took: r.now().Sub(began)})
+		w.reg.Operation.Decision = unchosen(w.reg.Operation.Decision, err, r.now().Sub(began))
+		return r.conclude(ctx, w, outcome{err: err}) // no hub was called
 	default:
 		return r.take(ctx, w, next)
 	}
@@ -334,12 +335,12 @@ func starts(op *Operation) bool {
 	return op.Substatus == InitialAssignment || op.Substatus == DataReset && op.Want.Mode == hub.Move
 }
 
-// withReason puts into a record why the webhook chose nothing.
-func withReason(stored json.RawMessage, err error) json.RawMessage {
+// unchosen puts into a record why the webhook chose nothing, and how long that took.
+func unchosen(stored json.RawMessage, err error, took time.Duration) json.RawMessage {
 	var why decision
 	if json.Unmarshal(stored, &why) != nil {
 		return stored
 	}
-	why.Reason = clipped(err.Error())
+	why.Reason, why.WebhookMS = clipped(err.Error()), took.Milliseconds()
 	return why.encode()
 }
