@@ -2010,7 +2010,7 @@ type DeleteRegistrationParams struct {
 
 // ForgetRegistrationParams defines parameters for ForgetRegistration.
 type ForgetRegistrationParams struct {
-	// HubIdentity keep (the default), or remove; a removal is carried out as soon as the hub answers.
+	// HubIdentity keep (the default), or remove: as soon as the hub answers. In a hub that is not linked any more the device stays.
 	HubIdentity *ForgetRegistrationParamsHubIdentity `form:"hubIdentity,omitempty" json:"hubIdentity,omitempty"`
 
 	// IfMatch Etag of the resource as it was read.
