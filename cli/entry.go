@@ -101,7 +101,7 @@ func (c enrollmentShowCmd) Run(ctx context.Context, env *Env) error {
 		}
 		e.Attestation = &keys
 	}
-	return printOne(env, c.Output, e, append(enrollmentColumns(), keyColumns(func(e admin.Enrollment) *service.AttestationMechanism { return e.Attestation })...))
+	return printOne(env, c.Output, e, append(enrollmentDetails(), keyColumns(func(e admin.Enrollment) *service.AttestationMechanism { return e.Attestation })...))
 }
 
 // keyColumns are lines for revealed keys; masked ones give none.
@@ -152,12 +152,12 @@ func (c enrollmentCreateCmd) Run(ctx context.Context, env *Env) error {
 	}
 	made, err := a.PutEnrollment(ctx, scope, c.ID, e, client.CreateOnly())
 	if err != nil {
-		return err
+		return taken(err, "enrollment", c.ID, "dps enrollment update changes it")
 	}
 	if made.Attestation != nil && show(made.Attestation.Type) == "symmetricKey" {
 		return enrollmentShowCmd{c.ID, true, c.scopeFlags}.Run(ctx, env)
 	}
-	return printOne(env, c.Output, made, enrollmentColumns())
+	return printOne(env, c.Output, made, enrollmentDetails())
 }
 
 type enrollmentUpdateCmd struct {
@@ -193,7 +193,7 @@ func (c enrollmentUpdateCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	return printOne(env, c.Output, e, enrollmentColumns())
+	return printOne(env, c.Output, e, enrollmentDetails())
 }
 
 type enrollmentDeleteCmd struct {
