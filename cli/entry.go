@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/url"
+	"strings"
 
 	"github.com/zerotouch-dps/dps/client"
 	"github.com/zerotouch-dps/dps/openapi/admin"
@@ -291,7 +292,19 @@ func (f settingFlags) apply(s entrySettings) error {
 	if f.Residency != nil {
 		*s.residency = f.Residency
 	}
+	if err := f.checkPolicy(s); err != nil {
+		return err
+	}
 	return f.applyTwin(s.twin)
+}
+
+// checkPolicy names the flag that the policy custom needs; the server would name the APIs'
+// member.
+func (f settingFlags) checkPolicy(s entrySettings) error {
+	if strings.EqualFold(show(f.AllocationPolicy), "custom") && *s.custom == nil {
+		return usagef("--allocation-policy custom takes --webhook-url")
+	}
+	return nil
 }
 
 func (f settingFlags) applyTwin(twin **service.InitialTwin) error {
