@@ -126,6 +126,7 @@ func TestFailures(t *testing.T) {
 		{"a twin that no hub takes", says(200, `{"iotHubHostName":"h-west.example","initialTwin":{"tags":{"a.b":1}}}`), "Custom allocation failed with status code: 200; the answer's initialTwin.tags has the key \"a.b\"; keys must not hold control characters, '.', '$' or blanks", 1},
 		{"too long", says(200, big), "Custom allocation failed with status code: 200; the answer has more than 65536 bytes", 1},
 		{"an error page that is too long", says(404, big), "Custom allocation failed with status code: 404", 1},
+		{"not UTF-8", says(200, "{\"iotHubHostName\":\"h-west.example\",\"payload\":\"\xff\"}"), "Custom allocation failed with status code: 200; the answer is not in UTF-8", 1},
 		{"hangs up", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "Custom allocation failed: the webhook did not answer", 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
