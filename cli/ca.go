@@ -102,7 +102,7 @@ func (c caAddCmd) Run(ctx context.Context, env *Env) error {
 	}
 	m, err = a.PutCertificate(ctx, scope, c.Name, m, options...)
 	if err != nil {
-		return err
+		return taken(err, "CA certificate", c.Name, "--replace uploads another in its place")
 	}
 	return printOne(env, c.Output, m, caColumns())
 }

@@ -55,6 +55,6 @@ func (c registrationReprovisionCmd) Run(ctx context.Context, env *Env) error {
 	if err := a.ReprovisionRegistration(ctx, scope, c.ID); err != nil {
 		return err
 	}
-	say(env.Stderr, "%s may register again, as if for the first time.", c.ID)
+	say(env.Stderr, "Nothing of its own keeps %s out any more; if it was deprovisioned, it registers as if for the first time.", c.ID)
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/url"
+	"strings"
 
 	"github.com/zerotouch-dps/dps/client"
 	"github.com/zerotouch-dps/dps/openapi/admin"
@@ -101,7 +102,7 @@ func (c enrollmentShowCmd) Run(ctx context.Context, env *Env) error {
 		}
 		e.Attestation = &keys
 	}
-	return printOne(env, c.Output, e, append(enrollmentColumns(), keyColumns(func(e admin.Enrollment) *service.AttestationMechanism { return e.Attestation })...))
+	return printOne(env, c.Output, e, append(enrollmentDetails(), keyColumns(func(e admin.Enrollment) *service.AttestationMechanism { return e.Attestation })...))
 }
 
 // keyColumns are lines for revealed keys; masked ones give none.
@@ -152,12 +153,12 @@ func (c enrollmentCreateCmd) Run(ctx context.Context, env *Env) error {
 	}
 	made, err := a.PutEnrollment(ctx, scope, c.ID, e, client.CreateOnly())
 	if err != nil {
-		return err
+		return taken(err, "enrollment", c.ID, "dps enrollment update changes it")
 	}
 	if made.Attestation != nil && show(made.Attestation.Type) == "symmetricKey" {
 		return enrollmentShowCmd{c.ID, true, c.scopeFlags}.Run(ctx, env)
 	}
-	return printOne(env, c.Output, made, enrollmentColumns())
+	return printOne(env, c.Output, made, enrollmentDetails())
 }
 
 type enrollmentUpdateCmd struct {
@@ -193,7 +194,7 @@ func (c enrollmentUpdateCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	return printOne(env, c.Output, e, enrollmentColumns())
+	return printOne(env, c.Output, e, enrollmentDetails())
 }
 
 type enrollmentDeleteCmd struct {
@@ -291,7 +292,19 @@ func (f settingFlags) apply(s entrySettings) error {
 	if f.Residency != nil {
 		*s.residency = f.Residency
 	}
+	if err := f.checkPolicy(s); err != nil {
+		return err
+	}
 	return f.applyTwin(s.twin)
+}
+
+// checkPolicy names the flag that the policy custom needs; the server would name the APIs'
+// member.
+func (f settingFlags) checkPolicy(s entrySettings) error {
+	if strings.EqualFold(show(f.AllocationPolicy), "custom") && *s.custom == nil {
+		return usagef("--allocation-policy custom takes --webhook-url")
+	}
+	return nil
 }
 
 func (f settingFlags) applyTwin(twin **service.InitialTwin) error {

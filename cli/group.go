@@ -31,11 +31,6 @@ func groupColumns() []column[admin.EnrollmentGroup] {
 	}
 }
 
-func groupDetails() []column[admin.EnrollmentGroup] {
-	return append(groupColumns(),
-		column[admin.EnrollmentGroup]{"ACCEPT EXPIRED", func(g admin.EnrollmentGroup) string { return show(g.AcceptExpiredCertificates) }})
-}
-
 type expiredFlag struct {
 	AcceptExpired *bool `name:"accept-expired" negatable:"" help:"Admit devices whose own certificate, or that of whose TPM, has expired."`
 }
@@ -114,12 +109,12 @@ func (c groupCreateCmd) Run(ctx context.Context, env *Env) error {
 	}
 	made, err := a.PutEnrollmentGroup(ctx, scope, c.ID, g, client.CreateOnly())
 	if err != nil {
-		return err
+		return taken(err, "group", c.ID, "dps group update changes it")
 	}
 	if kindOf(made.Attestation) == "symmetricKey" {
 		return groupShowCmd{c.ID, true, c.scopeFlags}.Run(ctx, env)
 	}
-	return printOne(env, c.Output, made, groupColumns())
+	return printOne(env, c.Output, made, groupDetails())
 }
 
 type groupUpdateCmd struct {
@@ -150,7 +145,7 @@ func (c groupUpdateCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	return printOne(env, c.Output, g, groupColumns())
+	return printOne(env, c.Output, g, groupDetails())
 }
 
 type groupDeleteCmd struct {

@@ -164,7 +164,8 @@ func (c hookCreateCmd) Run(ctx context.Context, env *Env) error {
 	}
 	m.URL = &c.URL
 	return c.each(ctx, env, func(a *client.Admin, scope string) (admin.Hook, error) {
-		return a.PutHook(ctx, scope, c.Name, m, client.CreateOnly())
+		made, err := a.PutHook(ctx, scope, c.Name, m, client.CreateOnly())
+		return made, taken(err, "hook", c.Name, "dps hook set changes it")
 	})
 }
 

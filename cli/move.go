@@ -88,7 +88,7 @@ type moveCreateCmd struct {
 	Group        string   `help:"Only devices that come by this enrollment group."`
 	ID           string   `name:"registration-id" placeholder:"ID" help:"Only this device."`
 	IDPrefix     string   `name:"id-prefix" placeholder:"TEXT" help:"Only registration IDs that begin so."`
-	Percent      int      `placeholder:"N" help:"So many of these, by a hash of the registration ID."`
+	Percent      *int     `placeholder:"N" help:"So many of these, by a hash of the registration ID. Default: all."`
 	To           string   `placeholder:"HUB" help:"Where they go; without it, as the allocation policy says when they go."`
 	Data         string   `enum:",migrate,reset" default:"" help:"migrate or reset; without it, as the enrollment says."`
 	IncludeNever bool     `help:"Move devices, too, whose reprovision policy is never."`
@@ -123,8 +123,8 @@ func (c moveCreateCmd) Run(ctx context.Context, env *Env) error {
 	if len(c.From) > 0 {
 		m.From = &c.From
 	}
-	if c.Percent != 0 {
-		m.Percent = &c.Percent
+	if c.Percent != nil {
+		m.Percent = c.Percent
 	}
 	if c.IncludeNever {
 		m.IncludeNever = &c.IncludeNever

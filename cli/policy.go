@@ -82,7 +82,7 @@ func (c policyCreateCmd) Run(ctx context.Context, env *Env) error {
 	}
 	p, err := a.PutPolicy(ctx, scope, c.Name, m, client.CreateOnly())
 	if err != nil {
-		return err
+		return taken(err, "policy", c.Name, "dps policy renew-key replaces a key of it")
 	}
 	return printOne(env, c.Output, p, policyColumns())
 }

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"net/http"
 	"net/url"
 	"strconv"
 
@@ -173,15 +175,36 @@ func (c registrationForgetCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
+	unlinked, err := unlinkedHub(ctx, a, scope, c.ID) // the record can't be asked afterwards
+	if err != nil {
+		return err
+	}
 	if err := a.ForgetRegistration(ctx, scope, c.ID, !c.KeepHub, client.IfMatch(c.IfMatch)); err != nil {
 		return err
 	}
-	if c.KeepHub {
+	switch {
+	case c.KeepHub:
 		say(env.Stderr, "Forgot %s; the device stays in its hub.", c.ID)
-		return nil
+	case unlinked != "":
+		say(env.Stderr, "Forgot %s; the device stays in %s, which is not linked any more. Remove it there by hand.", c.ID, unlinked)
+	default:
+		say(env.Stderr, "Forgot %s; the device is removed from its hub as soon as that answers.", c.ID)
 	}
-	say(env.Stderr, "Forgot %s; the device is removed from its hub as soon as that answers.", c.ID)
 	return nil
+}
+
+// unlinkedHub returns the hub of a device if it is not linked any more, for dps can't remove
+// the device there.
+func unlinkedHub(ctx context.Context, a *client.Admin, scope, id string) (string, error) {
+	record, err := a.Registration(ctx, scope, id)
+	if err != nil || record.AssignedHub == nil {
+		return "", err
+	}
+	_, err = a.Hub(ctx, scope, *record.AssignedHub)
+	if refused, ok := errors.AsType[*client.Error](err); ok && refused.Status == http.StatusNotFound {
+		return *record.AssignedHub, nil
+	}
+	return "", err
 }
 
 type refusalCmd struct {

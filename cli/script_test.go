@@ -146,6 +146,7 @@ func setup(env *testscript.Env, w *managementtest.World, s *httptest.Server, cli
 	w.Register(t, "dev:1", registration.Assigned)
 	w.Register(t, "dev-2", registration.Failed)
 	w.RegisterThrough(t, "dev-3", enrollment.Ref{Group: "line-3"}, registration.Assigned)
+	w.RegisterThrough(t, "dev-4", enrollment.Ref{Group: "line-3"}, registration.Assigned)
 	w.Refuse(t, "stranger", "no enrollment")
 	files := map[string]string{
 		"keyring":       managementtest.KeyringFile(),

@@ -3,6 +3,7 @@ package registration_test
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/allocation"
@@ -99,5 +100,45 @@ func TestFallbackKeepsToTheRoom(t *testing.T) {
 	}
 	if statuses[registration.Assigned] != 4 || statuses[registration.Failed] != 1 || w.load(east) != 3 {
 		t.Errorf("%v, %d in %s", statuses, w.load(east), east)
+	}
+}
+
+// TestHubChangesWhileTheWebhookThinks: what an operator did to a hub counts, though the
+// webhook was offered it before.
+func TestHubChangesWhileTheWebhookThinks(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		change func(*world)
+		hub    string // where the device ends; empty: in none
+	}{
+		"unlinked": {func(w *world) {
+			w.need(w.store.Scopes().DeleteHub(w.ctx, scopeID, east, enrollment.Precondition{}))
+		}, ""},
+		"drained":       {func(w *world) { w.relink(east, drained) }, west},
+		"lower maximum": {func(w *world) { w.relink(east, atMost(1)) }, west},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, options{hubs: []string{east, west}, settings: atOnce})
+			first := keyed("first", key("a"))
+			first.Hubs = []string{east}
+			w.individual(first)
+			w.register(w.signed("first", key("a")))
+			w.ended("first")
+			w.individual(custom("slow", nil))
+			w.oracle.answers(allocation.Answer{}, nil) // the first that is offered
+			release := w.oracle.hold()
+			w.register(w.signed("slow", key("a")))
+			w.eventually("the webhook is asked", func() bool { return len(w.oracle.questions()) == 1 })
+			tt.change(w)
+			w.advance(5 * time.Second)
+			release()
+			if reg := w.ended("slow"); reg.Assignment.Hub != tt.hub {
+				t.Errorf("%s in %q: %s", reg.Operation.Status, reg.Assignment.Hub, reg.Operation.ErrorMessage)
+			}
+			if got := w.holders("slow"); tt.hub == "" && len(got) != 0 {
+				t.Errorf("it is in %v", got)
+			}
+		})
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/allocation"
@@ -160,8 +161,8 @@ func (r *Registrar) ask(ctx context.Context, w *work) *Registration {
 	case err != nil && retryable(err) && r.now().Before(r.deadline(ctx, w.reg)):
 		now = r.putOff(ctx, w.reg, err)
 	case err != nil:
-		w.reg.Operation.Decision = withReason(w.reg.Operation.Decision, err)
-		return r.conclude(ctx, w, outcome{err: err, took: r.now().Sub(began)})
+		w.reg.Operation.Decision = unchosen(w.reg.Operation.Decision, err, r.now().Sub(began))
+		return r.conclude(ctx, w, outcome{err: err}) // no hub was called
 	default:
 		return r.take(ctx, w, next)
 	}
@@ -178,6 +179,9 @@ func (r *Registrar) take(ctx context.Context, w *work, next Registration) *Regis
 	was, m := w.reg.Operation, w.leaves(&next)
 	if m != nil && r.held(&w.reg, m, false) != "" {
 		return r.remain(ctx, w, m, next.Operation.CustomPayload)
+	}
+	if w.drained(&next) {
+		return r.askWithout(ctx, w, next.Operation.Hub)
 	}
 	begun, err := r.store.Begin(ctx, Start{
 		Registration: next, Previous: was.ID, PreviousAttempt: was.Attempt, Room: w.config.room(next.Operation.Hub), Move: next.Operation.Move,
@@ -202,7 +206,8 @@ func (r *Registrar) take(ctx context.Context, w *work, next Registration) *Regis
 	return nil
 }
 
-// askWithout asks again, without a hub that filled up while the webhook was asked.
+// askWithout asks again, without a hub that filled up or was drained while the webhook was
+// asked.
 func (r *Registrar) askWithout(ctx context.Context, w *work, full string) *Registration {
 	again := *w.reg.Operation.Question
 	again.Hubs = slices.DeleteFunc(slices.Clone(again.Hubs), func(host string) bool { return dps.FoldASCII(host) == dps.FoldASCII(full) })
@@ -235,7 +240,11 @@ func (w *work) choice(ctx context.Context, why *decision) (Registration, error) 
 	began, q := w.r.now(), w.reg.Operation.Question
 	options := w.config.Webhook(q.Host())
 	answer, err := w.r.inquire(ctx, w.reg.Scope, options, q)
-	why.WebhookMS = w.r.now().Sub(began).Milliseconds()
+	took := w.r.now().Sub(began)
+	why.WebhookMS = took.Milliseconds()
+	if failed := w.refresh(ctx, took); failed != nil && err == nil {
+		return Registration{}, failed
+	}
 	if why.Reason = "chosen by the webhook"; dps.Is(err, dps.AllocationFailed) && options.Fallback != "" {
 		cause := err
 		answer, err = w.fallback(ctx, options.Fallback, why)
@@ -277,6 +286,29 @@ func (r *Registrar) inquire(ctx context.Context, id dps.IDScope, options scope.W
 		return answer, dps.Wrap(dps.Unavailable, err, "the service is shutting down")
 	}
 	return answer, err
+}
+
+// freshFor is how long a webhook may take without the configuration being read again.
+const freshFor = time.Second
+
+// refresh reads the configuration again after a webhook that took long: meanwhile a hub may
+// have been unlinked, drained or given a lower maximum.
+func (w *work) refresh(ctx context.Context, took time.Duration) error {
+	if took < freshFor {
+		return nil
+	}
+	cfg, err := w.r.configs.load(ctx, w.reg.Scope)
+	if err == nil {
+		w.config = cfg
+	}
+	return err
+}
+
+// drained reports whether the hub that was chosen takes no device anew, and this one is not
+// there.
+func (w *work) drained(next *Registration) bool {
+	link, _ := w.config.linked(next.Operation.Hub)
+	return link.Drain && !sameHub(w.reg.Assignment.Hub, next.Operation.Hub)
 }
 
 // fallback has another policy choose in the webhook's place. A device that may not move
@@ -334,12 +366,12 @@ func starts(op *Operation) bool {
 	return op.Substatus == InitialAssignment || op.Substatus == DataReset && op.Want.Mode == hub.Move
 }
 
-// withReason puts into a record why the webhook chose nothing.
-func withReason(stored json.RawMessage, err error) json.RawMessage {
+// unchosen puts into a record why the webhook chose nothing, and how long that took.
+func unchosen(stored json.RawMessage, err error, took time.Duration) json.RawMessage {
 	var why decision
 	if json.Unmarshal(stored, &why) != nil {
 		return stored
 	}
-	why.Reason = clipped(err.Error())
+	why.Reason, why.WebhookMS = clipped(err.Error()), took.Milliseconds()
 	return why.encode()
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -229,6 +230,25 @@ func TestWebhookFails(t *testing.T) {
 				t.Errorf("in %s", got.Assignment.Hub)
 			}
 		})
+	}
+}
+
+// TestWebhookFailsLate: the record tells the webhook's time, and of no call to a hub.
+func TestWebhookFailsLate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{hubs: []string{east}, settings: atOnce})
+	release := w.oracle.hold()
+	w.oracle.answers(allocation.Answer{}, dps.Errorf(dps.AllocationFailed, "Custom allocation failed with status code: 404"))
+	w.individual(custom("dev", nil))
+	w.register(w.signed("dev", key("a")))
+	w.eventually("the webhook is asked", func() bool { return len(w.oracle.questions()) == 1 })
+	w.advance(3 * time.Second)
+	release()
+	w.eventually("the operation has ended", func() bool { return w.row("dev").Operation.Status == registration.Failed })
+	var why struct{ WebhookMS, HubCallMS int64 }
+	w.need(json.Unmarshal(w.row("dev").Operation.Decision, &why))
+	if why.WebhookMS != 3000 || why.HubCallMS != 0 {
+		t.Errorf("record %s", w.row("dev").Operation.Decision)
 	}
 }
 

@@ -109,7 +109,7 @@ func (m *Move) Validate() error {
 		return dps.Invalid("percent", "range", "must be 1 to 100, or 0 for all")
 	}
 	if len(m.Hubs) > maxMoveHubs {
-		return dps.Invalid("hubs", "length", "must name at most 100 hubs")
+		return dps.Invalid("from", "length", "must name at most 100 hubs")
 	}
 	for _, h := range m.Hubs {
 		if dps.FoldASCII(h) == dps.FoldASCII(m.To) {
@@ -124,7 +124,7 @@ func (m *Move) checkTexts() error {
 	if prefix != "" {
 		prefix += "0" // it may end with what an ID may not
 	}
-	for field, text := range map[string]string{"group": m.Group, "individual": m.Individual, "prefix": prefix} {
+	for field, text := range map[string]string{"enrollmentGroup": m.Group, "registrationId": m.Individual, "idPrefix": prefix} {
 		if text == "" {
 			continue
 		}

@@ -42,6 +42,8 @@ func (m Measure) Validate(field string) error {
 	switch {
 	case len(m.Area) > MaxArea || kind != "site" && kind != "geo" || rest == "":
 		return dps.Invalid(field+"area", "syntax", "must be site/NAME or geo/COUNTRY, with /SUBDIVISION and /AS12345 if need be")
+	case kind == "geo" && rest != strings.ToUpper(rest): // it would be the area of no device
+		return dps.Invalid(field+"area", "case", "must have country, subdivision and carrier in capital letters, such as geo/DE/BY/AS3320")
 	case m.Hub == "" || len(m.Hub) > 253:
 		return dps.Invalid(field+"hub", "hostName", "must be the host name of a hub")
 	case !(m.MS >= MinMS && m.MS <= MaxMS):

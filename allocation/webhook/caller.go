@@ -63,7 +63,7 @@ func (c *Caller) Ask(ctx context.Context, id dps.IDScope, w scope.Webhook, q *al
 	return got.answer(q.Hubs)
 }
 
-// reply is what came back.
+// reply is what came back; of a body that is too long, one byte more than an answer may have.
 type reply struct {
 	status int
 	body   []byte
@@ -73,6 +73,9 @@ func (r *reply) answer(hubs []string) (allocation.Answer, error) {
 	text := failure + " with status code: " + strconv.Itoa(r.status)
 	if r.status != http.StatusOK {
 		return allocation.Answer{}, dps.Wrap(dps.AllocationFailed, nil, text)
+	}
+	if len(r.body) > MaxAnswer {
+		return allocation.Answer{}, dps.Wrap(dps.AllocationFailed, nil, text+"; "+tooLong)
 	}
 	a, err := ParseAnswer(r.body, hubs)
 	if err != nil {
@@ -107,21 +110,13 @@ func (c *Caller) call(ctx context.Context, l *line, w scope.Webhook, u *url.URL,
 	if err != nil {
 		return nil, fmt.Errorf("read answer: %w", err)
 	}
-	if len(text) > MaxAnswer {
-		return nil, errTooLong
-	}
 	return &reply{a.StatusCode, text}, nil
 }
 
-var errTooLong = errors.New("the answer has more than 65536 bytes")
+const tooLong = "the answer has more than 65536 bytes"
 
 // ill tells what is the webhook's own fault: it did not answer, or said that it failed.
-func ill(r *reply, err error) bool {
-	if err != nil {
-		return !errors.Is(err, errTooLong)
-	}
-	return r.status >= http.StatusInternalServerError
-}
+func ill(r *reply, err error) bool { return err != nil || r.status >= http.StatusInternalServerError }
 
 const (
 	// The breaker opens when half of the last ten calls failed, and lets one through

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/allocation"
@@ -57,7 +58,9 @@ type twin struct {
 // the bounds of a hub's twin. The error says what is wrong with it.
 func ParseAnswer(text []byte, hubs []string) (allocation.Answer, error) {
 	var r response
-	text = bytes.ToValidUTF8(text, []byte("\uFFFD")) // as in any other text of JSON: the payload goes on to devices
+	if !utf8.Valid(text) { // the payload reaches device and store byte by byte
+		return allocation.Answer{}, errors.New("the answer is not in UTF-8")
+	}
 	if err := json.Unmarshal(text, &r); err != nil {
 		return allocation.Answer{}, errors.New("the answer is not the JSON object that is asked for")
 	}

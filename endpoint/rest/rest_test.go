@@ -194,9 +194,9 @@ func TestTimesAreTheStores(t *testing.T) {
 // givenUp registers only who is still waited for.
 type givenUp struct{ *registrar }
 
-func (g givenUp) Register(ctx context.Context, q registration.Request) (registration.Result, error) {
+func (g givenUp) Register(ctx context.Context, q registration.Request) (*registration.Result, error) {
 	if err := ctx.Err(); err != nil {
-		return registration.Result{}, err
+		return nil, err
 	}
 	return g.registrar.Register(ctx, q)
 }
@@ -208,7 +208,7 @@ func TestHalfClosed(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	req := request(t, http.MethodPut, "/0ne1/registrations/dev-1/register?api-version=2019-03-31", `{}`).WithContext(ctx)
-	w, _ := serve(t, givenUp{&registrar{result: registration.Result{Registration: reg(nil)}}}, req)
+	w, _ := serve(t, givenUp{&registrar{result: &registration.Result{Registration: reg(nil)}}}, req)
 	if w.Code != http.StatusAccepted {
 		t.Errorf("status %d: %s", w.Code, w.Body)
 	}

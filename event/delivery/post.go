@@ -93,6 +93,9 @@ func (c *caller) post(ctx context.Context, body []byte) Answer {
 		r.Header.Set(outcall.SignatureHeader, outcall.Sign(c.now(), body, c.secrets...))
 	}
 	resp, err := c.client.Do(r)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return Answer{Err: errSlow}
+	}
 	if err != nil {
 		return Answer{Err: outcall.WithoutURL(err)}
 	}
@@ -100,6 +103,9 @@ func (c *caller) post(ctx context.Context, body []byte) Answer {
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer))
 	return Answer{Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header.Get("Retry-After"), c.now())}
 }
+
+// errSlow is what an operator reads who looks at a hook that hangs.
+var errSlow = errors.New("no answer in time")
 
 // retryAfter reads seconds or a date.
 func retryAfter(text string, now time.Time) time.Duration {

@@ -81,7 +81,7 @@ func TestLatencies(t *testing.T) {
 	list("", `{"value":[`+plant+`]}`)
 	for _, row := range []string{
 		`{"area":"plant","hub":"h","milliseconds":1}`, `{"area":"site/","hub":"h","milliseconds":1}`, `{"area":"geo/DE","hub":"","milliseconds":1}`,
-		`{"area":"geo/DE","hub":"h","milliseconds":0}`, `{"area":"geo/DE","hub":"h","milliseconds":2001}`,
+		`{"area":"geo/de","hub":"h","milliseconds":1}`, `{"area":"geo/DE","hub":"h","milliseconds":0}`, `{"area":"geo/DE","hub":"h","milliseconds":2001}`,
 	} {
 		if a := do(t, w, call{"PUT", path + "/matrix", `{"value":[` + row + `]}`, nil}); a.status != 400 {
 			t.Errorf("%s: %d %s", row, a.status, a.text)

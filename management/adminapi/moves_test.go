@@ -1,6 +1,7 @@
 package adminapi_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -43,6 +44,11 @@ func TestMoves(t *testing.T) {
 		{"begins stopped", call{"PUT", world + "/moves/m", `{"pace":1,"state":"stopped"}`, nil}, 400, "invalidArgument"},
 		{"odd name", call{"PUT", world + "/moves/m%20n", `{"pace":1}`, nil}, 400, "invalidArgument"},
 		{"odd group", call{"PUT", world + "/moves/m", `{"pace":1,"enrollmentGroup":"a b"}`, nil}, 400, "invalidArgument"},
+		{"a selection that is misspelled", call{"PUT", world + "/moves/m", `{"pace":1,"group":"line-1"}`, nil}, 400, "badRequest"},
+		{"no percent", call{"PUT", world + "/moves/m", `{"pace":1,"percent":0}`, nil}, 400, "badRequest"},
+		{"from no hub", call{"PUT", world + "/moves/m", `{"pace":1,"from":[]}`, nil}, 400, "badRequest"},
+		{"another selection", call{"PATCH", path, `{"idPrefix":"x"}`, nil}, 400, "badRequest"},
+		{"a plan of a member that is misspelled", call{"POST", world + "/allocation:plan", `{"filter":{"enrollmentGroup":"line-1"}}`, nil}, 400, "badRequest"},
 		{"unknown", call{"GET", world + "/moves/none", "", nil}, 404, "notFound"},
 		{"change unknown", call{"PATCH", world + "/moves/none", `{"pace":1}`, nil}, 404, "notFound"},
 		{"stale", call{"PATCH", path, `{"pace":1}`, map[string]string{"If-Match": `"other"`}}, 412, "preconditionFailed"},
@@ -52,6 +58,9 @@ func TestMoves(t *testing.T) {
 		if a.status != tt.status || a.object(t)["code"] != tt.code {
 			t.Errorf("%s: %d %s", tt.name, a.status, a.text)
 		}
+	}
+	if a := do(t, w, call{"PUT", world + "/moves/m", `{"pace":1,"registrationId":"a b"}`, nil}); !strings.HasPrefix(a.object(t)["detail"].(string), "registrationId ") {
+		t.Errorf("odd registration ID: %s", a.text)
 	}
 	if got := must(t, w, 200, call{"PATCH", path, `{"state":"running","pace":120}`, nil}); got["state"] != "running" || got["pace"] != 120.0 {
 		t.Errorf("changed: %v", got)

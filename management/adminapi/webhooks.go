@@ -65,7 +65,7 @@ func webhookChange(m admin.Webhook) (management.WebhookChange, error) {
 	if m.FallbackPolicy == nil {
 		return change, nil
 	}
-	policy, err := wire.AllocationPolicy("fallbackPolicy", *m.FallbackPolicy)
+	policy, err := oneOf("fallbackPolicy", *m.FallbackPolicy, enrollment.Hashed, enrollment.GeoLatency, enrollment.Static, enrollment.Capacity)
 	change.Fallback = &policy
 	return change, err
 }

@@ -874,7 +874,8 @@ type LinkedHubList struct {
 	Value []LinkedHub `json:"value"`
 }
 
-// Move Devices that are taken to another hub as they register again. What selects them is combined by and.
+// Move Devices that are taken to another hub as they register again. What selects them is combined by and. Other
+// members are refused, for a selection that is misspelled would select all.
 type Move struct {
 	CreatedBy *string `json:"createdBy,omitempty"`
 
@@ -912,7 +913,7 @@ type Move struct {
 	// Pace Devices a minute.
 	Pace int `json:"pace"`
 
-	// Percent So many of these, by a hash of the registration ID; 0 is all.
+	// Percent So many of these, by a hash of the registration ID. Absent, all.
 	Percent        *int    `json:"percent,omitempty"`
 	RegistrationID *string `json:"registrationId,omitempty"`
 
@@ -2009,7 +2010,7 @@ type DeleteRegistrationParams struct {
 
 // ForgetRegistrationParams defines parameters for ForgetRegistration.
 type ForgetRegistrationParams struct {
-	// HubIdentity keep (the default), or remove; a removal is carried out as soon as the hub answers.
+	// HubIdentity keep (the default), or remove: as soon as the hub answers. In a hub that is not linked any more the device stays.
 	HubIdentity *ForgetRegistrationParamsHubIdentity `form:"hubIdentity,omitempty" json:"hubIdentity,omitempty"`
 
 	// IfMatch Etag of the resource as it was read.
