@@ -78,7 +78,7 @@ func (c *Conversation) Answer(ctx context.Context, from Peer, operation string, 
 	e.request.Transport, e.request.Origin = from.Transport, peer.Of(from.Addr, from.TLS)
 	err := blame(ctx, guard(timed, e, f))
 	if !e.asked && e.request.ID != "" && (dps.Is(err, dps.Unauthorized) || dps.Is(err, dps.Unauthenticated)) {
-		c.Registrar.Refused(e.request, err)
+		c.Registrar.Refused(&e.request, err)
 	}
 	a := c.settle(e, err)
 	c.report(operation, e, a, c.Now().Sub(began))

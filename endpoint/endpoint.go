@@ -12,12 +12,12 @@ import (
 // Registrar is what a transport asks. Its errors bear a [dps.Code]; a device sees
 // them through internal/apierror.
 type Registrar interface {
-	Register(ctx context.Context, r registration.Request) (*registration.Result, error)
-	Operation(ctx context.Context, r registration.Request, id dps.OperationID) (*registration.Result, error)
-	Lookup(ctx context.Context, r registration.Request) (*registration.Result, error)
-	Attest(ctx context.Context, r registration.Request) error
+	Register(ctx context.Context, r *registration.Request) (*registration.Result, error)
+	Operation(ctx context.Context, r *registration.Request, id dps.OperationID) (*registration.Result, error)
+	Lookup(ctx context.Context, r *registration.Request) (*registration.Result, error)
+	Attest(ctx context.Context, r *registration.Request) error
 	// Refused notes a device that was turned away before it could be asked for.
-	Refused(r registration.Request, why error)
+	Refused(r *registration.Request, why error)
 }
 
 // MaxBodySize bounds a request body, in bytes: the original's message size.

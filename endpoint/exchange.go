@@ -94,7 +94,7 @@ func (p Peer) evidence(body Body, token string) (attestation.Evidence, error) {
 // Register registers the device. Errors: those of [Registrar].
 func (e *Exchange) Register(ctx context.Context) error {
 	e.asked = true
-	result, err := e.registrar.Register(ctx, e.request)
+	result, err := e.registrar.Register(ctx, &e.request)
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (e *Exchange) Register(ctx context.Context) error {
 // Status tells the state of an operation. Errors: those of [Registrar].
 func (e *Exchange) Status(ctx context.Context, operation string) error {
 	e.asked = true
-	result, err := e.registrar.Operation(ctx, e.request, dps.OperationID(operation))
+	result, err := e.registrar.Operation(ctx, &e.request, dps.OperationID(operation))
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (e *Exchange) Status(ctx context.Context, operation string) error {
 // Lookup tells the state of the registration. Errors: those of [Registrar].
 func (e *Exchange) Lookup(ctx context.Context) error {
 	e.asked = true
-	result, err := e.registrar.Lookup(ctx, e.request)
+	result, err := e.registrar.Lookup(ctx, &e.request)
 	if err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func (e *Exchange) Lookup(ctx context.Context) error {
 // [Registrar].
 func (e *Exchange) Attest(ctx context.Context) error {
 	e.status = statusOK
-	return e.registrar.Attest(ctx, e.request)
+	return e.registrar.Attest(ctx, &e.request)
 }
 
 // answerOperation settles the answer. It is no part of its callers, on whose stacks

@@ -23,8 +23,8 @@ type noting struct {
 	why   []error
 }
 
-func (n *noting) Refused(r registration.Request, why error) {
-	n.noted, n.why = append(n.noted, r), append(n.why, why)
+func (n *noting) Refused(r *registration.Request, why error) {
+	n.noted, n.why = append(n.noted, *r), append(n.why, why)
 }
 
 // TestTurnedAway: whoever is refused before the registrar can be asked is noted too, as far

@@ -17,7 +17,7 @@ import (
 // Devices is the registration of devices, as far as operators look into it.
 type Devices interface {
 	// Explain runs a request dry. Errors: [dps.NotFound] (scope), [dps.Unavailable].
-	Explain(ctx context.Context, req registration.Request) (registration.Explanation, error)
+	Explain(ctx context.Context, req *registration.Request) (registration.Explanation, error)
 	// Forecast says where devices would land. Errors: [dps.NotFound] (scope),
 	// [dps.Throttled], [dps.Unavailable].
 	Forecast(ctx context.Context, q registration.ForecastQuery) (registration.Forecast, error)
@@ -65,7 +65,7 @@ func (s *Service) Explain(ctx context.Context, c Caller, id dps.IDScope, claim C
 	if err != nil {
 		return Explained{}, err
 	}
-	e, err := s.d.Devices.Explain(ctx, req)
+	e, err := s.d.Devices.Explain(ctx, &req)
 	if err != nil {
 		return Explained{}, err
 	}

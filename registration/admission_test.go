@@ -136,7 +136,7 @@ func TestDisablingCountsAtOnce(t *testing.T) {
 	first := w.register(w.signed("dev-1", key("a")))
 	e.Enabled = false
 	w.individual(e)
-	res, err := w.registrar.Operation(w.ctx, w.signed("dev-1", key("a")), first.Operation.ID)
+	res, err := w.registrar.Operation(w.ctx, new(w.signed("dev-1", key("a"))), first.Operation.ID)
 	w.need(err)
 	if got := res.Registration.Operation.Status; got != registration.Disabled {
 		t.Errorf("a poll after disabling says %s, want disabled", got)

@@ -33,7 +33,7 @@ type admission struct {
 const maxConfigReloads = 3
 
 // admit is consider, with a note of who is turned away.
-func (r *Registrar) admit(ctx context.Context, req Request) (*admission, error) {
+func (r *Registrar) admit(ctx context.Context, req *Request) (*admission, error) {
 	if e, ok := req.Evidence.(attestation.TPMEvidence); ok && e.Token == nil {
 		return nil, r.resolver.Verifier().Challenge(e, attestation.Subject{Scope: req.Scope, ID: req.ID})
 	}
@@ -52,7 +52,7 @@ func (r *Registrar) admit(ctx context.Context, req Request) (*admission, error) 
 
 // consider reads what decides about the device and holds it to that. Without a proof the
 // error is [dps.Unauthorized], also for an unknown scope. It writes nothing.
-func (r *Registrar) consider(ctx context.Context, req Request) (*admission, error) {
+func (r *Registrar) consider(ctx context.Context, req *Request) (*admission, error) {
 	cfg, err := r.configs.get(ctx, req.Scope)
 	if err != nil {
 		return nil, unknownScope(err)
@@ -75,7 +75,7 @@ func (r *Registrar) consider(ctx context.Context, req Request) (*admission, erro
 	return nil, dps.Errorf(dps.Unavailable, "the scope's configuration is changing; try again")
 }
 
-func admitQuery(req Request, cfg *config) AdmitQuery {
+func admitQuery(req *Request, cfg *config) AdmitQuery {
 	q := AdmitQuery{Scope: req.Scope, ID: req.ID}
 	q.Anchors = enrollment.Anchors(req.Evidence, cfg.trust, req.ID, cfg.KeyPrefixLengths)
 	if e, ok := req.Evidence.(attestation.X509Evidence); ok {
@@ -84,7 +84,7 @@ func admitQuery(req Request, cfg *config) AdmitQuery {
 	return q
 }
 
-func (r *Registrar) resolve(ctx context.Context, req Request, cfg *config, s Snapshot) (*admission, error) {
+func (r *Registrar) resolve(ctx context.Context, req *Request, cfg *config, s Snapshot) (*admission, error) {
 	if req.Evidence == nil {
 		return assume(cfg, s, req)
 	}

@@ -99,7 +99,7 @@ func (c *config) leaving(host string) string {
 
 // beginWithRoom plans and begins; where the chosen hub has filled up since it was
 // planned, again.
-func (r *Registrar) beginWithRoom(ctx context.Context, req Request, a *admission) (*pending, error) {
+func (r *Registrar) beginWithRoom(ctx context.Context, req *Request, a *admission) (*pending, error) {
 	for range maxChoices {
 		start, _, err := r.plan(ctx, req, a)
 		if err != nil {

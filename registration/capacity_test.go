@@ -154,7 +154,7 @@ func TestACrowdForTheLastPlaces(t *testing.T) {
 			for i := range devices {
 				req := w.signed(deviceName(i), key("a"))
 				go func() {
-					res, err := replicas[i%2].Register(w.ctx, req)
+					res, err := replicas[i%2].Register(w.ctx, &req)
 					if err != nil {
 						t.Error(err)
 					}

@@ -44,7 +44,7 @@ func TestConfigurationIsReadOnlyWhenItChanged(t *testing.T) {
 		t.Helper()
 		for i := first; i < last; i++ {
 			w.individual(keyed(deviceName(i), key("a")))
-			res, err := r.Register(w.ctx, w.signed(deviceName(i), key("a")))
+			res, err := r.Register(w.ctx, new(w.signed(deviceName(i), key("a"))))
 			if err != nil || res.Registration.Operation.Status != registration.Assigned {
 				t.Fatalf("%s: %s, %v", deviceName(i), res.Registration.Operation.Status, err)
 			}

@@ -66,7 +66,7 @@ func withOutcome(stored json.RawMessage, outcome string, hubCallMS, attempts int
 	return slices.Concat(began, []byte(","), end[1:])
 }
 
-func reprovisionText(a *admission, req Request) string {
+func reprovisionText(a *admission, req *Request) string {
 	if a.current == nil || a.current.Assignment.Hub == "" {
 		return "first assignment"
 	}

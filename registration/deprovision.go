@@ -66,7 +66,7 @@ func (r *Registrar) ending(cfg *config, device dps.RegistrationID, e *enrollment
 		config: cfg, current: cur, proof: attestation.Proof{Kind: e.Mechanism.Kind()},
 		match: enrollment.Match{Ref: enrollment.Ref{Individual: e.ID}, Settings: &e.Settings, Individual: e, Disabled: true},
 	}
-	if err := r.newRow(&s.Registration, Request{Scope: cfg.Scope.ID, ID: device}, a); err != nil {
+	if err := r.newRow(&s.Registration, &Request{Scope: cfg.Scope.ID, ID: device}, a); err != nil {
 		return nil, err
 	}
 	s.follow(cur)

@@ -132,7 +132,7 @@ func TestDeprovisionAsItRegisters(t *testing.T) {
 				r := []*registration.Registrar{w.registrar, other}[i%2]
 				registering.Go(func() {
 					for range 5 {
-						_, _ = r.Register(w.ctx, req) // whatever it is told
+						_, _ = r.Register(w.ctx, &req) // whatever it is told
 					}
 				})
 			}

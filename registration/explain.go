@@ -66,7 +66,7 @@ type Explanation struct {
 // only if the request says so. Evidence may be
 // nil: the device then is taken for who it claims to be. Errors: [dps.NotFound] (scope),
 // [dps.Unavailable].
-func (r *Registrar) Explain(ctx context.Context, req Request) (Explanation, error) {
+func (r *Registrar) Explain(ctx context.Context, req *Request) (Explanation, error) {
 	if _, err := r.configs.load(ctx, req.Scope); err != nil {
 		return Explanation{}, err
 	}
@@ -111,7 +111,7 @@ func (r *Registrar) consultDry(ctx context.Context, start *Start, a *admission, 
 }
 
 // foresee adds what the plan for an admitted device says.
-func (r *Registrar) foresee(ctx context.Context, e Explanation, req Request, a *admission) (Explanation, error) {
+func (r *Registrar) foresee(ctx context.Context, e Explanation, req *Request, a *admission) (Explanation, error) {
 	start, why, err := r.plan(ctx, req, a)
 	if err != nil {
 		return Explanation{}, err
@@ -187,7 +187,7 @@ func describe(e attestation.Evidence) []attestation.CertificateInfo {
 
 // assume admits a device that shows nothing, as the entry would that could decide about
 // it: its individual enrollment, or the first key group whose prefix its ID has.
-func assume(cfg *config, s Snapshot, req Request) (*admission, error) {
+func assume(cfg *config, s Snapshot, req *Request) (*admission, error) {
 	m, ok := enrollment.Assume(s.Candidates)
 	if !ok {
 		return nil, attestation.Refuse(errors.New(unassumed(s.Current)))

@@ -14,7 +14,7 @@ import (
 
 func (w *world) explain(r registration.Request) registration.Explanation {
 	w.t.Helper()
-	e, err := w.registrar.Explain(w.ctx, r)
+	e, err := w.registrar.Explain(w.ctx, &r)
 	w.need(err)
 	return e
 }
@@ -84,7 +84,7 @@ func TestExplainWritesNothing(t *testing.T) {
 	if again.Current == nil || again.Reprovision != "migrate" || again.Hub != "h-east.example" {
 		t.Errorf("again: %+v", again)
 	}
-	if _, err := w.registrar.Explain(w.ctx, registration.Request{Scope: "0neNONE", ID: "dev"}); !dps.Is(err, dps.NotFound) {
+	if _, err := w.registrar.Explain(w.ctx, &registration.Request{Scope: "0neNONE", ID: "dev"}); !dps.Is(err, dps.NotFound) {
 		t.Errorf("unknown scope: %v", err)
 	}
 }

@@ -275,7 +275,7 @@ func (f *forecaster) decide(ctx context.Context, a *admission) error {
 	row, why := *reg, decision{}
 	row.Operation = Operation{}
 	head(&row, a, how)
-	link, err := f.r.allocate(ctx, &row, Request{Scope: reg.Scope, ID: reg.ID}, a, &why)
+	link, err := f.r.allocate(ctx, &row, &Request{Scope: reg.Scope, ID: reg.ID}, a, &why)
 	if err != nil {
 		if code := dps.CodeOf(err); code == dps.Internal || code == dps.Unavailable {
 			return err

@@ -39,7 +39,7 @@ func TestEqualRequestsJoin(t *testing.T) {
 	release := w.hubs[east].Block()
 	first := make(chan registration.Registration, 1)
 	go func() {
-		res, err := w.registrar.Register(w.ctx, w.signed("dev-1", key("a")))
+		res, err := w.registrar.Register(w.ctx, new(w.signed("dev-1", key("a"))))
 		if err != nil {
 			t.Errorf("the first request: %v", err)
 		}
@@ -49,7 +49,7 @@ func TestEqualRequestsJoin(t *testing.T) {
 	id := w.row("dev-1").Operation.ID
 	for name, replica := range map[string]*registration.Registrar{"the same replica": w.registrar, "another replica": w.replica(atOnce)} {
 		short, cancel := context.WithTimeout(w.ctx, 20*time.Millisecond)
-		res, err := replica.Register(short, w.signed("dev-1", key("a")))
+		res, err := replica.Register(short, new(w.signed("dev-1", key("a"))))
 		cancel()
 		if op := res.Registration.Operation; err != nil || op.ID != id || op.Status != registration.Assigning {
 			t.Errorf("an equal request to %s: operation %s %s, %v", name, op.ID, op.Status, err)
@@ -57,10 +57,10 @@ func TestEqualRequestsJoin(t *testing.T) {
 	}
 	other := w.signed("dev-1", key("a"))
 	other.Payload = object(`{"different":true}`)
-	if _, err := w.registrar.Register(w.ctx, other); !dps.Is(err, dps.ConcurrentChange) {
+	if _, err := w.registrar.Register(w.ctx, &other); !dps.Is(err, dps.ConcurrentChange) {
 		t.Errorf("a different request: %v; want a conflict", err)
 	}
-	if _, err := w.registrar.Register(w.ctx, w.signed("dev-1", key("z"))); !dps.Is(err, dps.ConcurrentChange) {
+	if _, err := w.registrar.Register(w.ctx, new(w.signed("dev-1", key("z")))); !dps.Is(err, dps.ConcurrentChange) {
 		t.Errorf("a request with the other key: %v; want a conflict", err)
 	}
 	release()
@@ -80,7 +80,7 @@ func TestPollSeesTheOperation(t *testing.T) {
 	began := w.register(w.signed("dev-1", key("a")))
 	poll := func() registration.Status {
 		t.Helper()
-		res, err := w.registrar.Operation(w.ctx, w.signed("dev-1", key("a")), began.Operation.ID)
+		res, err := w.registrar.Operation(w.ctx, new(w.signed("dev-1", key("a"))), began.Operation.ID)
 		w.need(err)
 		return res.Registration.Operation.Status
 	}
@@ -92,7 +92,7 @@ func TestPollSeesTheOperation(t *testing.T) {
 	if got := poll(); got != registration.Assigned {
 		t.Errorf("afterwards: %s", got)
 	}
-	if _, err := w.registrar.Operation(w.ctx, w.signed("dev-1", key("a")), "4.0000000000000000.none"); !dps.Is(err, dps.OperationNotFound) {
+	if _, err := w.registrar.Operation(w.ctx, new(w.signed("dev-1", key("a"))), "4.0000000000000000.none"); !dps.Is(err, dps.OperationNotFound) {
 		t.Errorf("an unknown operation: %v", err)
 	}
 	e := keyed("dev-1", key("a"))
@@ -116,7 +116,7 @@ func TestPollOfAnEarlierOperation(t *testing.T) {
 	latest := w.register(w.signed("dev-1", key("a"))).Operation.ID
 	poll := func() registration.Registration {
 		t.Helper()
-		res, err := w.replica(atOnce).Operation(w.ctx, w.signed("dev-1", key("a")), first)
+		res, err := w.replica(atOnce).Operation(w.ctx, new(w.signed("dev-1", key("a"))), first)
 		w.need(err)
 		return res.Registration
 	}
@@ -132,7 +132,7 @@ func TestPollOfAnEarlierOperation(t *testing.T) {
 		w.register(w.signed("dev-1", key("a")))
 		w.ended("dev-1")
 	}
-	if _, err := w.registrar.Operation(w.ctx, w.signed("dev-1", key("a")), first); !dps.Is(err, dps.OperationNotFound) {
+	if _, err := w.registrar.Operation(w.ctx, new(w.signed("dev-1", key("a"))), first); !dps.Is(err, dps.OperationNotFound) {
 		t.Errorf("long forgotten: %v", err)
 	}
 }
@@ -177,7 +177,7 @@ func TestOperationFailsPastItsLife(t *testing.T) {
 	w.hubs[east].LoseAnswers(1_000_000) // it makes the device, but nobody knows
 	began := w.register(w.signed("dev-1", key("a")))
 	w.advance(20 * time.Minute)
-	_, err := w.registrar.Operation(w.ctx, w.signed("dev-1", key("a")), began.Operation.ID) // the device still asks
+	_, err := w.registrar.Operation(w.ctx, new(w.signed("dev-1", key("a"))), began.Operation.ID) // the device still asks
 	w.need(err)
 	w.advance(20 * time.Minute)
 	w.replica(sweeping)
@@ -343,7 +343,7 @@ func TestGivenUpWritesStayBehind(t *testing.T) {
 	again := keyed("dev-1", key("b"))
 	again.Hubs, again.Reprovision = []string{west}, &enrollment.ReprovisionPolicy{UpdateHubAssignment: true}
 	w.individual(again)
-	res, err := w.replica(registration.Settings{}).Register(w.ctx, w.signed("dev-1", key("b")))
+	res, err := w.replica(registration.Settings{}).Register(w.ctx, new(w.signed("dev-1", key("b"))))
 	w.need(err)
 	if reg := res.Registration; reg.Operation.Status != registration.Assigning {
 		t.Errorf("status %s while the former operation may write", reg.Operation.Status)
@@ -395,12 +395,12 @@ func TestWorkInHandIsNotSwept(t *testing.T) {
 	w.individual(other)
 	release := w.hubs[east].Block()
 	defer release()
-	if _, err := r.Register(w.ctx, w.signed("dev-1", key("a"))); err != nil {
+	if _, err := r.Register(w.ctx, new(w.signed("dev-1", key("a")))); err != nil {
 		t.Fatal(err)
 	}
 	w.calling(east, 1)
 	w.hubs[west].FailNext(3, dps.HubUnavailable)
-	if _, err := r.Register(w.ctx, w.signed("other", key("o"))); err != nil {
+	if _, err := r.Register(w.ctx, new(w.signed("other", key("o")))); err != nil {
 		t.Fatal(err)
 	}
 	w.calling(west, 3)

@@ -32,12 +32,12 @@ func TestIPFilterOfDevices(t *testing.T) {
 	}
 	reject := scope.IPRule{Name: "test net", Action: scope.Reject, Mask: netip.MustParsePrefix("192.0.2.0/24"), Target: scope.DeviceEndpoint}
 	set(reject)
-	_, wrong := w.registrar.Register(w.ctx, w.signed("sn-1", key("b")))
-	_, rejected := w.registrar.Register(w.ctx, req)
+	_, wrong := w.registrar.Register(w.ctx, new(w.signed("sn-1", key("b"))))
+	_, rejected := w.registrar.Register(w.ctx, &req)
 	for what, ask := range map[string]func() error{
 		"register": func() error { return rejected },
-		"poll":     func() error { _, err := w.registrar.Operation(w.ctx, req, "4.x.y"); return err },
-		"lookup":   func() error { _, err := w.registrar.Lookup(w.ctx, req); return err },
+		"poll":     func() error { _, err := w.registrar.Operation(w.ctx, &req, "4.x.y"); return err },
+		"lookup":   func() error { _, err := w.registrar.Lookup(w.ctx, &req); return err },
 	} {
 		if err := ask(); !dps.Is(err, dps.Unauthorized) || !strings.Contains(err.Error(), `"test net"`) {
 			t.Errorf("%s: %v; the log is to name the rule", what, err)
@@ -53,7 +53,7 @@ func TestIPFilterOfDevices(t *testing.T) {
 	w.assigned(req)
 	unknown := req
 	unknown.Origin = peer.Origin{}
-	if _, err := w.registrar.Register(w.ctx, unknown); !dps.Is(err, dps.Unauthorized) {
+	if _, err := w.registrar.Register(w.ctx, &unknown); !dps.Is(err, dps.Unauthorized) {
 		t.Errorf("unknown address: %v", err)
 	}
 }

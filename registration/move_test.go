@@ -160,7 +160,7 @@ func TestMoveOfReplicas(t *testing.T) {
 	for i, id := range ids {
 		req := w.signed(id, key("a"))
 		all.Go(func() {
-			if _, err := replicas[i%3].Register(w.ctx, req); err != nil {
+			if _, err := replicas[i%3].Register(w.ctx, &req); err != nil {
 				t.Errorf("%s: %v", id, err)
 			}
 		})

@@ -18,7 +18,7 @@ type Near struct {
 const maxNear = 5
 
 // near returns the entries that were considered for a device that was refused.
-func (r *Registrar) near(ctx context.Context, req Request) ([]Near, error) {
+func (r *Registrar) near(ctx context.Context, req *Request) ([]Near, error) {
 	cfg, err := r.configs.get(ctx, req.Scope)
 	if err != nil {
 		return nil, err

@@ -13,7 +13,7 @@ import (
 )
 
 // plan makes the row that begins (or at once ends) a device's operation, and says why.
-func (r *Registrar) plan(ctx context.Context, req Request, a *admission) (*Start, decision, error) {
+func (r *Registrar) plan(ctx context.Context, req *Request, a *admission) (*Start, decision, error) {
 	s, why := &Start{}, decision{Entry: a.match.Ref, Proof: a.proof.Kind}
 	if err := r.newRow(&s.Registration, req, a); err != nil {
 		return nil, why, err
@@ -74,7 +74,7 @@ func (s *Start) leave(cur *Registration) {
 
 // newRow fills in the row with a new operation that has no hub yet. The spelling of
 // the ID, the creation time and the last assignment are kept from the current row.
-func (r *Registrar) newRow(row *Registration, req Request, a *admission) error {
+func (r *Registrar) newRow(row *Registration, req *Request, a *admission) error {
 	now := r.now()
 	id, err := r.newOperationID()
 	if err != nil {
@@ -136,7 +136,7 @@ func (s *Start) fail(err error) {
 
 // choose settles hub, device ID, credential, twin and what the hub write may do; or it
 // leaves the hub to a webhook, which is asked once the operation is committed.
-func (r *Registrar) choose(ctx context.Context, row *Registration, req Request, a *admission, why *decision) error {
+func (r *Registrar) choose(ctx context.Context, row *Registration, req *Request, a *admission, why *decision) error {
 	was := row.Assignment
 	how := reprovisionOf(a.match.Settings.Reprovision, req.APIVersion)
 	stays := was.Hub != "" && how == never
@@ -165,16 +165,16 @@ func (r *Registrar) choose(ctx context.Context, row *Registration, req Request, 
 }
 
 // allocate returns where the device stays, or what the policy chooses.
-func (r *Registrar) allocate(ctx context.Context, row *Registration, req Request, a *admission, why *decision) (hub.Linked, error) {
+func (r *Registrar) allocate(ctx context.Context, row *Registration, req *Request, a *admission, why *decision) (hub.Linked, error) {
 	if m := a.move(); m != nil {
-		return r.errand(ctx, row, &req, a, m, why)
+		return r.errand(ctx, row, req, a, m, why)
 	}
 	if row.Operation.Substatus == Reprovisioned {
 		link, _ := a.config.linked(row.Assignment.Hub)
 		why.Hub, why.Reason = link.HostName, "stays on its hub"
 		return link, nil
 	}
-	who, err := r.applicantOf(row, &req, a)
+	who, err := r.applicantOf(row, req, a)
 	if err != nil {
 		return hub.Linked{}, err
 	}

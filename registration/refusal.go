@@ -73,7 +73,7 @@ func (l *refusals) take() ([]Refusal, int) {
 }
 
 // Refused notes a device that was turned away without a proof; its evidence may be nil.
-func (r *Registrar) Refused(req Request, err error) {
+func (r *Registrar) Refused(req *Request, err error) {
 	note := Refusal{
 		Time: r.now(), Scope: req.Scope, ID: req.ID, Reason: reasonOf(err),
 		Transport: req.Transport, Remote: req.Origin.Addr.String(),

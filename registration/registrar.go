@@ -164,7 +164,7 @@ func New(d Deps) *Registrar {
 // (no proof), [dps.Unauthenticated] around a challenge (a TPM's first round; see
 // [attestation.Verifier.Challenge]), [dps.ConcurrentChange] (a different request of the same device is in
 // flight), [dps.Unavailable].
-func (r *Registrar) Register(ctx context.Context, req Request) (*Result, error) {
+func (r *Registrar) Register(ctx context.Context, req *Request) (*Result, error) {
 	p, err := r.start(ctx, req)
 	if err != nil {
 		return nil, err
@@ -183,7 +183,7 @@ type pending struct {
 
 // start admits the device and commits the beginning of its operation, or finds the one
 // in flight.
-func (r *Registrar) start(ctx context.Context, req Request) (*pending, error) {
+func (r *Registrar) start(ctx context.Context, req *Request) (*pending, error) {
 	a, err := r.admit(ctx, req)
 	if err != nil {
 		return nil, err
@@ -254,7 +254,7 @@ func (r *Registrar) lost(start *Start, now *Registration, a *admission) (*pendin
 }
 
 // join answers a request while an operation of the device is in flight.
-func (r *Registrar) join(ctx context.Context, req Request, a *admission) (*pending, error) {
+func (r *Registrar) join(ctx context.Context, req *Request, a *admission) (*pending, error) {
 	if a.current.Operation.RequestDigest != digest(req, a.proof, a.match.Settings.ETag) {
 		return nil, concurrent()
 	}
@@ -268,7 +268,7 @@ func concurrent() error {
 
 // Operation answers a device that polls; it is proven again. Errors: as Register, and
 // [dps.OperationNotFound].
-func (r *Registrar) Operation(ctx context.Context, req Request, id dps.OperationID) (*Result, error) {
+func (r *Registrar) Operation(ctx context.Context, req *Request, id dps.OperationID) (*Result, error) {
 	a, err := r.admit(ctx, req)
 	if err != nil {
 		return nil, err
@@ -306,7 +306,7 @@ func (r *Registrar) ran(ctx context.Context, cur *Registration, id dps.Operation
 
 // Lookup answers a device that asks for its registration. Errors: as Register, and
 // [dps.RegistrationNotFound].
-func (r *Registrar) Lookup(ctx context.Context, req Request) (*Result, error) {
+func (r *Registrar) Lookup(ctx context.Context, req *Request) (*Result, error) {
 	a, err := r.admit(ctx, req)
 	if err != nil {
 		return nil, err
@@ -319,7 +319,7 @@ func (r *Registrar) Lookup(ctx context.Context, req Request) (*Result, error) {
 
 // Attest holds the device to its proof, for a transport that has to tell before the device
 // asks for anything. Errors: as Register.
-func (r *Registrar) Attest(ctx context.Context, req Request) error {
+func (r *Registrar) Attest(ctx context.Context, req *Request) error {
 	_, err := r.admit(ctx, req)
 	return err
 }

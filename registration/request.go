@@ -34,7 +34,7 @@ type Result struct {
 
 // digest says what makes two concurrent requests of one device the same: body, proof
 // and the version of the enrollment.
-func digest(r Request, p attestation.Proof, etag dps.ETag) string {
+func digest(r *Request, p attestation.Proof, etag dps.ETag) string {
 	h := sha256.New()
 	part := func(b []byte) {
 		sum := sha256.Sum256(b)

@@ -55,18 +55,18 @@ func TestDenied(t *testing.T) {
 			c := newChained(t, func(s *scope.Scope) { s.WhenRevoked = how }, nil)
 			another := c.replica(sweeping)
 			request := presented("dev-1", c.leaf, 1)
-			if _, err := another.Register(c.ctx, request); err != nil {
+			if _, err := another.Register(c.ctx, &request); err != nil {
 				t.Fatal(err)
 			}
 			c.ended("dev-1")
 			denial := scope.Denial{Kind: scope.DenyThumbprint, Value: attestation.Thumbprint(c.leaf.Cert), Note: "stolen from the dock"}
 			c.deny(denial)
 			for range 2 {
-				if _, err := another.Register(c.ctx, request); !dps.Is(err, dps.Unauthorized) {
+				if _, err := another.Register(c.ctx, &request); !dps.Is(err, dps.Unauthorized) {
 					t.Fatalf("got %v, want a refusal", err)
 				}
 			}
-			if _, err := another.Operation(c.ctx, request, "4.x.y"); !dps.Is(err, dps.Unauthorized) {
+			if _, err := another.Operation(c.ctx, &request, "4.x.y"); !dps.Is(err, dps.Unauthorized) {
 				t.Errorf("a poll: %v, want a refusal", err)
 			}
 			c.flies("the outbox is empty", c.seldom(func() bool { return c.unfinished() == 0 }))
@@ -91,7 +91,7 @@ func TestDenied(t *testing.T) {
 // it from the outside.
 func (c *chained) explained(r registration.Request, want string) {
 	c.t.Helper()
-	e, err := c.registrar.Explain(c.ctx, r)
+	e, err := c.registrar.Explain(c.ctx, &r)
 	c.need(err)
 	if e.Outcome != registration.WouldRefuse || !strings.Contains(e.Reason, want) || strings.Contains(e.Message, want) {
 		c.t.Errorf("explained as %s: %q, the device is told %q", e.Outcome, e.Reason, e.Message)
@@ -150,7 +150,7 @@ func TestAcceptExpired(t *testing.T) {
 		}
 		if !accept {
 			c.replica(sweeping)
-			e, err := c.registrar.Explain(c.ctx, request)
+			e, err := c.registrar.Explain(c.ctx, &request)
 			if c.need(err); !strings.Contains(e.Reason, "expired") {
 				t.Errorf("explained as %q", e.Reason)
 			}

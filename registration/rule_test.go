@@ -44,7 +44,7 @@ func TestARuleNarrowsTheHubs(t *testing.T) {
 				req.Payload = nil
 			}
 			req.Origin = peer.Origin{Addr: netip.MustParseAddr("10.3.0.9")}
-			foreseen, err := w.registrar.Explain(w.ctx, req)
+			foreseen, err := w.registrar.Explain(w.ctx, &req)
 			w.need(err)
 			reg := w.register(req)
 			if reg.Assignment.Hub != c.hub || foreseen.Hub != c.hub {

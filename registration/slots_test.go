@@ -19,7 +19,7 @@ func TestHangingHubsLeaveRoom(t *testing.T) {
 		e := keyed(id, key("a"))
 		e.Hubs = []string{host}
 		w.individual(e)
-		_, err := r.Register(w.ctx, w.signed(id, key("a")))
+		_, err := r.Register(w.ctx, new(w.signed(id, key("a"))))
 		w.need(err)
 	}
 	for _, host := range []string{east, far} {

@@ -158,8 +158,11 @@ func (j *journey) home(id string, k dps.Secret) (at registration.Assignment) {
 	j.t.Helper()
 	j.wait(id+" is assigned", func() bool {
 		res, err := j.try(j.signed(id, k))
+		if err != nil {
+			return false
+		}
 		at = res.Registration.Assignment
-		return err == nil && res.Registration.Operation.Status == registration.Assigned
+		return res.Registration.Operation.Status == registration.Assigned
 	})
 	return at
 }
@@ -187,7 +190,7 @@ func (j *journey) try(r registration.Request) (*registration.Result, error) {
 		if j.second == nil {
 			return nil, errFell
 		}
-		return j.second.Register(j.ctx, r)
+		return j.second.Register(j.ctx, &r)
 	}
 	type answer struct {
 		res *registration.Result
@@ -195,7 +198,7 @@ func (j *journey) try(r registration.Request) (*registration.Result, error) {
 	}
 	answers := make(chan answer, 1)
 	go func() {
-		res, err := j.first.Register(j.ctx, r)
+		res, err := j.first.Register(j.ctx, &r)
 		answers <- answer{res, err}
 	}()
 	select {

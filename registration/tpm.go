@@ -55,7 +55,7 @@ func tpmOf(a *admission) (m attestation.TPM, ok bool) {
 // grantTPM makes the hub keys of a TPM device, and delivers the first to its TPM. They
 // follow from device, keyring and TPM: registering again changes none, a cleared TPM or a
 // new one changes both. A request that is explained without evidence delivers nothing.
-func (r *Registrar) grantTPM(req Request, a *admission) error {
+func (r *Registrar) grantTPM(req *Request, a *admission) error {
 	m, ok := tpmOf(a)
 	if !ok {
 		return nil

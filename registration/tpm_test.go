@@ -44,7 +44,7 @@ func (d *tpmDevice) request() registration.Request {
 	d.t.Helper()
 	e := attestation.TPMEvidence{EndorsementKey: d.tpm.Endorsement.Public, StorageRootKey: d.tpm.StorageRoot.Public}
 	req := registration.Request{Scope: scopeID, ID: dps.RegistrationID(d.id), Evidence: e, APIVersion: "2021-06-01"}
-	_, err := d.registrar.Register(d.ctx, req)
+	_, err := d.registrar.Register(d.ctx, &req)
 	challenge, ok := errors.AsType[*attestation.ChallengeError](err)
 	if !ok {
 		d.t.Fatalf("first round: %v", err)
@@ -114,7 +114,9 @@ func TestTPMPolls(t *testing.T) {
 		t.Fatalf("register while the hub hangs: %+v", begun)
 	}
 	other := w.replica(w.settings)
-	ask := func() (*registration.Result, error) { return other.Operation(w.ctx, poll(req), begun.Operation.ID) }
+	ask := func() (*registration.Result, error) {
+		return other.Operation(w.ctx, new(poll(req)), begun.Operation.ID)
+	}
 	w.advance(3 * time.Hour)
 	if res, err := ask(); err != nil || res.Registration.Operation.Status != registration.Assigning {
 		t.Errorf("a poll three hours on: %v %v", res.Registration.Operation.Status, err)
@@ -133,7 +135,7 @@ func TestTPMPolls(t *testing.T) {
 	if _, err := ask(); !dps.Is(err, dps.Unauthorized) {
 		t.Errorf("a poll eleven minutes after the end: %v", err)
 	}
-	if _, err := w.registrar.Register(w.ctx, req); !dps.Is(err, dps.Unauthorized) {
+	if _, err := w.registrar.Register(w.ctx, &req); !dps.Is(err, dps.Unauthorized) {
 		t.Errorf("a registration with a challenge of three hours ago: %v", err)
 	}
 }
@@ -146,10 +148,10 @@ func TestTPMNeedsItsKeys(t *testing.T) {
 	d := w.tpmDevice("tpm-1")
 	req := d.request()
 	w.assigned(req)
-	if _, err := w.registrar.Lookup(w.ctx, poll(req)); err != nil {
+	if _, err := w.registrar.Lookup(w.ctx, new(poll(req))); err != nil {
 		t.Errorf("lookup: %v", err)
 	}
-	if _, err := w.registrar.Register(w.ctx, poll(req)); !dps.Is(err, dps.InvalidArgument) {
+	if _, err := w.registrar.Register(w.ctx, new(poll(req))); !dps.Is(err, dps.InvalidArgument) {
 		t.Errorf("register without keys: %v", err)
 	}
 	swapped := req
@@ -191,7 +193,7 @@ func TestTPMTakenOver(t *testing.T) {
 	})
 	release()
 	w.eventually("the device is assigned", func() bool {
-		res, err := other.Operation(w.ctx, poll(req), begun.Operation.ID)
+		res, err := other.Operation(w.ctx, new(poll(req)), begun.Operation.ID)
 		w.need(err)
 		if res.Registration.Operation.Status != registration.Assigned {
 			return false

@@ -81,7 +81,7 @@ func TestTPMGroup(t *testing.T) {
 	if now := f.assigned(again); now.GenerationID != first.GenerationID {
 		t.Error("registering again made another identity")
 	}
-	res, err := f.registrar.Operation(f.ctx, poll(again), f.row(c.id).Operation.ID)
+	res, err := f.registrar.Operation(f.ctx, new(poll(again)), f.row(c.id).Operation.ID)
 	if err != nil || res.Registration.Operation.Status != registration.Assigned {
 		t.Errorf("a poll: %s, %v", res.Registration.Operation.Status, err)
 	}
@@ -126,10 +126,10 @@ func TestTPMGroupAttacks(t *testing.T) {
 		{"a CA certificate", f.chip(f.issuer, func(c *x509.Certificate) { c.IsCA = true }), "is a CA certificate"},
 	} {
 		request := tt.chip.request()
-		if _, err := f.registrar.Register(f.ctx, request); !dps.Is(err, dps.Unauthorized) {
+		if _, err := f.registrar.Register(f.ctx, &request); !dps.Is(err, dps.Unauthorized) {
 			t.Errorf("%s: %v, want a refusal", tt.name, err)
 		}
-		if e, err := f.registrar.Explain(f.ctx, request); err != nil || !strings.Contains(e.Reason, tt.want) {
+		if e, err := f.registrar.Explain(f.ctx, &request); err != nil || !strings.Contains(e.Reason, tt.want) {
 			t.Errorf("%s: explained as %q, want %q (%v)", tt.name, e.Reason, tt.want, err)
 		}
 	}
@@ -149,10 +149,10 @@ func TestTPMGroupIsOffByDefault(t *testing.T) {
 		g.Mechanism = attestation.X509CA{PrimaryRef: "tpm-root"}
 	})
 	c := f.chip(f.issuer)
-	if _, err := f.registrar.Register(f.ctx, c.request()); !dps.Is(err, dps.Unauthorized) {
+	if _, err := f.registrar.Register(f.ctx, new(c.request())); !dps.Is(err, dps.Unauthorized) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := f.registrar.Operation(f.ctx, poll(c.request()), "4.x.y"); err == nil || errors.Is(err, f.ctx.Err()) {
+	if _, err := f.registrar.Operation(f.ctx, new(poll(c.request())), "4.x.y"); err == nil || errors.Is(err, f.ctx.Err()) {
 		t.Errorf("a poll: %v", err)
 	}
 }

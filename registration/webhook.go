@@ -48,11 +48,11 @@ func webhookOf(a *admission) *enrollment.CustomAllocation {
 
 // leaveToWebhook makes the question of a prepared row. Nobody is asked yet: that may take
 // long, and what is not committed is lost with this process.
-func (r *Registrar) leaveToWebhook(ctx context.Context, row *Registration, req Request, a *admission, custom *enrollment.CustomAllocation, why *decision) error {
+func (r *Registrar) leaveToWebhook(ctx context.Context, row *Registration, req *Request, a *admission, custom *enrollment.CustomAllocation, why *decision) error {
 	if r.webhooks == nil {
 		return dps.Errorf(dps.AllocationFailed, "allocation webhooks are not served here")
 	}
-	hubs, err := r.eligible(ctx, row, &req, a, why)
+	hubs, err := r.eligible(ctx, row, req, a, why)
 	if err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ type tpmContext struct {
 	StorageRootKey string `json:"storageRootKey,omitempty"`
 }
 
-func deviceContextOf(row *Registration, req Request, a *admission) deviceContext {
+func deviceContextOf(row *Registration, req *Request, a *admission) deviceContext {
 	c := deviceContext{RegistrationID: string(req.ID), CurrentHub: row.Assignment.Hub, CurrentDevice: row.Assignment.DeviceID}
 	if req.Payload != nil {
 		c.Payload = &req.Payload

@@ -277,7 +277,7 @@ func TestWebhookMayTakeLong(t *testing.T) {
 	}
 	w.eventually("the webhook is asked", func() bool { return len(w.oracle.questions()) == 1 })
 	other := w.replica(registration.Settings{AssignWait: -1, Sweep: sweeping.Sweep})
-	res, err := other.Register(w.ctx, w.signed("dev", key("a")))
+	res, err := other.Register(w.ctx, new(w.signed("dev", key("a"))))
 	if err != nil || res.Registration.Operation.ID != began.Operation.ID {
 		t.Errorf("an equal request elsewhere: %v, operation %s", err, res.Registration.Operation.ID)
 	}
@@ -333,7 +333,7 @@ func (w *world) impatient(r registration.Request) (registration.Registration, er
 	}
 	answers := make(chan answer, 1)
 	go func() {
-		res, err := w.registrar.Register(ctx, r)
+		res, err := w.registrar.Register(ctx, &r)
 		answers <- answer{res, err}
 	}()
 	w.eventually("the operation is committed", func() bool {

@@ -40,7 +40,7 @@ func (s *Start) withdraw(how scope.WhenRevoked) {
 // revoke refuses a device whose credential was revoked or denied, and takes its identity
 // out of force where the scope says so. Failing at that is no reason to admit it: the
 // device's next try does it.
-func (r *Registrar) revoke(ctx context.Context, req Request, a *admission) error {
+func (r *Registrar) revoke(ctx context.Context, req *Request, a *admission) error {
 	if r.mustWithdraw(a) {
 		if err := r.recordRevoked(ctx, req, a); err != nil {
 			r.log.Warn("withdraw the identity of a revoked device", zap.String(logfield.Scope, string(a.config.Scope.ID)),
@@ -59,7 +59,7 @@ func (r *Registrar) mustWithdraw(a *admission) bool {
 	return inFlight(a.current) || as.Hub != "" && !as.Withdrawn
 }
 
-func (r *Registrar) recordRevoked(ctx context.Context, req Request, a *admission) error {
+func (r *Registrar) recordRevoked(ctx context.Context, req *Request, a *admission) error {
 	s := &Start{}
 	s.follow(a.current)
 	if err := r.newRow(&s.Registration, req, a); err != nil {

@@ -197,7 +197,7 @@ func presented(id string, e *testpki.Entity, above int) registration.Request {
 
 func (w *world) register(r registration.Request) registration.Registration {
 	w.t.Helper()
-	res, err := w.registrar.Register(w.ctx, r)
+	res, err := w.registrar.Register(w.ctx, &r)
 	w.need(err)
 	return res.Registration
 }
@@ -215,7 +215,7 @@ func (w *world) assigned(r registration.Request) registration.Assignment {
 // outcome is what a device sees: a status, or "refused".
 func (w *world) outcome(r registration.Request) string {
 	w.t.Helper()
-	res, err := w.registrar.Register(w.ctx, r)
+	res, err := w.registrar.Register(w.ctx, &r)
 	if dps.Is(err, dps.Unauthorized) {
 		return "refused"
 	}

@@ -74,7 +74,7 @@ func FuzzServe(f *testing.F) {
 type challenger struct{ *registrar }
 
 // Register implements [endpoint.Registrar].
-func (c challenger) Register(ctx context.Context, q registration.Request) (*registration.Result, error) {
+func (c challenger) Register(ctx context.Context, q *registration.Request) (*registration.Result, error) {
 	if e, ok := q.Evidence.(attestation.TPMEvidence); ok && e.Token == nil {
 		return challenged(800).Register(ctx, q)
 	}

@@ -40,9 +40,9 @@ type registrar struct {
 	attest func() error // nil: everybody is proven
 }
 
-func (r *registrar) answer(ctx context.Context, q registration.Request) (*registration.Result, error) {
+func (r *registrar) answer(ctx context.Context, q *registration.Request) (*registration.Result, error) {
 	r.mu.Lock()
-	r.asked = append(r.asked, q)
+	r.asked = append(r.asked, *q)
 	r.mu.Unlock()
 	if r.wait != nil {
 		select {
@@ -54,22 +54,22 @@ func (r *registrar) answer(ctx context.Context, q registration.Request) (*regist
 	return r.result, r.err
 }
 
-func (r *registrar) Register(ctx context.Context, q registration.Request) (*registration.Result, error) {
+func (r *registrar) Register(ctx context.Context, q *registration.Request) (*registration.Result, error) {
 	return r.answer(ctx, q)
 }
 
-func (r *registrar) Operation(ctx context.Context, q registration.Request, id dps.OperationID) (*registration.Result, error) {
+func (r *registrar) Operation(ctx context.Context, q *registration.Request, id dps.OperationID) (*registration.Result, error) {
 	r.opID = id
 	return r.answer(ctx, q)
 }
 
-func (r *registrar) Refused(registration.Request, error) {}
+func (r *registrar) Refused(*registration.Request, error) {}
 
-func (r *registrar) Lookup(ctx context.Context, q registration.Request) (*registration.Result, error) {
+func (r *registrar) Lookup(ctx context.Context, q *registration.Request) (*registration.Result, error) {
 	return r.answer(ctx, q)
 }
 
-func (r *registrar) Attest(ctx context.Context, q registration.Request) error {
+func (r *registrar) Attest(ctx context.Context, q *registration.Request) error {
 	if r.attest != nil {
 		return r.attest()
 	}

@@ -129,9 +129,9 @@ type recorder struct {
 }
 
 // Register keeps the request and passes it on.
-func (r *recorder) Register(ctx context.Context, q registration.Request) (*registration.Result, error) {
+func (r *recorder) Register(ctx context.Context, q *registration.Request) (*registration.Result, error) {
 	r.mu.Lock()
-	r.last = q
+	r.last = *q
 	r.mu.Unlock()
 	return r.Registrar.Register(ctx, q)
 }

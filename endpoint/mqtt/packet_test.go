@@ -28,7 +28,7 @@ type registrar struct {
 	called atomic.Int32
 }
 
-func (r *registrar) Register(ctx context.Context, _ registration.Request) (*registration.Result, error) {
+func (r *registrar) Register(ctx context.Context, _ *registration.Request) (*registration.Result, error) {
 	r.called.Add(1)
 	if r.do != nil {
 		return r.do(ctx)
@@ -36,13 +36,13 @@ func (r *registrar) Register(ctx context.Context, _ registration.Request) (*regi
 	return registered(nil), nil
 }
 
-func (r *registrar) Operation(ctx context.Context, q registration.Request, _ dps.OperationID) (*registration.Result, error) {
+func (r *registrar) Operation(ctx context.Context, q *registration.Request, _ dps.OperationID) (*registration.Result, error) {
 	return r.Register(ctx, q)
 }
 
-func (r *registrar) Refused(registration.Request, error) {}
+func (r *registrar) Refused(*registration.Request, error) {}
 
-func (r *registrar) Lookup(ctx context.Context, q registration.Request) (*registration.Result, error) {
+func (r *registrar) Lookup(ctx context.Context, q *registration.Request) (*registration.Result, error) {
 	return r.Register(ctx, q)
 }
 
@@ -53,7 +53,7 @@ func registered(payload json.RawMessage) *registration.Result {
 	}}
 }
 
-func (r *registrar) Attest(ctx context.Context, q registration.Request) error {
+func (r *registrar) Attest(ctx context.Context, q *registration.Request) error {
 	_, err := r.Register(ctx, q)
 	return err
 }

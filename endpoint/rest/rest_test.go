@@ -41,25 +41,25 @@ type registrar struct {
 	opID   dps.OperationID
 }
 
-func (r *registrar) Register(_ context.Context, q registration.Request) (*registration.Result, error) {
-	r.asked = q
+func (r *registrar) Register(_ context.Context, q *registration.Request) (*registration.Result, error) {
+	r.asked = *q
 	return r.result, r.err
 }
 
-func (r *registrar) Operation(_ context.Context, q registration.Request, id dps.OperationID) (*registration.Result, error) {
-	r.asked, r.opID = q, id
+func (r *registrar) Operation(_ context.Context, q *registration.Request, id dps.OperationID) (*registration.Result, error) {
+	r.asked, r.opID = *q, id
 	return r.result, r.err
 }
 
-func (r *registrar) Refused(registration.Request, error) {}
+func (r *registrar) Refused(*registration.Request, error) {}
 
-func (r *registrar) Lookup(_ context.Context, q registration.Request) (*registration.Result, error) {
-	r.asked = q
+func (r *registrar) Lookup(_ context.Context, q *registration.Request) (*registration.Result, error) {
+	r.asked = *q
 	return r.result, r.err
 }
 
-func (r *registrar) Attest(_ context.Context, q registration.Request) error {
-	r.asked = q
+func (r *registrar) Attest(_ context.Context, q *registration.Request) error {
+	r.asked = *q
 	return r.err
 }
 
@@ -194,7 +194,7 @@ func TestTimesAreTheStores(t *testing.T) {
 // givenUp registers only who is still waited for.
 type givenUp struct{ *registrar }
 
-func (g givenUp) Register(ctx context.Context, q registration.Request) (*registration.Result, error) {
+func (g givenUp) Register(ctx context.Context, q *registration.Request) (*registration.Result, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
