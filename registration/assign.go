@@ -10,7 +10,6 @@ import (
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/hub"
-	"github.com/zerotouch-dps/dps/internal/stack"
 )
 
 // flight is an operation that this process is carrying out.
@@ -87,7 +86,6 @@ func (r *Registrar) launch(ctx context.Context, reg *Registration, cfg *config) 
 	ctx = context.WithoutCancel(ctx)
 	id := reg.Operation.ID
 	r.working.Go(func() {
-		stack.Grow()
 		f.result = r.carryOut(ctx, w)
 		r.mu.Lock()
 		delete(r.flights, id)

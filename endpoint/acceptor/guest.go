@@ -13,7 +13,6 @@ import (
 
 	"github.com/zerotouch-dps/dps/internal/logfield"
 	"github.com/zerotouch-dps/dps/internal/peer"
-	"github.com/zerotouch-dps/dps/internal/stack"
 )
 
 // guest is a connection that counts against the limits until it ends.
@@ -25,17 +24,7 @@ type guest struct {
 	// leave, if not nil, is called by the first Close.
 	leave func()
 	left  sync.Once
-	grown bool
 	slot  atomic.Pointer[func()] // gives back that of a handshake which another server makes
-}
-
-// Read implements net.Conn.
-func (g *guest) Read(b []byte) (int, error) {
-	if !g.grown {
-		g.grown = true
-		stack.Grow()
-	}
-	return g.Conn.Read(b)
 }
 
 // Close implements net.Conn.
