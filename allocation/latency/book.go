@@ -100,11 +100,18 @@ func (e *Estimator) Run(ctx context.Context) error {
 	}
 }
 
+// report tells of a read that failed, unless it is the end.
+func (b *book) report(ctx context.Context, err error) {
+	if ctx.Err() == nil {
+		b.failed(err)
+	}
+}
+
 // prepare reads the scopes that have measurements, so that nobody waits for them.
 func (b *book) prepare(ctx context.Context) {
 	ids, err := b.store.Scopes(ctx)
 	if err != nil {
-		b.failed(fmt.Errorf("list scopes with latencies: %w", err))
+		b.report(ctx, fmt.Errorf("list scopes with latencies: %w", err))
 		return
 	}
 	b.read(ctx, ids)
@@ -133,9 +140,7 @@ func (b *book) read(ctx context.Context, ids []dps.IDScope) {
 	for _, id := range ids {
 		t, err := ReadTable(ctx, b.store, id, b.now())
 		if err != nil {
-			if ctx.Err() == nil {
-				b.failed(fmt.Errorf("read latencies of %s: %w", id, err))
-			}
+			b.report(ctx, fmt.Errorf("read latencies of %s: %w", id, err))
 			continue
 		}
 		b.know(id, t)
