@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -27,6 +28,7 @@ import (
 	"github.com/zerotouch-dps/dps/internal/testpki"
 	"github.com/zerotouch-dps/dps/openapi/admin"
 	"github.com/zerotouch-dps/dps/openapi/service"
+	"github.com/zerotouch-dps/dps/server/dev"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files")
@@ -46,6 +48,8 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, d: testdev.Start(t, time.Now), status: http.StatusOK}
+	// As linkedHubs has them: of ports that the system chose, any may come first.
+	slices.SortFunc(w.d.Ready.Hubs, func(a, b dev.ReadyHub) int { return strings.Compare(a.HostName, b.HostName) })
 	s := httptest.NewServer(w)
 	t.Cleanup(s.Close)
 	w.url = s.URL + "/alloc?code=k"
