@@ -36,6 +36,7 @@ type write struct {
 	time             int64 // lease or deadline
 	removals         []registration.Removal
 	room             int64
+	heldUntil        int64  // lease of a begin that is held
 	record           string // of the attempt, when it has ended
 	events           [][]any
 	steps            []moveStep
