@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/zap"
@@ -17,6 +18,21 @@ import (
 type uncounted struct{}
 
 func (uncounted) DeviceRequest(_, _, _, _ string, _ time.Duration) {}
+
+// TestRequestThatTakesTooLong: the device is told to come again.
+func TestRequestThatTakesTooLong(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := &endpoint.Conversation{Observer: uncounted{}, Log: zap.NewNop(), Now: time.Now, Rand: strings.NewReader("")}
+		a := c.Answer(t.Context(), endpoint.Peer{}, endpoint.OpRegister, func(ctx context.Context, _ *endpoint.Exchange) error {
+			<-ctx.Done()
+			return fmt.Errorf("begin operation: %w", ctx.Err())
+		})
+		if a.Status != http.StatusServiceUnavailable || a.RetryAfter < 1 || a.RetryAfter > 5 {
+			t.Errorf("status %d, to come again after %d s", a.Status, a.RetryAfter)
+		}
+	})
+}
 
 // TestDeviceThatLeaves: work that is cut short because the device has gone is no fault that
 // somebody must act on; the same error without that is.

@@ -119,10 +119,13 @@ func (g *Gate) send(ctx context.Context, calls []*call) []outcome {
 		outcomes = g.sendOnce(ctx, calls)
 		return wholeFailure(outcomes)
 	})
-	if errors.Is(err, circuitbreaker.ErrOpen) && outcomes == nil {
+	switch {
+	case outcomes != nil: // the last ones count, whatever ended the retries
+		return outcomes
+	case errors.Is(err, circuitbreaker.ErrOpen):
 		return sameFor(calls, unavailable(errOpen, g.breaker.RemainingDelay()))
 	}
-	return outcomes
+	return sameFor(calls, unavailable(err, 0)) // ctx ended before the first try
 }
 
 func sameFor(calls []*call, err error) []outcome {

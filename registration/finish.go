@@ -3,6 +3,7 @@ package registration
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -46,7 +47,7 @@ func (w *work) ended(placed hub.Placed, err error, took time.Duration) (Registra
 func leftBehind(before, after Registration) []Removal {
 	var out []Removal
 	if b := before.Assignment; b.Hub != "" && !pointsTo(after, b.Hub, b.DeviceID) {
-		out = append(out, Removal{Hub: b.Hub, DeviceID: b.DeviceID, GenerationID: b.GenerationID, CredentialDigest: b.CredentialDigest})
+		out = b.Removals()
 	}
 	if op := before.Operation; op.Hub != "" && !pointsTo(after, op.Hub, op.Want.DeviceID) {
 		out = append(out, Removal{Hub: op.Hub, DeviceID: op.Want.DeviceID, CredentialDigest: hub.CredentialDigest(op.Want.Auth)})
@@ -57,13 +58,38 @@ func leftBehind(before, after Registration) []Removal {
 	return out
 }
 
-// doubtCredential forgets which credential the hub holds when an operation on the very
-// identity was given up in the middle: the next registration then writes it. Without a
-// generation ID the credential is all by which the identity can be told, and stays.
+// Removals returns what takes the identity out of its hub: one entry, or one for each
+// credential by which it can be told.
+func (a *Assignment) Removals() []Removal {
+	rm := Removal{Hub: a.Hub, DeviceID: a.DeviceID, GenerationID: a.GenerationID, CredentialDigest: a.CredentialDigest}
+	out := []Removal{rm}
+	for _, digest := range a.Doubts {
+		rm.CredentialDigest = digest
+		out = append(out, rm)
+	}
+	return out
+}
+
+// maxDoubts bounds the credentials in doubt: each is an operation that was given up since
+// one ended well.
+const maxDoubts = 8
+
+// doubtCredential notes that it is not known which credential the hub holds when an
+// operation on the very identity was given up in the middle: the next registration then
+// writes it. Without a generation ID the credential is all by which the identity can be
+// told, and stays beside the doubt.
 func (r *Registration) doubtCredential(given Operation) {
 	a := &r.Assignment
-	if given.Hub != "" && a.GenerationID != "" && a.DeviceID == given.Want.DeviceID && dps.FoldASCII(a.Hub) == dps.FoldASCII(given.Hub) {
+	if given.Hub == "" || a.DeviceID != given.Want.DeviceID || !sameHub(a.Hub, given.Hub) {
+		return
+	}
+	if a.GenerationID != "" {
 		a.CredentialDigest = ""
+		return
+	}
+	digest := hub.CredentialDigest(given.Want.Auth)
+	if digest != a.CredentialDigest && !slices.Contains(a.Doubts, digest) {
+		a.Doubts = append(slices.Clone(a.Doubts[max(0, len(a.Doubts)-maxDoubts+1):]), digest)
 	}
 }
 

@@ -250,7 +250,7 @@ func settle(row *Registration, cfg *config, link hub.Linked) {
 func keep(row *Registration, link hub.Linked) {
 	op, was := &row.Operation, row.Assignment
 	op.Substatus, op.Want.Mode = Reprovisioned, hub.Ensure
-	if was.CredentialDigest == "" { // in doubt: an earlier write may still arrive, and finds this one
+	if was.CredentialDigest == "" || len(was.Doubts) > 0 { // in doubt: an earlier write may still arrive, and finds this one
 		op.Want.Mode, op.Want.OnlyOwn = hub.Create, false
 		return
 	}

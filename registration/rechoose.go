@@ -96,6 +96,8 @@ func (r *Registrar) nextHub(ctx context.Context, reg Registration) (Registration
 	op.LeaseUntil, reg.Updated = now.Add(r.settings.Lease), now
 	op.Want.OnlyOwn = link.RefuseUnclaimed
 	op.Want.Mode, op.Substatus = modeAt(reg)
+	// What it left behind there once may have been withdrawn, as when it moves by plan.
+	op.Want.Enable = reg.Assignment.Withdrawn || op.Want.Mode == hub.Move
 	if op.Proof.Signer != nil {
 		op.Want.Auth = signedAuth(op.Proof, link)
 	}

@@ -65,6 +65,9 @@ func (r *Registrar) look(ctx context.Context, rm *Removal) {
 		r.putOffRemoval(rm, err)
 	}
 	if done {
+		if !rm.Gone.IsZero() && !rm.Disable { // a create that arrives now makes another generation
+			rm.GenerationID = ""
+		}
 		rm.Looks++
 		rm.Due = r.now().Add(r.settings.Lease + r.settings.HubTimeout)
 	}

@@ -166,7 +166,7 @@ type Store interface {
 	// set: those due, and those parked whose registration is not assigning.
 	ClaimRemovals(ctx context.Context, now, until time.Time, limit int) ([]Removal, error)
 
-	// PostponeRemoval gives a claimed removal back with its Looks and Due, or parked;
+	// PostponeRemoval gives a claimed removal back with its Looks, Due and GenerationID, or parked;
 	// compare-and-set on ID and attempt.
 	PostponeRemoval(ctx context.Context, r Removal) (won bool, err error)
 

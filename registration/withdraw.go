@@ -29,10 +29,10 @@ func (s *Start) withdraw(how scope.WhenRevoked) {
 		*as = Assignment{Withdrawn: true}
 	case scope.DisableIdentity:
 		as.Withdrawn = true
-		s.Removals = append(s.Removals, Removal{
-			Scope: s.Registration.Scope, Registration: s.Registration.ID, Hub: as.Hub, DeviceID: as.DeviceID,
-			GenerationID: as.GenerationID, CredentialDigest: as.CredentialDigest, Disable: true, Due: s.Registration.Updated,
-		})
+		for _, rm := range as.Removals() {
+			rm.Scope, rm.Registration, rm.Disable, rm.Due = s.Registration.Scope, s.Registration.ID, true, s.Registration.Updated
+			s.Removals = append(s.Removals, rm)
+		}
 	case scope.KeepIdentity:
 	}
 }

@@ -14,6 +14,7 @@ type faults struct {
 	count int  // calls that err still fails
 	late  bool // err comes after the call is done
 	block chan struct{}
+	terse bool // creates tell nothing of the identity
 }
 
 // FailNext fails the next n calls with a code, before anything is done.
@@ -34,6 +35,13 @@ func (r *Registry) LoseAnswers(n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.faults.err, r.faults.count, r.faults.late = dps.Errorf(dps.HubUnavailable, "injected loss of an answer"), n, true
+}
+
+// BeTerse has creates tell neither generation ID nor etag, as the bulk calls of IoT hubs.
+func (r *Registry) BeTerse() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.faults.terse = true
 }
 
 // Throttled is an error as a hub gives it that asks for fewer calls.

@@ -26,7 +26,8 @@ func arrays(k kind, batch []*write) []any {
 	switch k {
 	case begin, beginFirst:
 		return append(append(append(head, beginArrays(batch)...), rowArrays(batch)...),
-			column(batch, func(w *write) int64 { return w.room }))
+			column(batch, func(w *write) int64 { return w.room }),
+			column(batch, func(w *write) int64 { return w.heldUntil }))
 	case finish:
 		return append(append(head, attemptArrays(batch)...), finishArrays(batch)...)
 	case claim:

@@ -63,7 +63,7 @@ func (s *registrations) Begin(ctx context.Context, start registration.Start, now
 		w.kind = beginFirst
 	}
 	w.previous, w.previousAttempt, w.now, w.removals = string(start.Previous), start.PreviousAttempt, query.Micros(now), start.Removals
-	w.room, w.steps = start.Room, beginSteps(&start)
+	w.room, w.heldUntil, w.steps = start.Room, query.HeldUntil(&start.Registration, now), beginSteps(&start)
 	if start.Registration.Operation.Status != registration.Assigning {
 		w.record = query.AttemptRecord(&start.Registration)
 	}

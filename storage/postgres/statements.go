@@ -43,11 +43,11 @@ const (
 		from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[],
 			$6::text[], $7::text[], $8::text[], $9::bigint[], $10::bigint[], $11::text[], $12::bigint[], $13::text[],
 			$14::bigint[], $15::bigint[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[],
-			$22::text[], $23::bytea[], $24::bigint[]) with ordinality
+			$22::text[], $23::bytea[], $24::bigint[], $25::bigint[]) with ordinality
 		as k(scope_key, reg_key, previous, previous_attempt, now,
 			scope, id, etag, created, updated, operation_id, attempt, status,
 			lease_until, deadline, assigned_hub, device_id, assignment, want_hub, want_device, operation,
-			decision, sealed, room, n)
+			decision, sealed, room, held_until, n)
 		left join registration r on r.scope_key = k.scope_key and r.reg_key = k.reg_key
 		left join hub_claim c on k.want_hub <> '' and c.hub_key = k.want_hub and c.device_id = k.want_device
 		cross join lateral (
@@ -61,7 +61,7 @@ const (
 	), inserted as (
 		insert into registration (scope_key, reg_key, ` + query.RegistrationColumns + `)
 		select scope_key, reg_key, scope, id, etag, created, updated, operation_id, attempt,
-			case when held then 'assigning' else status end, case when held then now else lease_until end, deadline,
+			case when held then 'assigning' else status end, case when held then held_until else lease_until end, deadline,
 			assigned_hub, device_id, assignment, want_hub, want_device, operation, decision,
 			case when held or status = 'assigning' then sealed end
 		from seen where tid is null and other is not true
@@ -74,7 +74,7 @@ const (
 	beginUpdated = `, updated as (
 		update registration r set etag = k.etag, updated = k.updated, operation_id = k.operation_id, attempt = k.attempt,
 			status = case when held then 'assigning' else k.status end,
-			lease_until = case when held then k.now else k.lease_until end, deadline = k.deadline,
+			lease_until = case when held then k.held_until else k.lease_until end, deadline = k.deadline,
 			assigned_hub = k.assigned_hub, device_id = k.device_id, assignment = k.assignment,
 			want_hub = k.want_hub, want_device = k.want_device, operation = k.operation, decision = k.decision,
 			sealed = case when held or k.status = 'assigning' then k.sealed end

@@ -36,6 +36,7 @@ type write struct {
 	time             int64 // lease or deadline
 	removals         []registration.Removal
 	room             int64
+	heldUntil        int64  // lease of a begin that is held
 	record           string // of the attempt, when it has ended
 	events           [][]any
 	steps            []moveStep
@@ -81,7 +82,7 @@ func (s *registrations) commit(batch []*write) {
 			err = s.send(ctx, []*write{w})
 		}
 		if w.waits = sqlState(err) == stateMoveWaits; !w.waits {
-			w.err = s.db.judge(ctx, err)
+			w.err = s.db.judge(context.Background(), err) // the callers' own patience is not at its end
 		}
 	}
 }

@@ -59,6 +59,7 @@ func (r *RegistrationRow) RegKey() string { return dps.FoldASCII(r.ID) }
 type assignmentJSON struct {
 	GenerationID string                 `json:"generation,omitempty"`
 	Digest       string                 `json:"digest,omitempty"`
+	Doubts       []string               `json:"doubts,omitempty"`
 	Withdrawn    bool                   `json:"withdrawn,omitempty"`
 	Substatus    registration.Substatus `json:"substatus,omitempty"`
 	Payload      *string                `json:"payload,omitempty"` // a string keeps the JSON as written
@@ -188,10 +189,15 @@ func (c Codec) StartRow(s *registration.Start) (RegistrationRow, error) {
 }
 
 // Hold makes a started operation wait for a removal that somebody has claimed: it is
-// assigning, and its lease is over.
+// assigning, and its lease is over, or will be at its fence.
 func Hold(r registration.Registration, now time.Time) registration.Registration {
-	r.Operation.Status, r.Operation.LeaseUntil = registration.Assigning, Time(Lease(now))
+	r.Operation.Status, r.Operation.LeaseUntil = registration.Assigning, Time(HeldUntil(&r, now))
 	return r
+}
+
+// HeldUntil returns the lease of a held operation as it is stored.
+func HeldUntil(r *registration.Registration, now time.Time) int64 {
+	return max(Lease(now), Micros(r.Operation.Fence))
 }
 
 // Holds reports whether an operation of this status has to wait for a claimed removal
@@ -201,7 +207,7 @@ func Holds(s registration.Status) bool {
 }
 
 func encodeAssignment(a *registration.Assignment) string {
-	return encode(assignmentJSON{a.GenerationID, a.CredentialDigest, a.Withdrawn, a.Substatus, asWritten(a.Payload), asWritten(a.CustomPayload), a.AuthenticationKey, a.Move})
+	return encode(assignmentJSON{a.GenerationID, a.CredentialDigest, a.Doubts, a.Withdrawn, a.Substatus, asWritten(a.Payload), asWritten(a.CustomPayload), a.AuthenticationKey, a.Move})
 }
 
 func encodeOperation(op *registration.Operation) string {
@@ -258,7 +264,7 @@ func (c Codec) Registration(row *RegistrationRow) (registration.Registration, er
 		Scope: dps.IDScope(row.Scope), ID: dps.RegistrationID(row.ID), ETag: dps.ETag(row.ETag),
 		Created: Time(row.Created), Updated: Time(row.Updated),
 		Assignment: registration.Assignment{
-			Hub: row.AssignedHub, DeviceID: row.DeviceID, GenerationID: a.GenerationID, CredentialDigest: a.Digest,
+			Hub: row.AssignedHub, DeviceID: row.DeviceID, GenerationID: a.GenerationID, CredentialDigest: a.Digest, Doubts: a.Doubts,
 			Withdrawn: a.Withdrawn, Substatus: a.Substatus, Payload: fromWritten(a.Payload), CustomPayload: fromWritten(a.Custom), AuthenticationKey: a.AuthKey,
 			Move: a.Move,
 		},

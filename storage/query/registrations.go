@@ -148,12 +148,11 @@ func (s *Registrations) Forget(ctx context.Context, scope dps.IDScope, id dps.Re
 			return err
 		}
 		if a := r.Assignment; a.Hub != "" {
-			m := registration.Removal{
-				Scope: r.Scope, Registration: r.ID, Hub: a.Hub, DeviceID: a.DeviceID,
-				GenerationID: a.GenerationID, CredentialDigest: a.CredentialDigest, Due: due,
-			}
-			if _, err := tx.Exec(ctx, InsertRemoval, RemovalValues(&m)...); err != nil {
-				return err
+			for _, m := range a.Removals() {
+				m.Scope, m.Registration, m.Due = r.Scope, r.ID, due
+				if _, err := tx.Exec(ctx, InsertRemoval, RemovalValues(&m)...); err != nil {
+					return err
+				}
 			}
 		}
 		return s.deleteRecord(ctx, tx, &r)

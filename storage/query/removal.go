@@ -33,8 +33,8 @@ const (
 	claimRemovalsEnd = `) and lease_until <= $2 returning id, ` + removalColumns
 	leaveRemoval     = `update removal set lease_until = 0 where scope_key = $1 and reg_key = $2 and id = $3
 		and exists (select 1 from registration r where r.scope_key = $1 and r.reg_key = $2 and r.status = 'assigning')`
-	postponeRemoval = `update removal set looks = $1, due = $2, lease_until = 0
-		where scope_key = $3 and reg_key = $4 and id = $5 and attempt = $6`
+	postponeRemoval = `update removal set looks = $1, due = $2, generation = $3, lease_until = 0
+		where scope_key = $4 and reg_key = $5 and id = $6 and attempt = $7`
 	deleteRemoval  = `delete from removal where scope_key = $1 and reg_key = $2 and id = $3 and attempt = $4`
 	selectClaimRow = `select scope_key, reg_key from hub_claim where hub_key = $1 and device_id = $2`
 	deleteClaimRow = `delete from hub_claim where hub_key = $1 and device_id = $2`
@@ -119,7 +119,7 @@ func leaveWanted(ctx context.Context, tx Tx, claimed []registration.Removal) ([]
 func (s *Registrations) PostponeRemoval(ctx context.Context, m registration.Removal) (bool, error) {
 	var n int64
 	err := s.DB.Write(ctx, func(tx Tx) (err error) {
-		n, err = tx.Exec(ctx, postponeRemoval, int64(m.Looks), dueOf(&m), m.Scope.Fold(), m.Registration.Fold(), m.ID, m.Attempt)
+		n, err = tx.Exec(ctx, postponeRemoval, int64(m.Looks), dueOf(&m), m.GenerationID, m.Scope.Fold(), m.Registration.Fold(), m.ID, m.Attempt)
 		return err
 	})
 	return n > 0, during("postpone removal", err)

@@ -58,9 +58,14 @@ func (d *database) Write(ctx context.Context, f func(query.Tx) error) error {
 }
 
 func with(ctx context.Context, conns chan *conn, f func(context.Context, *conn) error) error {
-	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	timed, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
-	return borrow(ctx, conns, f)
+	err := borrow(timed, conns, f)
+	var coded *dps.Error
+	if err == nil || errors.As(err, &coded) || timed.Err() == nil || ctx.Err() != nil {
+		return err
+	}
+	return unavailable(err) // it was our patience that ended, not the caller's
 }
 
 // long is with, for what takes as long as the store is large.

@@ -3,6 +3,7 @@ package storagetest
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/google/go-cmp/cmp"
@@ -22,6 +23,7 @@ func historyCases() []testCase {
 		{"bounds what it keeps", historyBound},
 		{"goes with its record", historyDeleted},
 		{"forgetting removes the identity, then lets go of it", forgetRemoves},
+		{"forgetting removes the identity by every credential that it may have", forgetDoubts},
 		{"forgetting what has no identity", forgetNothing},
 	}
 }
@@ -145,6 +147,23 @@ func forgetRemoves(w *world) {
 	}
 	w.same(true, w.complete(due[0]))
 	w.same(false, w.taken("Hub.example", "Dev"))
+}
+
+func forgetDoubts(w *world) {
+	r := w.begin(w.start("dev", "op1", "h")).Registration
+	r = w.ended(r, registration.Assigned)
+	r.Assignment.GenerationID, r.Assignment.Doubts = "", []string{"c2"}
+	_, _, err := w.registrations().Finish(w.ctx, r, nil)
+	w.ok(err)
+	w.same([]string{"c2"}, w.current("dev").Assignment.Doubts)
+	w.ok(w.registrations().Forget(w.ctx, zone, "dev", enrollment.Precondition{}, w.now))
+	var digests []string
+	for _, m := range w.claimRemovals(w.now) {
+		w.same("", m.GenerationID)
+		digests = append(digests, m.CredentialDigest)
+	}
+	slices.Sort(digests)
+	w.same([]string{"c1", "c2"}, digests)
 }
 
 func forgetNothing(w *world) {

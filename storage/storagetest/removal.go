@@ -21,6 +21,7 @@ func removalCases() []testCase {
 		{"parked, it waits for the operation that came back", removalWaits},
 		{"parked, it goes with the record that is in the identity again", removalForgotten},
 		{"choosing the hub again waits for a claimed one", removalHeld},
+		{"who waits for a claimed one waits for its fence, too", removalHeldBehindFence},
 		{"a claimed one whose worker died is parked", removalLapsed},
 	}
 }
@@ -73,7 +74,7 @@ func removalRoundTrip(w *world) {
 	w.same([]registration.Removal{want}, got)
 	w.same(0, len(w.claimRemovals(w.after(3))))
 
-	want.Looks, want.Due = 1, w.after(100)
+	want.Looks, want.Due, want.GenerationID = 1, w.after(100), ""
 	won, err := w.registrations().PostponeRemoval(w.ctx, want)
 	w.ok(err)
 	w.same(true, won)
@@ -212,6 +213,21 @@ func removalHeld(w *world) {
 	if _, won := w.claim(b.Registration, w.after(59)); !won {
 		w.Error("the operation could not be claimed once the removal was done")
 	}
+}
+
+func removalHeldBehindFence(w *world) {
+	moved := w.finish(w.move("dev"), registration.Assigned)
+	claimed := w.claimRemovals(w.now)[0]
+	s := w.again(moved, "op3", "old")
+	op := &s.Registration.Operation
+	op.Fence, op.LeaseUntil = w.after(50), w.after(50)
+	b := w.begin(s)
+	w.same(true, b.Held)
+	w.same(w.after(50), b.Registration.Operation.LeaseUntil)
+	w.same(b.Registration, w.current("dev"))
+	w.same(true, w.complete(claimed))
+	w.same(0, len(w.expired(w.after(49))))
+	w.same([]registration.Registration{b.Registration}, w.expired(w.after(50)))
 }
 
 func removalLapsed(w *world) {
