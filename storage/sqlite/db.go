@@ -82,7 +82,7 @@ func borrow(ctx context.Context, conns chan *conn, f func(context.Context, *conn
 		defer func() { conns <- c }()
 		return translate(f(ctx, c))
 	case <-ctx.Done():
-		return fmt.Errorf("wait for a connection: %w", ctx.Err())
+		return fmt.Errorf("wait for a connection: %w", query.Late(ctx))
 	}
 }
 
