@@ -193,6 +193,7 @@ func (r *Registrar) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			r.end()
 			close(r.leaving)
 			err := r.gates.close() // who waits for its turn is put off, for another replica
 			r.working.Wait()
