@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/zerotouch-dps/dps/internal/keyring"
 	"github.com/zerotouch-dps/dps/server/dev"
@@ -42,9 +44,11 @@ func (c keysInitCmd) Run(env *Env) error {
 
 type keysRotateCmd struct {
 	Keyring string `required:"" help:"Path of the keyring file." type:"existingfile"`
+	Spare   bool   `help:"Put the fresh key last: it opens, and does not seal yet. Several replicas need that first, for while they restart, one must open what another seals." xor:"how"`
+	To      string `help:"Put this key of the file in front, a spare one, instead of a fresh one." placeholder:"KEY" xor:"how"`
 }
 
-// Run writes the ring with a fresh first key.
+// Run writes the ring with another first key, or with a spare one.
 func (c keysRotateCmd) Run(env *Env) error {
 	text, err := os.ReadFile(c.Keyring)
 	if err != nil {
@@ -54,15 +58,41 @@ func (c keysRotateCmd) Run(env *Env) error {
 	if err != nil {
 		return err
 	}
+	if c.To != "" {
+		return c.toFront(env, string(text))
+	}
 	kid := nextKID(ring.KeyIDs())
 	line, err := keyring.NewLine(env.Rand, kid)
 	if err != nil {
 		return err
 	}
+	if c.Spare {
+		if err := dev.WriteFile(c.Keyring, []byte(strings.TrimRight(string(text), "\n")+"\n"+line)); err != nil {
+			return err
+		}
+		say(env.Stdout, "Key %s opens, and does not seal yet. Restart every replica with this file, then run: dps keys rotate --keyring %s --to %s", kid, c.Keyring, kid)
+		return nil
+	}
 	if err := dev.WriteFile(c.Keyring, append([]byte(line), text...)); err != nil {
 		return err
 	}
 	say(env.Stdout, "Key %s now seals; %d former keys still open. Restart every replica with this file.", kid, len(ring.KeyIDs()))
+	return nil
+}
+
+// toFront moves the line of a key.
+func (c keysRotateCmd) toFront(env *Env, text string) error {
+	lines := slices.Collect(strings.Lines(text))
+	at := slices.IndexFunc(lines, func(line string) bool { return strings.HasPrefix(strings.TrimSpace(line), c.To+":") })
+	if at < 0 {
+		return fmt.Errorf("%s has no key %q", c.Keyring, c.To)
+	}
+	line := strings.TrimSpace(lines[at]) + "\n"
+	rest := strings.Join(slices.Delete(lines, at, at+1), "")
+	if err := dev.WriteFile(c.Keyring, []byte(line+rest)); err != nil {
+		return err
+	}
+	say(env.Stdout, "Key %s now seals, and the others still open. Restart every replica with this file.", c.To)
 	return nil
 }
 

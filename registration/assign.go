@@ -68,23 +68,35 @@ func (r *Registrar) await(ctx context.Context, p *pending) {
 }
 
 // launch carries an operation out in the background; nil when this process has its
-// hands full, and then the sweep of whichever replica has not takes it up. cfg is the
-// scope's configuration when the store has just confirmed it, else nil.
+// hands full or is ending, and then the sweep of whichever replica has not takes it up. cfg
+// is the scope's configuration when the store has just confirmed it, else nil.
 func (r *Registrar) launch(ctx context.Context, reg *Registration, cfg *config) *flight {
 	w := &work{r: r, reg: *reg, config: cfg, place: placeOf(reg)}
+	if f := r.board(ctx, w); f != nil {
+		return f
+	}
+	if _, err := r.store.Defer(ctx, *reg, r.now()); err != nil { // its lease ends by itself
+		r.log.Warn("give operation back", zap.Error(err))
+	}
+	return nil
+}
+
+// board starts a flight, if there is a place for it.
+func (r *Registrar) board(ctx context.Context, w *work) *flight {
 	if !r.slots.take(w.place) {
-		if _, err := r.store.Defer(ctx, *reg, r.now()); err != nil { // its lease ends by itself
-			r.log.Warn("give operation back", zap.Error(err))
-		}
 		return nil
 	}
 	f := &flight{done: make(chan struct{})}
-	r.mu.Lock()
-	r.flights[reg.Operation.ID] = f
-	r.mu.Unlock()
 	// The work belongs to the stored operation, not to the request that began it.
 	ctx = context.WithoutCancel(ctx)
-	id := reg.Operation.ID
+	id := w.reg.Operation.ID
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ended { // a request that outlasted the drain; nobody waits for its flight any more
+		r.slots.release(w.place)
+		return nil
+	}
+	r.flights[id] = f
 	r.working.Go(func() {
 		f.result = r.carryOut(ctx, w)
 		r.mu.Lock()
@@ -94,6 +106,13 @@ func (r *Registrar) launch(ctx context.Context, reg *Registration, cfg *config) 
 		r.slots.release(w.place)
 	})
 	return f
+}
+
+// end has no further flight begin.
+func (r *Registrar) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended = true
 }
 
 // carryOut makes the device in its hub and commits the outcome. It returns the row as

@@ -15,5 +15,8 @@ func NewGates(open OpenGateFunc, now func() time.Time) Gates { return Gates{newG
 // Get asks for the gate of a link.
 func (g Gates) Get(l hub.Linked) (*hub.Gate, error) { return g.get(l) }
 
+// Close closes all.
+func (g Gates) Close() error { return g.close() }
+
 // Retire closes what is no longer used.
 func (g Gates) Retire() error { return g.retire() }

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -97,13 +99,18 @@ func (g *gates) retire() error {
 	return errors.Join(errs...)
 }
 
+// close closes all gates at once: a hub that hangs must not keep the others' queues
+// waiting, nor who asks after their health.
 func (g *gates) close() error {
 	g.mu.Lock()
-	defer g.mu.Unlock()
 	g.done = true
-	var errs []error
-	for _, one := range g.byLink {
-		errs = append(errs, one.Close())
+	open := slices.Collect(maps.Values(g.byLink))
+	g.mu.Unlock()
+	errs := make([]error, len(open))
+	var closing sync.WaitGroup
+	for i, one := range open {
+		closing.Go(func() { errs[i] = one.Close() })
 	}
+	closing.Wait()
 	return errors.Join(errs...)
 }

@@ -2,6 +2,7 @@ package registration_test
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/zerotouch-dps/dps"
@@ -66,4 +67,34 @@ func TestGatesOfChangedLinksAreClosed(t *testing.T) {
 	if len(closed) != 2 || !closed["A2"] {
 		t.Errorf("closed %v", closed)
 	}
+}
+
+// Hubs that hang are closed side by side, and the queues before them are turned away at
+// once.
+func TestHangingGatesCloseTogether(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gates := registration.NewGates(func(hub.Linked) (*hub.Gate, error) {
+			fake := memory.New()
+			fake.Block()
+			return hub.NewGate(hub.GateConfig{Registry: fake, Concurrency: 1, CallTimeout: 10 * time.Second, Now: time.Now}), nil
+		}, time.Now)
+		for _, host := range []string{"a", "b", "c"} {
+			gate, err := gates.Get(hub.Linked{HostName: host})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 3 {
+				go func() { _, _ = gate.Get(t.Context(), "dev-1") }()
+			}
+		}
+		synctest.Wait()
+		began := time.Now()
+		if err := gates.Close(); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("closed after %s", took)
+		}
+	})
 }

@@ -137,6 +137,7 @@ type Registrar struct {
 	working     sync.WaitGroup
 	mu          sync.Mutex
 	flights     map[dps.OperationID]*flight
+	ended       bool // no further flight begins
 
 	refusals *refusals
 }

@@ -193,6 +193,7 @@ func (r *Registrar) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			r.end()
 			close(r.leaving)
 			err := r.gates.close() // who waits for its turn is put off, for another replica
 			r.working.Wait()
@@ -218,13 +219,11 @@ func (r *Registrar) sweep(ctx context.Context) {
 	}
 }
 
-// sweepOperations claims operations whose lease is over, and carries them out. One that is in hand here waits for its hub, and renews
-// its lease when its turn comes.
+// sweepOperations claims operations whose lease is over, and carries them out. One that is
+// in hand here waits for its hub, and renews its lease when its turn comes. One that can't
+// be read keeps none of the others waiting.
 func (r *Registrar) sweepOperations(ctx context.Context) error {
-	expired, err := r.store.Expired(ctx, r.now(), sweepBatch)
-	if err != nil {
-		return fmt.Errorf("find expired operations: %w", err)
-	}
+	expired, unread := r.store.Expired(ctx, r.now(), sweepBatch)
 	for _, reg := range expired {
 		if r.inHand(&reg) != nil || !r.slots.room(placeOf(&reg)) {
 			continue
@@ -237,6 +236,9 @@ func (r *Registrar) sweepOperations(ctx context.Context) error {
 		if won {
 			r.launch(ctx, &claimed, nil)
 		}
+	}
+	if unread != nil {
+		return fmt.Errorf("find expired operations: %w", unread)
 	}
 	return nil
 }

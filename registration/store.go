@@ -104,7 +104,8 @@ type Store interface {
 
 	// Expired returns up to limit assigning operations whose lease is over at now, of every
 	// scope: of each hub that they are bound for the one with the oldest lease, then of each
-	// the second, and so on. However many there are of a hub, the others' don't wait.
+	// the second, and so on. However many there are of a hub, the others' don't wait. With an
+	// error it returns those that could be read.
 	Expired(ctx context.Context, now time.Time, limit int) ([]Registration, error)
 
 	// Registration returns a record. Errors: [dps.RegistrationNotFound].

@@ -119,7 +119,20 @@ func (w *world) link(name string, change func(*hub.Linked)) {
 // end of the test.
 func (w *world) replica(s registration.Settings) *registration.Registrar {
 	w.t.Helper()
-	r := registration.New(registration.Deps{
+	r, run := w.unstarted(s)
+	ctx, stop := context.WithCancel(context.WithoutCancel(w.ctx))
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx) }()
+	w.t.Cleanup(func() {
+		stop()
+		w.need(<-ended)
+	})
+	return r
+}
+
+// unstarted is a replica that does not run yet.
+func (w *world) unstarted(s registration.Settings) (r *registration.Registrar, run func(context.Context) error) {
+	r = registration.New(registration.Deps{
 		Store: w.store.Registrations(), Scopes: w.store.Scopes(), Entries: w.store.Enrollments(),
 		Resolver: enrollment.NewResolver(w.verifier()), Observer: silent{}, Log: zap.NewNop(), Webhooks: w.oracle, Latency: w.latency,
 		OpenGate: func(l hub.Linked) (*hub.Gate, error) {
@@ -127,14 +140,7 @@ func (w *world) replica(s registration.Settings) *registration.Registrar {
 		},
 		Now: w.clock, Rand: rand.Reader, Settings: s,
 	})
-	ctx, stop := context.WithCancel(context.WithoutCancel(w.ctx))
-	ended := make(chan error, 1)
-	go func() { ended <- r.Run(ctx) }()
-	w.t.Cleanup(func() {
-		stop()
-		w.need(<-ended)
-	})
-	return r
+	return r, r.Run
 }
 
 // verifier returns what every replica judges devices with.

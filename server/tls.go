@@ -42,11 +42,12 @@ func (c *certificates) reload() error {
 	loaded := make([]*tls.Certificate, len(c.pairs))
 	changed := make([]time.Time, len(c.pairs))
 	for i, p := range c.pairs {
+		changed[i] = modified(p) // first: what is written after that is read the next time
 		cert, err := tls.LoadX509KeyPair(p.Certificate, p.Key)
 		if err != nil {
 			return fmt.Errorf("load certificate %s: %w", p.Certificate, err)
 		}
-		loaded[i], changed[i] = &cert, modified(p)
+		loaded[i] = &cert
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -88,6 +88,32 @@ func (s *Registrations) Select(ctx context.Context, text string, args ...any) ([
 	return out, during("read registrations", err)
 }
 
+// Readable is Select that leaves out what can't be decoded, as when another replica has
+// sealed it with a key that is missing here, and tells of that in its error.
+func (s *Registrations) Readable(ctx context.Context, text string, args ...any) ([]registration.Registration, error) {
+	var out []registration.Registration
+	var bad error
+	err := s.DB.Read(ctx, func(tx Tx) error {
+		return tx.Query(ctx, text, args, func(scan ScanFunc) error {
+			var row RegistrationRow
+			if err := scan(row.Dest()...); err != nil {
+				return err
+			}
+			r, err := s.Codec.Registration(&row)
+			if err == nil {
+				out = append(out, r)
+			} else if bad == nil {
+				bad = err // the others' are of the same kind
+			}
+			return nil
+		})
+	})
+	if err == nil {
+		err = bad
+	}
+	return out, during("read registrations", err)
+}
+
 // Several implements [registration.Store].
 func (s *Registrations) Several(ctx context.Context, scope dps.IDScope, ids []dps.RegistrationID) ([]registration.Registration, error) {
 	if len(ids) == 0 {

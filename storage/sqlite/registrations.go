@@ -208,5 +208,5 @@ const selectExpired = query.BusyHubs + `select ` + query.RegistrationColumns + `
 
 // Expired implements [registration.Store].
 func (s *registrations) Expired(ctx context.Context, now time.Time, limit int) ([]registration.Registration, error) {
-	return s.Select(ctx, selectExpired, query.Micros(now), int64(limit))
+	return s.Readable(ctx, selectExpired, query.Micros(now), int64(limit))
 }

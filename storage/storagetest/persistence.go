@@ -44,6 +44,10 @@ func RunPersistence(t *testing.T, fresh func(t *testing.T) Database) {
 		t.Parallel()
 		rotatedRing(t, fresh(t))
 	})
+	t.Run("an operation of a replica with a newer keyring holds up no other", func(t *testing.T) {
+		t.Parallel()
+		newerRing(t, fresh(t))
+	})
 	t.Run("an admission opens as much whoever is enrolled", func(t *testing.T) {
 		t.Parallel()
 		alike(t, fresh(t))
@@ -120,6 +124,25 @@ func rotatedRing(t *testing.T, d Database) {
 	d.with(t, parsed(t, newLine+oldLine), false, func(w *world) {
 		if diff := cmp.Diff(keyIndividual(w, "dev").Mechanism, w.individual("dev").Mechanism); diff != "" {
 			w.Errorf("mismatch (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func newerRing(t *testing.T, d Database) {
+	oldLine, newLine := line(t, "old"), line(t, "new")
+	d.with(t, parsed(t, oldLine), true, func(w *world) { w.begin(w.start("mine", "op1", "h")) })
+	d.with(t, parsed(t, newLine+oldLine), false, func(w *world) {
+		s := w.start("theirs", "op2", "h")
+		s.Registration.Operation.LeaseUntil = w.after(1) // it comes first
+		w.begin(s)
+	})
+	d.with(t, parsed(t, oldLine), false, func(w *world) {
+		got, err := w.registrations().Expired(w.ctx, w.after(60), 100)
+		if len(got) != 1 || got[0].ID != "mine" {
+			w.Errorf("expired: %+v", got)
+		}
+		if !errors.Is(err, keyring.ErrOpen) {
+			w.Errorf("%v; want to be told of the other", err)
 		}
 	})
 }
