@@ -72,6 +72,19 @@ type root struct {
 	Version      versionCmd      `cmd:"" help:"Print version and build." group:"Serve"`
 }
 
+// understood returns the command of a wrong command line as far as it is one.
+func understood(err error) string {
+	words := []string{"dps"}
+	if wrong, ok := errors.AsType[*kong.ParseError](err); ok {
+		for _, step := range wrong.Context.Path {
+			if step.Command != nil {
+				words = append(words, step.Command.Name)
+			}
+		}
+	}
+	return strings.Join(words, " ")
+}
+
 // Main runs one command and returns the exit code.
 func Main(ctx context.Context, args []string, env *Env) int {
 	var r root
@@ -101,7 +114,7 @@ func Main(ctx context.Context, args []string, env *Env) int {
 		return exit
 	}
 	if err != nil {
-		_, _ = fmt.Fprintf(env.Stderr, "dps: %v\nTry \"dps --help\".\n", err)
+		_, _ = fmt.Fprintf(env.Stderr, "dps: %v\nTry \"%s --help\".\n", err, understood(err))
 		return usageCode(args)
 	}
 	if err := command.Run(); err != nil {

@@ -54,7 +54,7 @@ func (f connectFlags) admin(env *Env) (*client.Admin, error) {
 	}
 	url := first(f.AdminURL, env.Getenv("DPS_ADMIN_URL"), ready.Admin.URL)
 	if url == "" {
-		return nil, usagef("which server? give --admin-url, or run this where \"dps dev\" left .dps/ready.json")
+		return nil, usagef("which server? give --admin-url or set DPS_ADMIN_URL, or run this where \"dps dev\" left .dps/ready.json")
 	}
 	certificates, err := f.certificates(env)
 	if err != nil {

@@ -29,6 +29,8 @@ func TestExitCodes(t *testing.T) {
 		{"unknown flag", []string{"scope", "list", "--colour"}, cli.ExitUsage, "unknown flag"},
 		{"unknown output", []string{"scope", "list", "--output", "xml"}, cli.ExitUsage, "must be one of"},
 		{"argument missing", []string{"hub", "show"}, cli.ExitUsage, "expected"},
+		{"which help to read", []string{"hub", "show"}, cli.ExitUsage, `Try "dps hub show --help".`},
+		{"command missing", []string{"ca", "crl"}, cli.ExitUsage, `Try "dps ca crl --help".`},
 		{"nothing to link", []string{"hub", "link"}, cli.ExitUsage, "which hub?"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
