@@ -81,7 +81,7 @@ func (s *registrations) commit(batch []*write) {
 			err = s.send(ctx, []*write{w})
 		}
 		if w.waits = sqlState(err) == stateMoveWaits; !w.waits {
-			w.err = s.db.judge(ctx, err)
+			w.err = s.db.judgeWrite(ctx, err)
 		}
 	}
 }
