@@ -102,4 +102,3 @@ func TestSilentServer(t *testing.T) {
 	})
 	calls.Wait()
 }
-

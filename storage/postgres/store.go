@@ -95,7 +95,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	s, err := newStore(&database{pool}, query.Codec{Ring: cfg.Keyring, Rand: cfg.Rand})
+	s, err := newStore(&database{pool: pool}, query.Codec{Ring: cfg.Keyring, Rand: cfg.Rand})
 	if err == nil {
 		err = s.deployment.CheckKeyring(ctx)
 	}
@@ -179,7 +179,7 @@ func newStore(d *database, codec query.Codec) (*Store, error) {
 		scopes:        &query.Scopes{DB: d, Codec: codec, Dialect: dialect},
 		events:        &query.Events{DB: d, Codec: codec, Dialect: dialect},
 		latencies:     &query.Latencies{DB: d, Dialect: dialect},
-		deployment:    &query.Deployment{DB: d, Codec: codec, Dialect: dialect},
+		deployment:    &query.Deployment{DB: d, Codec: codec, Dialect: dialect, Failed: &d.failed},
 	}, nil
 }
 

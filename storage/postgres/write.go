@@ -82,7 +82,7 @@ func (s *registrations) commit(batch []*write) {
 			err = s.send(ctx, []*write{w})
 		}
 		if w.waits = sqlState(err) == stateMoveWaits; !w.waits {
-			w.err = s.db.judge(context.Background(), err) // the callers' own patience is not at its end
+			w.err = s.db.judgeWrite(ctx, err)
 		}
 	}
 }

@@ -56,10 +56,8 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Keyring == nil || cfg.Rand == nil {
 		return nil, errors.New("open store: Keyring and Rand are required")
 	}
-	if cfg.Path != "" && !cfg.Migrate { // SQLite would make an empty file
-		if _, err := os.Stat(cfg.Path); err != nil {
-			return nil, fmt.Errorf("open store: %w: %w; if it is to be new, run dps migrate", migrations.ErrSchema, err)
-		}
+	if err := prepareFile(&cfg); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
 	}
 	db, n, err := openFile(cfg.Path)
 	if err != nil {
@@ -68,7 +66,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := migrate(ctx, db, cfg.Migrate); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store: %w", err), db.Close())
 	}
-	d, err := newDatabase(ctx, db, n)
+	d, err := newDatabase(ctx, db, n, cfg.Path)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open store: %w", err), db.Close())
 	}
@@ -80,6 +78,20 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("open store: %w", err), d.close())
 	}
 	return s, nil
+}
+
+// prepareFile makes a file that is to be new, since SQLite would let others read it.
+func prepareFile(cfg *Config) error {
+	if cfg.Path == "" {
+		return nil
+	}
+	if !cfg.Migrate { // and without a schema there is nothing to open
+		if _, err := os.Stat(cfg.Path); err != nil {
+			return fmt.Errorf("%w: %w; if it is to be new, run dps migrate", migrations.ErrSchema, err)
+		}
+		return nil
+	}
+	return makePrivate(cfg.Path)
 }
 
 // openFile returns the pool and how many readers it may have beside the writer. A
@@ -123,7 +135,7 @@ func newStore(d *database, codec query.Codec) (*Store, error) {
 		scopes:        &query.Scopes{DB: d, Codec: codec},
 		events:        &query.Events{DB: d, Codec: codec, Dialect: dialect()},
 		latencies:     &query.Latencies{DB: d},
-		deployment:    &query.Deployment{DB: d, Codec: codec, Dialect: dialect()},
+		deployment:    &query.Deployment{DB: d, Codec: codec, Dialect: dialect(), Failed: &d.failed},
 	}, nil
 }
 
