@@ -81,6 +81,32 @@ func TestIdentityInDoubtIsRemoved(t *testing.T) {
 	}
 }
 
+// TestDeletedIdentityComesBack: registering again makes no call that waits, and yet the
+// device has its identity again that somebody deleted in the hub.
+func TestDeletedIdentityComesBack(t *testing.T) {
+	t.Parallel()
+	for name, rate := range map[string]int{"metered": 6000, "unmetered": 0} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, options{hubs: []string{east}, link: func(l *hub.Linked) { l.IdentityRate = rate }})
+			w.individual(onto(east))
+			was := w.assigned(w.signed("dev-1", key("a")))
+			w.need(w.hubs[east].Delete(w.ctx, "dev-1", "*"))
+			w.assigned(w.signed("dev-1", key("a")))
+			w.eventually("it is there again", func() bool { return len(w.holders("dev-1")) == 1 })
+			now := w.ended("dev-1").Assignment
+			if now.GenerationID == was.GenerationID || now.GenerationID != w.device(east, "dev-1").GenerationID || now.Doubts != nil {
+				t.Errorf("the record points to %+v", now)
+			}
+			calls := w.hubs[east].Stats().Created
+			w.assigned(w.signed("dev-1", key("a")))
+			if made := w.hubs[east].Stats().Created; made != calls {
+				t.Errorf("%d identities were made, want %d", made, calls)
+			}
+		})
+	}
+}
+
 // TestLateCreateAfterTheRemoval: a create whose answer nobody waited for arrives when the
 // identity that a later one made has been removed.
 func TestLateCreateAfterTheRemoval(t *testing.T) {
