@@ -85,11 +85,19 @@ func TestIdentityInDoubtIsRemoved(t *testing.T) {
 // device has its identity again that somebody deleted in the hub.
 func TestDeletedIdentityComesBack(t *testing.T) {
 	t.Parallel()
-	for name, rate := range map[string]int{"metered": 6000, "unmetered": 0} {
+	for name, tt := range map[string]struct {
+		rate   int
+		policy enrollment.AllocationPolicy
+	}{"metered": {6000, ""}, "unmetered": {0, ""}, "metered, by a webhook": {6000, enrollment.Custom}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, options{hubs: []string{east}, link: func(l *hub.Linked) { l.IdentityRate = rate }})
-			w.individual(onto(east))
+			w := newWorld(t, options{hubs: []string{east}, link: func(l *hub.Linked) { l.IdentityRate = tt.rate }})
+			e := onto(east)
+			if tt.policy == enrollment.Custom {
+				e.AllocationPolicy, e.Custom = tt.policy, definition
+				w.oracle.says(east)
+			}
+			w.individual(e)
 			was := w.assigned(w.signed("dev-1", key("a")))
 			w.need(w.hubs[east].Delete(w.ctx, "dev-1", "*"))
 			w.assigned(w.signed("dev-1", key("a")))
