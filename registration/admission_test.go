@@ -220,3 +220,15 @@ func TestKeyGroupsByPrefix(t *testing.T) {
 		t.Errorf("the key of group 104 in the range of group 103: %s, want refused", got)
 	}
 }
+
+// TestNoEvidenceAdmitsNobody: only an explanation takes a device for who it claims to be.
+func TestNoEvidenceAdmitsNobody(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{})
+	w.individual(keyed("dev-1", key("a")))
+	bare := w.signed("dev-1", key("a"))
+	bare.Evidence = nil
+	if got := w.outcome(bare); got != "refused" {
+		t.Errorf("a request without evidence: %s", got)
+	}
+}

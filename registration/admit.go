@@ -37,6 +37,9 @@ func (r *Registrar) admit(ctx context.Context, req *Request) (*admission, error)
 	if e, ok := req.Evidence.(attestation.TPMEvidence); ok && e.Token == nil {
 		return nil, r.resolver.Verifier().Challenge(e, attestation.Subject{Scope: req.Scope, ID: req.ID})
 	}
+	if req.Evidence == nil { // as in an explanation, which takes the device for who it claims to be
+		return nil, attestation.Refuse(errors.New("no credential"))
+	}
 	a, err := r.consider(ctx, req)
 	if err == nil && a.match.Revoked != "" {
 		err = r.revoke(ctx, req, a)

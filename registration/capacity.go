@@ -113,6 +113,7 @@ func (r *Registrar) beginWithRoom(ctx context.Context, req *Request, a *admissio
 		}
 		if err == nil {
 			r.latency.Cast(a.config.Scope.ID, start.Registration.ID, a.report)
+			r.confirm(ctx, req, p)
 		}
 		if !dps.Is(err, dps.HubFull) {
 			return p, err

@@ -285,3 +285,25 @@ func TestOvertakenByCapacity(t *testing.T) {
 		t.Errorf("%s (%s), %d and %d devices", op.Status, op.ErrorMessage, w.load(east), w.load(west))
 	}
 }
+
+// TestMoveBetweenFullHubs: neither the hub that a move sends a device to nor its own takes
+// it; it is told so, and neither is asked for ever.
+func TestMoveBetweenFullHubs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{hubs: []string{east, west}})
+	w.individual(onto(east))
+	w.assigned(w.signed("dev-1", key("a")))
+	w.createMove(scope.Move{Name: "away", To: west, Pace: scope.MaxPace})
+	calls := w.hubs[east].Stats().Calls
+	w.hubs[east].FailNext(1000, dps.HubFull)
+	w.hubs[west].FailNext(1000, dps.HubFull)
+	e := onto(east)
+	e.Reprovision = &enrollment.ReprovisionPolicy{UpdateHubAssignment: true} // so that its own need not be read
+	w.individual(e)
+	if reg := w.register(w.signed("dev-1", key("a"))); reg.Operation.Status != registration.Failed || reg.Assignment.Hub != east {
+		t.Errorf("%s in %s", reg.Operation.Status, reg.Assignment.Hub)
+	}
+	if made := w.hubs[east].Stats().Calls - calls; made > 2 {
+		t.Errorf("its own hub was asked %d times", made)
+	}
+}

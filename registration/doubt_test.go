@@ -81,6 +81,72 @@ func TestIdentityInDoubtIsRemoved(t *testing.T) {
 	}
 }
 
+// TestForgottenInDoubt: a device is forgotten while a write of a new key is on its way,
+// which arrives when the identity has been removed.
+func TestForgottenInDoubt(t *testing.T) {
+	t.Parallel()
+	for _, k := range []string{"a", "n"} {
+		t.Run(k, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, options{hubs: []string{east}})
+			w.individual(onto(east))
+			w.assigned(w.signed("dev-1", key("a")))
+			w.individual(rekeyed(east, "n"))
+			w.hubs[east].FailNext(3, dps.HubUnavailable)
+			w.register(w.signed("dev-1", key("n")))
+			late := w.row("dev-1").Operation.Want
+			late.Auth.Primary = key(k)
+			off := rekeyed(east, "n")
+			off.Enabled = false
+			w.individual(off)
+			w.outcome(w.signed("dev-1", key("n")))
+			w.need(w.store.Registrations().Forget(w.ctx, scopeID, "dev-1", enrollment.Precondition{}, w.clock()))
+			w.replica(sweeping)
+			w.flies("the first look", func() bool { return len(w.holders("dev-1")) == 0 })
+			_, err := w.hubs[east].Put(w.ctx, late)
+			w.need(err)
+			w.flies("the outbox is empty", w.seldom(func() bool { return w.unfinished() == 0 }))
+			if diff := cmp.Diff([]string(nil), w.holders("dev-1")); diff != "" {
+				t.Errorf("holders (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestDeletedIdentityComesBack: registering again makes no call that waits, and yet the
+// device has its identity again that somebody deleted in the hub.
+func TestDeletedIdentityComesBack(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		rate   int
+		policy enrollment.AllocationPolicy
+	}{"metered": {6000, ""}, "unmetered": {0, ""}, "metered, by a webhook": {6000, enrollment.Custom}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, options{hubs: []string{east}, link: func(l *hub.Linked) { l.IdentityRate = tt.rate }})
+			e := onto(east)
+			if tt.policy == enrollment.Custom {
+				e.AllocationPolicy, e.Custom = tt.policy, definition
+				w.oracle.says(east)
+			}
+			w.individual(e)
+			was := w.assigned(w.signed("dev-1", key("a")))
+			w.need(w.hubs[east].Delete(w.ctx, "dev-1", "*"))
+			w.assigned(w.signed("dev-1", key("a")))
+			w.eventually("it is there again", func() bool { return len(w.holders("dev-1")) == 1 })
+			now := w.ended("dev-1").Assignment
+			if now.GenerationID == was.GenerationID || now.GenerationID != w.device(east, "dev-1").GenerationID || now.Doubts != nil {
+				t.Errorf("the record points to %+v", now)
+			}
+			calls := w.hubs[east].Stats().Created
+			w.assigned(w.signed("dev-1", key("a")))
+			if made := w.hubs[east].Stats().Created; made != calls {
+				t.Errorf("%d identities were made, want %d", made, calls)
+			}
+		})
+	}
+}
+
 // TestLateCreateAfterTheRemoval: a create whose answer nobody waited for arrives when the
 // identity that a later one made has been removed.
 func TestLateCreateAfterTheRemoval(t *testing.T) {

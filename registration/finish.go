@@ -61,11 +61,13 @@ func leftBehind(before, after Registration) []Removal {
 // Removals returns what takes the identity out of its hub: one entry, or one for each
 // credential by which it can be told.
 func (a *Assignment) Removals() []Removal {
-	rm := Removal{Hub: a.Hub, DeviceID: a.DeviceID, GenerationID: a.GenerationID, CredentialDigest: a.CredentialDigest}
-	out := []Removal{rm}
-	for _, digest := range a.Doubts {
-		rm.CredentialDigest = digest
-		out = append(out, rm)
+	digests := a.Doubts
+	if a.CredentialDigest != "" || len(digests) == 0 {
+		digests = append([]string{a.CredentialDigest}, digests...)
+	}
+	out := make([]Removal, len(digests))
+	for i, digest := range digests {
+		out[i] = Removal{Hub: a.Hub, DeviceID: a.DeviceID, GenerationID: a.GenerationID, CredentialDigest: digest}
 	}
 	return out
 }
@@ -77,19 +79,21 @@ const maxDoubts = 8
 // doubtCredential notes that it is not known which credential the hub holds when an
 // operation on the very identity was given up in the middle: the next registration then
 // writes it. Without a generation ID the credential is all by which the identity can be
-// told, and stays beside the doubt.
+// told, and stays beside the doubt; with one, the releases before know the doubt by its
+// absence.
 func (r *Registration) doubtCredential(given Operation) {
 	a := &r.Assignment
 	if given.Hub == "" || a.DeviceID != given.Want.DeviceID || !sameHub(a.Hub, given.Hub) {
 		return
 	}
+	held := a.CredentialDigest
 	if a.GenerationID != "" {
 		a.CredentialDigest = ""
-		return
 	}
-	digest := hub.CredentialDigest(given.Want.Auth)
-	if digest != a.CredentialDigest && !slices.Contains(a.Doubts, digest) {
-		a.Doubts = append(slices.Clone(a.Doubts[max(0, len(a.Doubts)-maxDoubts+1):]), digest)
+	for _, digest := range []string{held, hub.CredentialDigest(given.Want.Auth)} {
+		if digest != "" && digest != a.CredentialDigest && !slices.Contains(a.Doubts, digest) {
+			a.Doubts = append(slices.Clone(a.Doubts[max(0, len(a.Doubts)-maxDoubts+1):]), digest)
+		}
 	}
 }
 

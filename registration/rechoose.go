@@ -107,6 +107,9 @@ func (r *Registrar) nextHub(ctx context.Context, reg Registration) (Registration
 // another picks the next hub. Whom a move has sent to a full one, it leaves where it was.
 func (r *Registrar) another(ctx context.Context, reg *Registration, cfg *config, set *enrollment.Settings, why *decision) (hub.Linked, error) {
 	if home, linked := cfg.linked(reg.Assignment.Hub); linked && reg.Operation.Move != "" {
+		if holds(why.Full, home.HostName) { // it does not take the write either
+			return hub.Linked{}, noRoom()
+		}
 		why.Hub, why.Reason = home.HostName, "stays on its hub: that to which it was moved has no room"
 		return home, nil
 	}

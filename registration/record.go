@@ -51,7 +51,7 @@ type Assignment struct {
 	DeviceID         string
 	GenerationID     string // as the hub gave it
 	CredentialDigest string // of what the hub holds, see CredentialDigest
-	// Doubts are the digests of what the hub may hold instead: operations were given up
+	// Doubts are the digests of what the hub may hold besides: operations were given up
 	// while they wrote that.
 	Doubts []string
 	// Withdrawn: disabled in the hub by us, and the next good registration enables it; without

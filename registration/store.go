@@ -149,7 +149,8 @@ type Store interface {
 	Loads(ctx context.Context, s dps.IDScope) (map[string]int64, error)
 
 	// Forget deletes a record as Delete does, and in the same commit puts the removal of
-	// its identity, due then, into the outbox; the claim stands until that is done.
+	// its identity, due then or when its operation's fence is over, into the outbox; the claim
+	// stands until that is done.
 	Forget(ctx context.Context, s dps.IDScope, id dps.RegistrationID, p enrollment.Precondition, due time.Time) error
 
 	// Pending counts the operations and removals that are not done, each up to MaxPending.

@@ -174,6 +174,7 @@ func (r *Registrar) take(ctx context.Context, w *work, next Registration) *Regis
 	if next.Operation.Status != Assigning { // nothing is left to do
 		next.Operation.Decision = withOutcome(next.Operation.Decision, "assigned", 0, next.Operation.Attempt)
 		end := r.finish(ctx, w, next, nil, nil)
+		w.confirm(ctx, end)
 		return &end
 	}
 	was, m := w.reg.Operation, w.leaves(&next)

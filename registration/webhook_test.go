@@ -174,7 +174,7 @@ func TestWebhookAndReprovisioning(t *testing.T) {
 	}
 }
 
-// TestKeptWithoutACall: on a metered hub a device that stays costs no hub call, but the
+// TestKeptWithoutACall: on a metered hub a device that stays waits for no hub call, but the
 // webhook is heard all the same.
 func TestKeptWithoutACall(t *testing.T) {
 	t.Parallel()
@@ -182,11 +182,12 @@ func TestKeptWithoutACall(t *testing.T) {
 	w.individual(custom("dev", nil))
 	w.oracle.says(east)
 	w.assigned(w.signed("dev", key("a")))
-	calls := w.hubs[east].Stats().Calls
+	release := w.hubs[east].Block()
 	w.oracle.answers(allocation.Answer{Hub: east, Payload: object(`1`)}, nil)
 	got := w.assigned(w.signed("dev", key("a")))
-	if string(got.Reply()) != `1` || w.hubs[east].Stats().Calls != calls {
-		t.Errorf("told %s after %d more hub calls", got.Reply(), w.hubs[east].Stats().Calls-calls)
+	release()
+	if string(got.Reply()) != `1` {
+		t.Errorf("told %s", got.Reply())
 	}
 	history, err := w.store.Registrations().History(w.ctx, scopeID, "dev")
 	w.need(err)

@@ -54,8 +54,8 @@ func (m *mute) accept(ctx context.Context, to string) {
 
 // pass forwards until one end closes; what is read in silence is lost.
 func (m *mute) pass(to, from net.Conn) {
-	defer to.Close()   //nolint:errcheck // as is the other end
-	defer from.Close() //nolint:errcheck // as is the other end
+	defer to.Close()
+	defer from.Close()
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)

@@ -176,6 +176,9 @@ func (s *Registrations) Forget(ctx context.Context, scope dps.IDScope, id dps.Re
 		if a := r.Assignment; a.Hub != "" {
 			for _, m := range a.Removals() {
 				m.Scope, m.Registration, m.Due = r.Scope, r.ID, due
+				if fence := r.Operation.Fence; fence.After(due) { // until then it may still be written
+					m.Due = fence
+				}
 				if _, err := tx.Exec(ctx, InsertRemoval, RemovalValues(&m)...); err != nil {
 					return err
 				}

@@ -23,7 +23,7 @@ func TestBusyWriter(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer s.Close() //nolint:errcheck // nothing is kept
+		defer s.Close()
 		release := s.HoldWriter()
 		defer release()
 		if err := storagetest.Register(t, s, "dev"); !dps.Is(err, dps.Unavailable) {

@@ -152,13 +152,15 @@ func forgetRemoves(w *world) {
 func forgetDoubts(w *world) {
 	r := w.begin(w.start("dev", "op1", "h")).Registration
 	r = w.ended(r, registration.Assigned)
+	r.Operation.Fence = w.after(30)
 	r.Assignment.GenerationID, r.Assignment.Doubts = "", []string{"c2"}
 	_, _, err := w.registrations().Finish(w.ctx, r, nil)
 	w.ok(err)
 	w.same([]string{"c2"}, w.current("dev").Assignment.Doubts)
 	w.ok(w.registrations().Forget(w.ctx, zone, "dev", enrollment.Precondition{}, w.now))
 	var digests []string
-	for _, m := range w.claimRemovals(w.now) {
+	w.same(0, len(w.claimRemovals(w.after(29))))
+	for _, m := range w.claimRemovals(w.after(30)) {
 		w.same("", m.GenerationID)
 		digests = append(digests, m.CredentialDigest)
 	}
