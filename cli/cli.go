@@ -5,6 +5,7 @@ package cli
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -146,7 +147,7 @@ func fail(env *Env, args []string, err error) int {
 	if errors.Is(err, context.Canceled) {
 		return ExitFailed
 	}
-	_, _ = fmt.Fprintf(env.Stderr, "dps: %s\n", strings.TrimSpace(err.Error()))
+	_, _ = fmt.Fprintf(env.Stderr, "dps: %s%s\n", strings.TrimSpace(err.Error()), adviceOn(err))
 	if usage := (usageError{}); errors.As(err, &usage) {
 		return usageCode(args)
 	}
@@ -154,6 +155,14 @@ func fail(env *Env, args []string, err error) int {
 		return ExitRejected
 	}
 	return ExitFailed
+}
+
+// adviceOn says what to do about an error that tells only what is.
+func adviceOn(err error) string {
+	if _, unknown := errors.AsType[x509.UnknownAuthorityError](err); unknown {
+		return "; give the CA that signed the server's certificate: --admin-ca FILE, for devices --ca FILE"
+	}
+	return ""
 }
 
 // say writes a line for a person; a closed pipe is their business.

@@ -53,6 +53,29 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// The original spells all rights by three, and existing connection strings shall stay
+// good for all that they were good for.
+func TestRightsOfTheOwner(t *testing.T) {
+	t.Parallel()
+	for rights, want := range map[string]string{
+		"ServiceConfig, DeviceConnect, EnrollmentWrite": "ServiceConfig, EnrollmentRead, EnrollmentWrite, DeviceConnect, RegistrationStatusRead, RegistrationStatusWrite",
+		"enrollmentWrite,serviceConfig,deviceConnect":   "ServiceConfig, EnrollmentRead, EnrollmentWrite, DeviceConnect, RegistrationStatusRead, RegistrationStatusWrite",
+		"ServiceConfig, EnrollmentWrite":                "ServiceConfig, EnrollmentWrite",
+		"EnrollmentWrite":                               "EnrollmentWrite",
+	} {
+		var i arm.Import
+		if err := i.Read("f.json", []byte(`{"keyName":"p","rights":"`+rights+`","primaryKey":"one","secondaryKey":"two"}`)); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(i.Scope.Policies[0].Rights, ", "); got != want {
+			t.Errorf("%s became %s", rights, got)
+		}
+		if noted := strings.Contains(strings.Join(i.Notes, "\n"), "policy p has the rights"); noted != (rights != want) {
+			t.Errorf("%s: notes %q", rights, i.Notes)
+		}
+	}
+}
+
 func TestReadRefuses(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/declare"
 )
 
@@ -183,6 +184,10 @@ func (i *Import) policy(m Policy) {
 			p.Rights = append(p.Rights, right)
 		}
 	}
+	if isOwner(p.Rights) {
+		p.Rights = allRights()
+		i.note("policy %s has the rights of the original's owner policy, which are all; it is given all by name", p.KeyName)
+	}
 	for _, slot := range []struct {
 		from string
 		to   *declare.Secret
@@ -195,6 +200,22 @@ func (i *Import) policy(m Policy) {
 		return // what has keys is better
 	}
 	i.Scope.Policies = upsert(i.Scope.Policies, p, func(p declare.Policy) string { return p.KeyName })
+}
+
+// isOwner reports whether rights are those that the original writes for a policy with all
+// of them, such as provisioningserviceowner: what others contain is left out.
+func isOwner(rights []string) bool {
+	owner := []string{"deviceconnect", "enrollmentwrite", "serviceconfig"}
+	got := make([]string, len(rights))
+	for n, right := range rights {
+		got[n] = dps.FoldASCII(right)
+	}
+	slices.Sort(got)
+	return slices.Equal(got, owner)
+}
+
+func allRights() []string {
+	return []string{"ServiceConfig", "EnrollmentRead", "EnrollmentWrite", "DeviceConnect", "RegistrationStatusRead", "RegistrationStatusWrite"}
 }
 
 func (i *Import) certificate(m Certificate) {
