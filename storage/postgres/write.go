@@ -30,7 +30,7 @@ type write struct {
 	kind             kind
 	scopeKey, regKey string
 	row              query.RegistrationRow
-	previous         string // of a begin
+	previous         string // etag, of a begin
 	previousAttempt  int64
 	now              int64
 	time             int64 // lease or deadline
