@@ -34,7 +34,7 @@ func (s *Service) DeleteRegistration(ctx context.Context, c Caller, id dps.IDSco
 		return err
 	}
 	ctx = s.audited(ctx, c, entry{id, "registration.delete", string(reg), nil})
-	return s.d.Registrations.Delete(ctx, id, reg, enrollment.Precondition{IfMatch: ifMatch})
+	return s.d.Registrations.Delete(ctx, id, reg, enrollment.Precondition{IfMatch: ifMatch}, s.d.Now())
 }
 
 // RegistrationHistory returns a record and its last attempts, newest first. Errors: as

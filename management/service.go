@@ -38,10 +38,10 @@ type Registrations interface {
 	// Pending counts what is not done yet.
 	Pending(ctx context.Context) (registration.Pending, error)
 	// Forget deletes a record, and has its identity removed from the hub. Errors: as Delete.
-	Forget(ctx context.Context, s dps.IDScope, id dps.RegistrationID, p enrollment.Precondition, due time.Time) error
+	Forget(ctx context.Context, s dps.IDScope, id dps.RegistrationID, p enrollment.Precondition, now time.Time) error
 	// Delete forgets a record. Errors: [dps.RegistrationNotFound],
 	// [dps.PreconditionFailed], [dps.ConcurrentChange] (it is assigning).
-	Delete(ctx context.Context, s dps.IDScope, id dps.RegistrationID, p enrollment.Precondition) error
+	Delete(ctx context.Context, s dps.IDScope, id dps.RegistrationID, p enrollment.Precondition, now time.Time) error
 }
 
 // ProbeFunc tests a link: it dials the hub with the link's credential.

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -58,5 +59,25 @@ func TestConfigurationIsReadOnlyWhenItChanged(t *testing.T) {
 	register(10, 20)
 	if got := reads.Load(); got != 2 {
 		t.Errorf("%d reads after a hub was linked, want 2", got)
+	}
+}
+
+func TestSettingsFitEachOther(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		settings registration.Settings
+		fits     bool
+	}{
+		"defaults":                    {registration.Settings{}, true},
+		"no waiting":                  {registration.Settings{AssignWait: -1}, true},
+		"a lease shorter than a call": {registration.Settings{Lease: 15 * time.Second}, false},
+		"a negative sweep":            {registration.Settings{Sweep: -time.Second}, false},
+		"a negative margin":           {registration.Settings{LeaseMargin: -time.Second}, false},
+		"a negative hub timeout":      {registration.Settings{HubTimeout: -time.Second}, false},
+		"a negative TTL":              {registration.Settings{OperationTTL: -time.Second}, false},
+	} {
+		if err := tt.settings.Validate(); (err == nil) != tt.fits {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

@@ -40,7 +40,7 @@ func TestDeprovision(t *testing.T) {
 		for name, before := range map[string]func(*world){
 			"at rest": func(*world) {},
 			"never seen": func(w *world) {
-				w.need(w.store.Registrations().Delete(w.ctx, scopeID, "dev-1", enrollment.Precondition{}))
+				w.need(w.store.Registrations().Delete(w.ctx, scopeID, "dev-1", enrollment.Precondition{}, w.clock()))
 			},
 			"told disabled": func(w *world) { w.individual(suspended(east)); w.outcome(w.signed("dev-1", key("a"))) },
 			"on its way": func(w *world) {

@@ -100,6 +100,7 @@ func TestForgottenInDoubt(t *testing.T) {
 			off.Enabled = false
 			w.individual(off)
 			w.outcome(w.signed("dev-1", key("n")))
+			w.advance(time.Minute)
 			w.need(w.store.Registrations().Forget(w.ctx, scopeID, "dev-1", enrollment.Precondition{}, w.clock()))
 			w.replica(sweeping)
 			w.flies("the first look", func() bool { return len(w.holders("dev-1")) == 0 })

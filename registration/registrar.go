@@ -68,6 +68,9 @@ func (s Settings) withDefaults() Settings {
 // Validate reports whether the times fit each other.
 func (s Settings) Validate() error {
 	s = s.withDefaults()
+	if min(s.Lease, s.LeaseMargin, s.HubTimeout, s.WebhookTimeout, s.OperationTTL, s.Sweep) < 0 {
+		return errors.New("lease, lease margin, timeouts, operation TTL and sweep can't be negative")
+	}
 	if s.Lease <= s.HubTimeout+s.LeaseMargin {
 		return fmt.Errorf("lease (%s) must exceed the hub timeout (%s) and the lease margin (%s) together", s.Lease, s.HubTimeout, s.LeaseMargin)
 	}

@@ -138,8 +138,9 @@ type Store interface {
 	// points to stays in the hub. Where the scope keeps events, it, Forget, CompleteRemoval
 	// and RecordRefusals commit them.
 	// Errors: [dps.RegistrationNotFound], [dps.PreconditionFailed],
-	// [dps.ConcurrentChange] (it is assigning).
-	Delete(ctx context.Context, s dps.IDScope, id dps.RegistrationID, p enrollment.Precondition) error
+	// [dps.ConcurrentChange] (it is assigning, or was given up, and its fence not over at now:
+	// the device's next record would not know it).
+	Delete(ctx context.Context, s dps.IDScope, id dps.RegistrationID, p enrollment.Precondition, now time.Time) error
 
 	// Owner returns whose a device identity is; zero when it is nobody's.
 	Owner(ctx context.Context, hub, deviceID string) (Owner, error)
@@ -150,9 +151,8 @@ type Store interface {
 	Loads(ctx context.Context, s dps.IDScope) (map[string]int64, error)
 
 	// Forget deletes a record as Delete does, and in the same commit puts the removal of
-	// its identity, due then or when its operation's fence is over, into the outbox; the claim
-	// stands until that is done.
-	Forget(ctx context.Context, s dps.IDScope, id dps.RegistrationID, p enrollment.Precondition, due time.Time) error
+	// its identity, due at once, into the outbox; the claim stands until that is done.
+	Forget(ctx context.Context, s dps.IDScope, id dps.RegistrationID, p enrollment.Precondition, now time.Time) error
 
 	// Pending counts the operations and removals that are not done, each up to MaxPending.
 	Pending(ctx context.Context) (Pending, error)

@@ -239,7 +239,7 @@ func (j *journey) check() {
 // forget takes a device out of the service and its hub, as operators do by hand.
 func (j *journey) forget(id string) {
 	j.t.Helper()
-	j.need(j.store.Registrations().Delete(j.ctx, scopeID, dps.RegistrationID(id), enrollment.Precondition{}))
+	j.need(j.store.Registrations().Delete(j.ctx, scopeID, dps.RegistrationID(id), enrollment.Precondition{}, j.clock()))
 	j.need(j.hubs[west].Delete(j.ctx, "dev-1", "*"))
 }
 

@@ -46,7 +46,7 @@ func TestLifeIsTold(t *testing.T) {
 	w.outcome(w.signed("dev-1", key("a")))
 	w.replica(sweeping)
 	w.flies("the outbox is empty", w.seldom(func() bool { return w.unfinished() == 0 }))
-	w.need(w.store.Registrations().Delete(w.ctx, scopeID, "dev-1", enrollment.Precondition{}))
+	w.need(w.store.Registrations().Delete(w.ctx, scopeID, "dev-1", enrollment.Precondition{}, w.clock()))
 
 	data := func(d event.Data) event.Data {
 		d.RegistrationID = "dev-1"

@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/zerotouch-dps/dps"
@@ -156,9 +157,9 @@ func (s *Registrations) ByGroup(ctx context.Context, scope dps.IDScope, group st
 }
 
 // Delete implements [registration.Store].
-func (s *Registrations) Delete(ctx context.Context, scope dps.IDScope, id dps.RegistrationID, p enrollment.Precondition) error {
+func (s *Registrations) Delete(ctx context.Context, scope dps.IDScope, id dps.RegistrationID, p enrollment.Precondition, now time.Time) error {
 	return during("delete registration", s.DB.Write(ctx, func(tx Tx) error {
-		r, err := s.toDelete(ctx, tx, scope, id, p)
+		r, err := s.toDelete(ctx, tx, scope, id, p, now)
 		if err != nil {
 			return err
 		}
@@ -167,18 +168,15 @@ func (s *Registrations) Delete(ctx context.Context, scope dps.IDScope, id dps.Re
 }
 
 // Forget implements [registration.Store].
-func (s *Registrations) Forget(ctx context.Context, scope dps.IDScope, id dps.RegistrationID, p enrollment.Precondition, due time.Time) error {
+func (s *Registrations) Forget(ctx context.Context, scope dps.IDScope, id dps.RegistrationID, p enrollment.Precondition, now time.Time) error {
 	return during("forget registration", s.DB.Write(ctx, func(tx Tx) error {
-		r, err := s.toDelete(ctx, tx, scope, id, p)
+		r, err := s.toDelete(ctx, tx, scope, id, p, now)
 		if err != nil {
 			return err
 		}
 		if a := r.Assignment; a.Hub != "" {
 			for _, m := range a.Removals() {
-				m.Scope, m.Registration, m.Due = r.Scope, r.ID, due
-				if fence := r.Operation.Fence; fence.After(due) { // until then it may still be written
-					m.Due = fence
-				}
+				m.Scope, m.Registration, m.Due = r.Scope, r.ID, now
 				if _, err := tx.Exec(ctx, InsertRemoval, RemovalValues(&m)...); err != nil {
 					return err
 				}
@@ -189,7 +187,7 @@ func (s *Registrations) Forget(ctx context.Context, scope dps.IDScope, id dps.Re
 }
 
 // toDelete locks a record that may be deleted.
-func (s *Registrations) toDelete(ctx context.Context, tx Tx, scope dps.IDScope, id dps.RegistrationID, p enrollment.Precondition) (registration.Registration, error) {
+func (s *Registrations) toDelete(ctx context.Context, tx Tx, scope dps.IDScope, id dps.RegistrationID, p enrollment.Precondition, now time.Time) (registration.Registration, error) {
 	var row RegistrationRow
 	found, err := one(ctx, tx, SelectRegistration+s.Dialect.ForUpdate, []any{scope.Fold(), id.Fold()}, func(scan ScanFunc) error { return scan(row.Dest()...) })
 	if err != nil {
@@ -204,7 +202,14 @@ func (s *Registrations) toDelete(ctx context.Context, tx Tx, scope dps.IDScope, 
 	if row.Status == string(registration.Assigning) {
 		return registration.Registration{}, dps.Errorf(dps.ConcurrentChange, "registration %q is being assigned", id)
 	}
-	return s.Codec.Registration(&row)
+	r, err := s.Codec.Registration(&row)
+	if wait := r.Operation.Fence.Sub(now); err == nil && wait > 0 {
+		return r, &dps.Error{
+			Code: dps.ConcurrentChange, RetryAfter: wait,
+			Message: fmt.Sprintf("an operation of registration %q that was given up may still write to a hub; try again in a minute", id),
+		}
+	}
+	return r, err
 }
 
 // deleteRecord deletes all that stands of a registration but the removals that are due.

@@ -98,18 +98,18 @@ func (d *Deployment) DeleteOrphans(ctx context.Context, before time.Time, from s
 	if err != nil {
 		return 0, from, during("find orphaned registrations", err)
 	}
-	n, err := d.deleteOrphans(ctx, orphans)
+	n, err := d.deleteOrphans(ctx, orphans, before)
 	return n, next, err
 }
 
 func (d Dialect) selectOrphans() string { return selectOrphans + d.GroupKey + selectOrphansEnd }
 
 // deleteOrphans deletes those that are as they were read.
-func (d *Deployment) deleteOrphans(ctx context.Context, orphans []orphan) (int, error) {
+func (d *Deployment) deleteOrphans(ctx context.Context, orphans []orphan, before time.Time) (int, error) {
 	records := &Registrations{DB: d.DB, Codec: d.Codec, Dialect: d.Dialect}
 	n := 0
 	for _, o := range orphans {
-		err := records.Delete(ctx, dps.IDScope(o.scope), dps.RegistrationID(o.id), enrollment.Precondition{IfMatch: dps.ETag(o.etag).Quoted()})
+		err := records.Delete(ctx, dps.IDScope(o.scope), dps.RegistrationID(o.id), enrollment.Precondition{IfMatch: dps.ETag(o.etag).Quoted()}, before)
 		switch {
 		case err == nil:
 			n++

@@ -129,7 +129,7 @@ func eventKept(w *world) {
 		w.move("a" + dps.RegistrationID(n))
 		w.ok(w.registrations().RecordRefusals(w.ctx, []registration.Refusal{w.refusal("R"+dps.RegistrationID(n), "x\x00\xff")}))
 		r := w.assign("f"+dps.RegistrationID(n), "op1", "h9")
-		w.ok(w.registrations().Delete(w.ctx, zone, r.ID, enrollment.Precondition{}))
+		w.ok(w.registrations().Delete(w.ctx, zone, r.ID, enrollment.Precondition{}, w.now))
 		for _, m := range w.claimRemovals(w.after(1)) {
 			m.Gone, m.Disable = w.after(1), n == "2"
 			w.same(true, w.complete(m))

@@ -23,7 +23,7 @@ func historyCases() []testCase {
 		{"bounds what it keeps", historyBound},
 		{"goes with its record", historyDeleted},
 		{"forgetting removes the identity, then lets go of it", forgetRemoves},
-		{"forgetting removes the identity by every credential that it may have", forgetDoubts},
+		{"forgetting waits for the fence, and removes the identity by every credential that it may have", forgetDoubts},
 		{"forgetting what has no identity", forgetNothing},
 	}
 }
@@ -118,7 +118,7 @@ func historyBound(w *world) {
 
 func historyDeleted(w *world) {
 	r := w.assign("dev", "op1", "h")
-	w.ok(w.registrations().Delete(w.ctx, zone, r.ID, enrollment.Precondition{}))
+	w.ok(w.registrations().Delete(w.ctx, zone, r.ID, enrollment.Precondition{}, w.now))
 	w.same(0, len(w.history("dev")))
 	w.assign("dev", "op2", "h")
 	w.same([]int64{1}, w.numbers("dev"))
@@ -157,9 +157,10 @@ func forgetDoubts(w *world) {
 	_, _, err := w.registrations().Finish(w.ctx, r, nil)
 	w.ok(err)
 	w.same([]string{"c2"}, w.current("dev").Assignment.Doubts)
-	w.ok(w.registrations().Forget(w.ctx, zone, "dev", enrollment.Precondition{}, w.now))
+	w.code(w.registrations().Forget(w.ctx, zone, "dev", enrollment.Precondition{}, w.after(29)), dps.ConcurrentChange)
+	w.code(w.registrations().Delete(w.ctx, zone, "dev", enrollment.Precondition{}, w.after(29)), dps.ConcurrentChange)
+	w.ok(w.registrations().Forget(w.ctx, zone, "dev", enrollment.Precondition{}, w.after(30)))
 	var digests []string
-	w.same(0, len(w.claimRemovals(w.after(29))))
 	for _, m := range w.claimRemovals(w.after(30)) {
 		w.same("", m.GenerationID)
 		digests = append(digests, m.CredentialDigest)

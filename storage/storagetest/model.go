@@ -235,7 +235,7 @@ func (c *checker) deferOp(t *rapid.T) {
 
 func (c *checker) delete(t *rapid.T) {
 	spelled, key, _ := c.draw(t)
-	err := c.store().Delete(c.w.ctx, zone, spelled, enrollment.Precondition{})
+	err := c.store().Delete(c.w.ctx, zone, spelled, enrollment.Precondition{}, c.m.now)
 	row, exists := c.m.rows[key]
 	switch {
 	case !exists:

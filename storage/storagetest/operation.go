@@ -201,7 +201,7 @@ func pendingCounts(w *world) {
 }
 
 func (w *world) forget(id dps.RegistrationID, p enrollment.Precondition) error {
-	return w.registrations().Delete(w.ctx, zone, id, p)
+	return w.registrations().Delete(w.ctx, zone, id, p, w.now)
 }
 
 func deleteErrors(w *world) {

@@ -215,7 +215,7 @@ func raceDelete(w *world) {
 		var b registration.Begun
 		deleted := false
 		w.race(w.beginning(w.again(done, "op2", "h"), &b), func(s registration.Store) error {
-			err := s.Delete(w.ctx, zone, done.ID, noPrecondition())
+			err := s.Delete(w.ctx, zone, done.ID, noPrecondition(), w.now)
 			deleted = err == nil
 			if dps.Is(err, dps.ConcurrentChange) {
 				return nil

@@ -124,6 +124,6 @@ func byGroupMoves(w *world) {
 	again = w.finish(again, registration.Failed)
 	w.begin(w.again(again, "op3", "h")) // by an individual enrollment
 	w.same(0, len(w.idsOfGroup("line-2")))
-	w.ok(w.registrations().Delete(w.ctx, zone, kept.ID, enrollment.Precondition{}))
+	w.ok(w.registrations().Delete(w.ctx, zone, kept.ID, enrollment.Precondition{}, w.now))
 	w.same(0, len(w.idsOfGroup("line-1")))
 }

@@ -143,7 +143,7 @@ func scopeInUse(w *world) {
 	w.begin(w.start("dev", "op1", "hub.example"))
 	w.code(del(), dps.InUse)
 	w.finish(w.current("dev"), registration.Failed)
-	w.ok(w.registrations().Delete(w.ctx, zone, "dev", enrollment.Precondition{}))
+	w.ok(w.registrations().Delete(w.ctx, zone, "dev", enrollment.Precondition{}, w.now))
 	w.putPolicy(zone, "goes with its scope")
 	w.ok(del())
 }
