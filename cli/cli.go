@@ -160,7 +160,7 @@ func fail(env *Env, args []string, err error) int {
 // adviceOn says what to do about an error that tells only what is.
 func adviceOn(err error) string {
 	if _, unknown := errors.AsType[x509.UnknownAuthorityError](err); unknown {
-		return "; give the CA that signed the server's certificate: --admin-ca FILE, for devices --ca FILE"
+		return "; a CA of your own is named by --admin-ca FILE (devices: --ca, dps import enrollments: --from-ca)"
 	}
 	return ""
 }

@@ -76,6 +76,34 @@ func TestRightsOfTheOwner(t *testing.T) {
 	}
 }
 
+// Who is shut out by the original's filter is not let in over IPv6.
+func TestFilterOfIPv6(t *testing.T) {
+	t.Parallel()
+	rule := func(name, action, mask string) string {
+		return `{"filterName":"` + name + `","action":"` + action + `","ipMask":"` + mask + `","target":"deviceApi"}`
+	}
+	for _, tt := range []struct{ rules, want string }{
+		{rule("a", "Accept", "10.0.0.0/8") + "," + rule("b", "Reject", "0.0.0.0/0"), "a b b (IPv6)"},
+		{rule("b", "reject", "0.0.0.0/0") + "," + rule("c", "Reject", "::/0"), "b c"},
+		{rule("a", "Accept", "0.0.0.0/0"), "a"},
+	} {
+		var i arm.Import
+		if err := i.Read("f.json", []byte(`{"name":"plant","properties":{"idScope":"0neA","ipFilterRules":[`+tt.rules+`]}}`)); err != nil {
+			t.Fatal(err)
+		}
+		names := make([]string, len(i.Scope.IPFilterRules))
+		for n, r := range i.Scope.IPFilterRules {
+			names[n] = r.FilterName
+			if r.Target != "deviceApi" {
+				t.Errorf("target %q", r.Target)
+			}
+		}
+		if got := strings.Join(names, " "); got != tt.want {
+			t.Errorf("rules %q, want %q", got, tt.want)
+		}
+	}
+}
+
 func TestReadRefuses(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{

@@ -145,7 +145,7 @@ func (i *Import) service(m Service) {
 	}
 	i.Scope.IPFilterRules = nil
 	for _, r := range p.IPFilterRules {
-		i.Scope.IPFilterRules = append(i.Scope.IPFilterRules, declare.IPRule{FilterName: r.FilterName, Action: r.Action, IPMask: r.IPMask, Target: r.Target})
+		i.ipRule(declare.IPRule{FilterName: r.FilterName, Action: r.Action, IPMask: r.IPMask, Target: r.Target}, p.IPFilterRules)
 	}
 	i.cloudOnly(p)
 }
@@ -161,6 +161,22 @@ func (i *Import) cloudOnly(p Properties) {
 	if p.DeviceRegistryNamespace != nil {
 		i.note("deviceRegistryNamespace is a product of the cloud and is left out")
 	}
+}
+
+// ipRule takes a rule over. One that shuts everybody out gets a likeness for IPv6, which
+// the original's filter does not know.
+func (i *Import) ipRule(r declare.IPRule, all []IPRule) {
+	i.Scope.IPFilterRules = append(i.Scope.IPFilterRules, r)
+	if r.IPMask != "0.0.0.0/0" || !strings.EqualFold(r.Action, "Reject") {
+		return
+	}
+	const everybody = "::/0"
+	if slices.ContainsFunc(all, func(o IPRule) bool { return o.IPMask == everybody && strings.EqualFold(o.Target, r.Target) }) {
+		return
+	}
+	r.FilterName, r.IPMask = r.FilterName+" (IPv6)", everybody
+	i.Scope.IPFilterRules = append(i.Scope.IPFilterRules, r)
+	i.note("ipFilterRules shut out all of IPv4: a rule %q was added that shuts out IPv6, too", r.FilterName)
 }
 
 func (i *Import) hub(m Hub) {
