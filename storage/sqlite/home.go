@@ -14,16 +14,6 @@ type home struct {
 	file os.FileInfo
 }
 
-// makePrivate makes a new database file, which only its owner may read, as SQLite's
-// other files then.
-func makePrivate(path string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("open store: %w", err)
-	}
-	return f.Close()
-}
-
 // homeOf is that of an open store; nil of one in memory.
 func homeOf(path string) (*home, error) {
 	if path == "" {

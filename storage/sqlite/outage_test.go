@@ -136,3 +136,21 @@ func TestLockedByAnother(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestMigrateTogether: processes that start at once on a new file all find it migrated.
+func TestMigrateTogether(t *testing.T) {
+	t.Parallel()
+	for range 4 {
+		path := filepath.Join(t.TempDir(), "dps.db")
+		var group sync.WaitGroup
+		for range 4 {
+			group.Go(func() {
+				status, err := sqlite.Migrate(t.Context(), path, true)
+				if err != nil || status.Check() != nil {
+					t.Errorf("got %+v, %v", status, err)
+				}
+			})
+		}
+		group.Wait()
+	}
+}
