@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 
 	"github.com/zerotouch-dps/dps/internal/keyring"
@@ -59,10 +60,33 @@ func (c keysRotateCmd) Run(env *Env) error {
 	if err != nil {
 		return err
 	}
-	if err := dev.WriteFile(c.Keyring, append([]byte(line), text...)); err != nil {
+	if err := c.replace(append([]byte(line), text...)); err != nil {
 		return err
 	}
 	say(env.Stdout, "Key %s now seals; %d former keys still open. Restart every replica with this file.", kid, len(ring.KeyIDs()))
+	return nil
+}
+
+// replace swaps the file for one that the same users can read: who rotates is often root,
+// and the server is not.
+func (c keysRotateCmd) replace(text []byte) error {
+	info, err := os.Stat(c.Keyring)
+	if err != nil {
+		return fmt.Errorf("read keyring: %w", err)
+	}
+	path, err := filepath.EvalSymlinks(c.Keyring)
+	if err != nil {
+		return fmt.Errorf("read keyring: %w", err)
+	}
+	if err := dev.WriteFile(path+".new", text); err != nil {
+		return err
+	}
+	if err := errors.Join(chownLike(path+".new", info), os.Chmod(path+".new", info.Mode().Perm())); err != nil {
+		return errors.Join(fmt.Errorf("keep the owner of the keyring: %w", err), os.Remove(path+".new"))
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return fmt.Errorf("write keyring: %w", err)
+	}
 	return nil
 }
 
