@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"net"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/zerotouch-dps/dps/internal/keyring"
 	"github.com/zerotouch-dps/dps/internal/testpki"
@@ -84,5 +86,35 @@ func stopped(t *testing.T, s *server.Server) {
 	stop()
 	if err := s.Run(ctx); err != nil {
 		t.Errorf("Run: %v", err)
+	}
+}
+
+// TestExpiredCertificate: devices that refuse the server can't tell why.
+func TestExpiredCertificate(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		later time.Duration // than the certificate's beginning
+		want  string
+	}{
+		{0, ""},
+		{-time.Hour, "expires soon"},
+		{time.Hour, "has expired"},
+	} {
+		c := startable(t)
+		pair := need(tls.LoadX509KeyPair(c.Device.Certificates[0].Certificate, c.Device.Certificates[0].Key))(t)
+		now := time.Now()
+		if tt.want != "" {
+			now = pair.Leaf.NotAfter.Add(tt.later)
+		}
+		core, logs := observer.New(zap.WarnLevel)
+		s := need(server.New(t.Context(), c, server.Env{Log: zap.New(core), Now: func() time.Time { return now }, Rand: rand.Reader}))(t)
+		stopped(t, s)
+		got := ""
+		for _, entry := range logs.All() {
+			got += entry.Message
+		}
+		if (tt.want == "") != (got == "") || !strings.Contains(got, tt.want) {
+			t.Errorf("%v after the end: %q, want %q", tt.later, got, tt.want)
+		}
 	}
 }
