@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -67,13 +68,13 @@ func (c keysRotateCmd) Run(env *Env) error {
 		return err
 	}
 	if c.Spare {
-		if err := dev.WriteFile(c.Keyring, []byte(strings.TrimRight(string(text), "\n")+"\n"+line)); err != nil {
+		if err := c.replace([]byte(strings.TrimRight(string(text), "\n")+"\n"+line)); err != nil {
 			return err
 		}
 		say(env.Stdout, "Key %s opens, and does not seal yet. Restart every replica with this file, then run: dps keys rotate --keyring %s --to %s", kid, c.Keyring, kid)
 		return nil
 	}
-	if err := dev.WriteFile(c.Keyring, append([]byte(line), text...)); err != nil {
+	if err := c.replace(append([]byte(line), text...)); err != nil {
 		return err
 	}
 	say(env.Stdout, "Key %s now seals; former keys still open: %d. Restart every replica with this file.", kid, len(ring.KeyIDs()))
@@ -89,10 +90,33 @@ func (c keysRotateCmd) toFront(env *Env, text string) error {
 	}
 	line := strings.TrimSpace(lines[at]) + "\n"
 	rest := strings.Join(slices.Delete(lines, at, at+1), "")
-	if err := dev.WriteFile(c.Keyring, []byte(line+rest)); err != nil {
+	if err := c.replace([]byte(line + rest)); err != nil {
 		return err
 	}
 	say(env.Stdout, "Key %s now seals, and the others still open. Restart every replica with this file.", c.To)
+	return nil
+}
+
+// replace swaps the file for one that the same users can read: who rotates is often root,
+// and the server is not.
+func (c keysRotateCmd) replace(text []byte) error {
+	info, err := os.Stat(c.Keyring)
+	if err != nil {
+		return fmt.Errorf("read keyring: %w", err)
+	}
+	path, err := filepath.EvalSymlinks(c.Keyring)
+	if err != nil {
+		return fmt.Errorf("read keyring: %w", err)
+	}
+	if err := dev.WriteFile(path+".new", text); err != nil {
+		return err
+	}
+	if err := errors.Join(chownLike(path+".new", info), os.Chmod(path+".new", info.Mode().Perm())); err != nil {
+		return errors.Join(fmt.Errorf("keep the owner of the keyring: %w", err), os.Remove(path+".new"))
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return fmt.Errorf("write keyring: %w", err)
+	}
 	return nil
 }
 

@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"fmt"
+	"os/signal"
+	"syscall"
 
 	"github.com/zerotouch-dps/dps/server"
 )
@@ -22,6 +24,9 @@ func (c serveCmd) Run(ctx context.Context, env *Env) error {
 		say(env.Stdout, "The configuration is good.")
 		return nil
 	}
+	// A service outlives the reader of its log, and has nothing to read again on SIGHUP:
+	// certificates are looked at all the time.
+	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP)
 	log, err := server.NewLogger(config.Log)
 	if err != nil {
 		return err

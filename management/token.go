@@ -24,6 +24,12 @@ const (
 // three parts are parted by dots.
 func LooksLikeAdminToken(token string) bool { return strings.Count(token, ".") != 2 }
 
+// HasAdminToken tells whether there is one already.
+func (s *Service) HasAdminToken(ctx context.Context) (bool, error) {
+	digest, err := s.d.Deployment.Setting(ctx, adminTokenSetting)
+	return len(digest) > 0, err
+}
+
 // EnsureAdminToken makes the admin token at the first start and returns its text; of
 // an existing one only the hash is known, and created is false. Of several replicas
 // that start at once, one creates it.

@@ -186,10 +186,14 @@ func (c *Config) resolve(environ []string) error {
 		c.Store = strings.TrimSpace(string(text))
 	case strings.HasPrefix(c.Store, "env:"):
 		name := strings.TrimPrefix(c.Store, "env:")
+		c.Store = ""
 		for _, pair := range environ {
 			if k, v, _ := strings.Cut(pair, "="); k == name {
 				c.Store = v
 			}
+		}
+		if c.Store == "" {
+			return fmt.Errorf("store: the environment variable %s is not set", name)
 		}
 	}
 	return nil
@@ -227,6 +231,9 @@ func (c Config) Validate() error {
 	if !strings.HasPrefix(c.Store, "sqlite:") && !strings.HasPrefix(c.Store, "postgres://") && !strings.HasPrefix(c.Store, "postgresql://") {
 		fault("store: want sqlite:PATH or postgres://…")
 	}
+	if c.Store == sqlitePrefix {
+		fault("store: sqlite: needs a path; sqlite::memory: keeps nothing")
+	}
 	if c.Keyring == "" {
 		fault(`keyring: path of the keyring file is needed; make one with "dps keys init --keyring PATH"`)
 	}
@@ -256,6 +263,9 @@ func (c Config) Validate() error {
 	if err := c.Events.settings().Validate(); err != nil {
 		fault("events: %w", err)
 	}
+	if c.Drain < 0 {
+		fault("drain: a duration can't be negative")
+	}
 	if c.Revocation.Refresh < 0 || c.Revocation.Wait < 0 {
 		fault("revocation: durations can't be negative")
 	}
@@ -267,6 +277,9 @@ func (c Config) Validate() error {
 	}
 	if _, err := parseLevel(c.Log.Level); err != nil {
 		fault("log.level: %w", err)
+	}
+	if f := c.Log.Format; f != "" && f != "json" && f != "console" {
+		fault("log.format: want json or console, not %q", f)
 	}
 	return errors.Join(faults...)
 }

@@ -2,6 +2,8 @@ package server
 
 import (
 	"fmt"
+	"reflect"
+	"time"
 
 	"github.com/go-viper/mapstructure/v2"
 	"go.uber.org/zap"
@@ -12,8 +14,20 @@ import (
 func decoder(into *Config) *mapstructure.DecoderConfig {
 	return &mapstructure.DecoderConfig{
 		Result: into, TagName: "koanf", ErrorUnused: true, WeaklyTypedInput: true,
-		DecodeHook: mapstructure.StringToTimeDurationHookFunc(),
+		DecodeHook: mapstructure.ComposeDecodeHookFunc(needUnit, mapstructure.StringToTimeDurationHookFunc()),
 	}
+}
+
+// needUnit refuses bare numbers as durations: they would count nanoseconds.
+func needUnit(_, to reflect.Type, value any) (any, error) {
+	if to != reflect.TypeFor[time.Duration]() {
+		return value, nil
+	}
+	switch value.(type) {
+	case int, int64, uint64, float64:
+		return nil, fmt.Errorf("a duration needs its unit, as in %vs, not %v", value, value)
+	}
+	return value, nil
 }
 
 func parseLevel(text string) (zapcore.Level, error) {

@@ -110,10 +110,11 @@ func New(ctx context.Context, c Config, env Env) (s *Server, err error) {
 	if err = s.wire(ring); err != nil {
 		return s, err
 	}
-	if err = s.ensureAdminToken(ctx); err != nil {
+	if err = s.listen(ctx); err != nil {
 		return s, err
 	}
-	return s, s.listen(ctx)
+	// Last of all, since the token is told only once.
+	return s, s.ensureAdminToken(ctx)
 }
 
 func readKeyring(path string) (*keyring.Ring, error) {
@@ -196,24 +197,6 @@ func (s *Server) wireAccess() error {
 		s.tls.askForCertificates()
 	}
 	s.identify = identity.New(identity.Config{Providers: providers, Certificates: certificates, Now: s.env.Now})
-	return nil
-}
-
-func (s *Server) ensureAdminToken(ctx context.Context) error {
-	token, created, err := s.management.EnsureAdminToken(ctx)
-	if err != nil {
-		return fmt.Errorf("make admin token: %w", err)
-	}
-	if !created {
-		return nil
-	}
-	s.AdminToken = token
-	if s.config.AdminTokenFile == "" {
-		return nil
-	}
-	if err := os.WriteFile(s.config.AdminTokenFile, []byte(token+"\n"), 0o600); err != nil {
-		return fmt.Errorf("write admin token: %w", err)
-	}
 	return nil
 }
 

@@ -19,6 +19,9 @@ import (
 const (
 	// reloadEvery is how often certificate files are looked at.
 	reloadEvery = 10 * time.Second
+	// warnBefore is how long before its end a certificate is warned of, every warnEvery.
+	warnBefore = 7 * 24 * time.Hour
+	warnEvery  = 24 * time.Hour
 	// ticketLife is how long one session ticket key encrypts; it decrypts for two more.
 	ticketLife = 12 * time.Hour
 )
@@ -100,6 +103,7 @@ type tlsFiles struct {
 	ring                      *keyring.Ring
 	now                       func() time.Time
 	log                       *zap.Logger
+	warned                    time.Time // when certificates were last judged by their end
 }
 
 // expiring returns the certificates that are presented.
@@ -138,6 +142,7 @@ func newTLS(c Config, ring *keyring.Ring, now func() time.Time, log *zap.Logger)
 	t.streamConfig = t.deviceConfig.Clone()
 	t.streamConfig.NextProtos = nil // whatever a device offers is no reason to refuse it
 	t.adminConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: admin.pick, NextProtos: []string{"http/1.1"}, Time: now}
+	t.warn()
 	return t, t.rotateTickets()
 }
 
@@ -175,7 +180,24 @@ func (t *tlsFiles) run(ctx context.Context) error {
 	}
 }
 
+// warn tells of certificates that clients refuse, or soon will: devices can't say so.
+func (t *tlsFiles) warn() {
+	t.warned = t.now()
+	for _, c := range t.expiring() {
+		fields := []zap.Field{zap.String("certificate", c.Name), zap.Time("expires", c.Expires)}
+		switch left := c.Expires.Sub(t.now()); {
+		case left <= 0:
+			t.log.Error("a server certificate has expired: clients refuse it", fields...)
+		case left < warnBefore:
+			t.log.Warn("a server certificate expires soon", fields...)
+		}
+	}
+}
+
 func (t *tlsFiles) refresh() {
+	if t.now().Sub(t.warned) >= warnEvery {
+		t.warn()
+	}
 	if err := t.rotateTickets(); err != nil {
 		t.log.Error("rotate TLS ticket keys", zap.Error(err))
 	}

@@ -59,7 +59,7 @@ func WriteFile(path string, text []byte) error {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	_, err = temporary.Write(text)
-	err = errors.Join(err, temporary.Close())
+	err = errors.Join(err, temporary.Sync(), temporary.Close())
 	if err == nil {
 		err = os.Rename(temporary.Name(), path)
 	}
