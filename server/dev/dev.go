@@ -92,7 +92,10 @@ func Open(ctx context.Context, c Config, env server.Env) (d *Dev, err error) {
 	if err = d.openServer(ctx, authority, address, env); err != nil {
 		return d, err
 	}
-	return d, d.prepare(ctx, address)
+	if err = d.prepare(ctx, address); err != nil {
+		return d, err
+	}
+	return d, removeReady(d.config.ReadyFile)
 }
 
 func (c Config) address() (netip.Addr, error) {
@@ -137,15 +140,10 @@ func (d *Dev) place(c Config) (Config, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return c, fmt.Errorf("make data folder: %w", err)
 	}
-	return c, removeReady(c.ReadyFile)
-}
-
-// removeReady makes sure that who waits for the file sees this run's.
-func removeReady(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("remove old ready file: %w", err)
+	if readyInUse(c.ReadyFile) { // told when its addresses are found taken
+		return c, nil
 	}
-	return nil
+	return c, removeReady(c.ReadyFile)
 }
 
 func orDefault(text, fallback string) string {

@@ -181,6 +181,35 @@ func TestReadyFile(t *testing.T) {
 	}
 }
 
+// A run that keeps nothing makes the folder of its ready file.
+func TestReadyFileInAFolderToMake(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "new", ".dps")
+	start(t, dev.Config{InMemory: true, Dir: dir})
+	if _, err := os.Stat(filepath.Join(dir, "ready.json")); err != nil {
+		t.Error(err)
+	}
+}
+
+// Who can't have the addresses takes the ready file from nobody who runs.
+func TestReadyFileOfARunningProcess(t *testing.T) {
+	t.Parallel()
+	dir, address := t.TempDir(), freshAddress()
+	start(t, dev.Config{InMemory: true, Listen: address})
+	for pid, stays := range map[int]bool{os.Getppid(): true, 1 << 30: false} {
+		file := filepath.Join(dir, "ready.json")
+		if err := os.WriteFile(file, fmt.Appendf(nil, `{"pid":%d}`, pid), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := dev.Open(t.Context(), dev.Config{Dir: dir, Listen: address, HTTPSPort: 8443}, env()); err == nil {
+			t.Fatal("both took the same address")
+		}
+		if _, err := os.Stat(file); (err == nil) != stays {
+			t.Errorf("ready file of process %d: %v, want it to stay: %v", pid, err, stays)
+		}
+	}
+}
+
 // get calls the public listener as a device's TLS stack would.
 func (d *deployment) get(t *testing.T, c *tls.Config, path, authorization string) *http.Response {
 	t.Helper()

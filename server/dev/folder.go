@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/zerotouch-dps/dps/ca"
 	"github.com/zerotouch-dps/dps/internal/keyring"
@@ -177,5 +178,31 @@ func (r Ready) write(path string) error {
 	if err != nil {
 		return fmt.Errorf("encode ready file: %w", err)
 	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("make folder of the ready file: %w", err)
+	}
 	return WriteFile(path, append(text, '\n'))
+}
+
+// removeReady makes sure that who waits for the file sees this run's.
+func removeReady(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("remove old ready file: %w", err)
+	}
+	return nil
+}
+
+// readyInUse reports whether the file seems to be that of another process that runs, which
+// is not to lose it to one that can't have its addresses.
+func readyInUse(path string) bool {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return false
+	}
+	var old Ready
+	if json.Unmarshal(text, &old) != nil || old.PID <= 0 || old.PID == os.Getpid() {
+		return false
+	}
+	process, err := os.FindProcess(old.PID)
+	return err == nil && process.Signal(syscall.Signal(0)) == nil
 }
