@@ -5,6 +5,7 @@ package cli
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -72,6 +73,19 @@ type root struct {
 	Version      versionCmd      `cmd:"" help:"Print version and build." group:"Serve"`
 }
 
+// understood returns the command of a wrong command line as far as it is one.
+func understood(err error) string {
+	words := []string{"dps"}
+	if wrong, ok := errors.AsType[*kong.ParseError](err); ok {
+		for _, step := range wrong.Context.Path {
+			if step.Command != nil {
+				words = append(words, step.Command.Name)
+			}
+		}
+	}
+	return strings.Join(words, " ")
+}
+
 // Main runs one command and returns the exit code.
 func Main(ctx context.Context, args []string, env *Env) int {
 	var r root
@@ -101,7 +115,7 @@ func Main(ctx context.Context, args []string, env *Env) int {
 		return exit
 	}
 	if err != nil {
-		_, _ = fmt.Fprintf(env.Stderr, "dps: %v\nTry \"dps --help\".\n", err)
+		_, _ = fmt.Fprintf(env.Stderr, "dps: %v\nTry \"%s --help\".\n", err, understood(err))
 		return usageCode(args)
 	}
 	if err := command.Run(); err != nil {
@@ -133,7 +147,7 @@ func fail(env *Env, args []string, err error) int {
 	if errors.Is(err, context.Canceled) {
 		return ExitFailed
 	}
-	_, _ = fmt.Fprintf(env.Stderr, "dps: %s\n", strings.TrimSpace(err.Error()))
+	_, _ = fmt.Fprintf(env.Stderr, "dps: %s%s\n", strings.TrimSpace(err.Error()), adviceOn(err))
 	if usage := (usageError{}); errors.As(err, &usage) {
 		return usageCode(args)
 	}
@@ -141,6 +155,14 @@ func fail(env *Env, args []string, err error) int {
 		return ExitRejected
 	}
 	return ExitFailed
+}
+
+// adviceOn says what to do about an error that tells only what is.
+func adviceOn(err error) string {
+	if _, unknown := errors.AsType[x509.UnknownAuthorityError](err); unknown {
+		return "; a CA of your own is named by --admin-ca FILE (devices: --ca, dps import enrollments: --from-ca)"
+	}
+	return ""
 }
 
 // say writes a line for a person; a closed pipe is their business.

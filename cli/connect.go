@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -52,9 +53,9 @@ func (f connectFlags) admin(env *Env) (*client.Admin, error) {
 	if err != nil {
 		return nil, err
 	}
-	url := first(f.AdminURL, env.Getenv("DPS_ADMIN_URL"), ready.Admin.URL)
-	if url == "" {
-		return nil, usagef("which server? give --admin-url, or run this where \"dps dev\" left .dps/ready.json")
+	address := first(f.AdminURL, env.Getenv("DPS_ADMIN_URL"), ready.Admin.URL)
+	if err := checkAddress(address); err != nil {
+		return nil, err
 	}
 	certificates, err := f.certificates(env)
 	if err != nil {
@@ -69,7 +70,18 @@ func (f connectFlags) admin(env *Env) (*client.Admin, error) {
 		return nil, err
 	}
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: certificates, MinVersion: tls.VersionTLS12}}
-	return &client.Admin{URL: url, Token: token, HTTP: &http.Client{Transport: transport, Timeout: callTimeout}}, nil
+	return &client.Admin{URL: address, Token: token, HTTP: &http.Client{Transport: transport, Timeout: callTimeout}}, nil
+}
+
+// checkAddress refuses what no server can have as its URL.
+func checkAddress(address string) error {
+	if address == "" {
+		return usagef("which server? give --admin-url or set DPS_ADMIN_URL, or run this where \"dps dev\" left .dps/ready.json")
+	}
+	if u, err := url.Parse(address); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		return usagef("--admin-url %q is no URL of a server, such as https://admin.plant.example:9443", address)
+	}
+	return nil
 }
 
 // token returns the bearer token; with a client certificate, only one that was given.

@@ -128,7 +128,7 @@ type deviceRegisterCmd struct {
 	Connect        bool          `help:"Then connect to the assigned hub over MQTT (with a WebSocket transport: over WebSocket) with the same credential, print the twin and send a message."`
 	HubPort        int           `placeholder:"PORT" help:"Port of the hub for --connect. Default: 8883, over WebSocket 443 or the ready file's."`
 	Timeout        time.Duration `help:"How long to try." default:"5m"`
-	Output         string        `help:"text or json." enum:"text,json" default:"text"`
+	Output         string        `short:"o" help:"text or json." enum:"text,json" default:"text"`
 }
 
 // Help shows examples below the flags.

@@ -29,6 +29,10 @@ func TestExitCodes(t *testing.T) {
 		{"unknown flag", []string{"scope", "list", "--colour"}, cli.ExitUsage, "unknown flag"},
 		{"unknown output", []string{"scope", "list", "--output", "xml"}, cli.ExitUsage, "must be one of"},
 		{"argument missing", []string{"hub", "show"}, cli.ExitUsage, "expected"},
+		{"which help to read", []string{"hub", "show"}, cli.ExitUsage, `Try "dps hub show --help".`},
+		{"command missing", []string{"ca", "crl"}, cli.ExitUsage, `Try "dps ca crl --help".`},
+		{"no URL", []string{"scope", "list", "--admin-url", "admin.example:9443"}, cli.ExitUsage, "no URL of a server"},
+		{"no connection string", []string{"hub", "link", "--connection-string", "hub1.example"}, cli.ExitUsage, "no HostName="},
 		{"nothing to link", []string{"hub", "link"}, cli.ExitUsage, "which hub?"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 
 type deviceExplainCmd struct {
 	RegistrationID string `arg:"" optional:"" name:"registration-id" help:"Registration ID. Default: the common name of the certificate."`
-	Certificate    string `type:"existingfile" placeholder:"FILE" help:"PEM of the device's certificate and those above it, as it presents them."`
+	Certificate    string `aliases:"cert" type:"existingfile" placeholder:"FILE" help:"PEM of the device's certificate and those above it, as it presents them."`
 	Key            string `placeholder:"KEY" help:"The device's symmetric key in base64; @FILE reads it from a file. Of a group's device the derived one."`
 	Token          string `name:"sas-token" placeholder:"TOKEN" help:"A SAS token of the device; @FILE reads it from a file."`
 	APIVersion     string `name:"api-version" placeholder:"DATE" help:"API version that the device speaks. Default: 2021-06-01."`

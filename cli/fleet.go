@@ -28,7 +28,7 @@ type deviceFleetCmd struct {
 	Prefix      string        `help:"Beginning of the registration IDs. Default: the group's name."`
 	Service     string        `name:"service-connection-string" help:"Service connection string, to make the group. Default: from the ready file." env:"DPS_SERVICE_CONNECTION_STRING"`
 	Timeout     time.Duration `help:"How long each device tries." default:"5m"`
-	Output      string        `help:"text or json." enum:"text,json" default:"text"`
+	Output      string        `short:"o" help:"text or json." enum:"text,json" default:"text"`
 	Quiet       bool          `help:"Show no progress bar."`
 }
 
@@ -137,7 +137,7 @@ func (f *fleet) enrollKeys(ctx context.Context, to *enroller) error {
 // boot registers every device and returns the report.
 func (f *fleet) boot(ctx context.Context) FleetReport {
 	bar := progressbar.NewOptions(f.Count, progressbar.OptionSetWriter(f.env.Stderr), progressbar.OptionShowCount(),
-		progressbar.OptionShowIts(), progressbar.OptionSetItsString("devices"), progressbar.OptionSetVisibility(!f.Quiet),
+		progressbar.OptionShowIts(), progressbar.OptionSetItsString("devices"), progressbar.OptionSetVisibility(!f.Quiet && isTerminal(f.env.Stderr)),
 		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
 	began := f.env.Now()
 	var g errgroup.Group

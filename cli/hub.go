@@ -162,6 +162,9 @@ func (c hubLinkCmd) Run(ctx context.Context, env *Env) error {
 	}
 	host := first(c.HostName, hostOf(show(m.ConnectionString)))
 	if host == "" {
+		if m.ConnectionString != nil {
+			return usagef("--connection-string has no HostName=…; is it the hub's connection string, or @FILE with it?")
+		}
 		return usagef("which hub? give --connection-string, or a host name")
 	}
 	h, err := a.PutHub(ctx, scope, host, m, client.CreateOnly())

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"compress/gzip"
 	"context"
 	"encoding/json"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/zerotouch-dps/dps"
@@ -23,7 +25,7 @@ type enrollmentImportCmd struct {
 	File       string   `arg:"" help:"File to read; - is standard input. A name that ends with .gz is unpacked."`
 	Format     string   `enum:"auto,ndjson,csv" default:"auto" help:"ndjson or csv. Default: by the file's name, else ndjson."`
 	Columns    []string `sep:"none" placeholder:"HEADER=COLUMN" help:"Of CSV: the column that a header of the file stands for; - leaves it out. Repeat for several."`
-	Delimiter  string   `placeholder:"CHAR" help:"Of CSV: what stands between fields. Default: a comma."`
+	Delimiter  string   `placeholder:"CHAR" help:"Of CSV: what stands between fields: one character, or tab. Default: a comma."`
 	Lot        string   `help:"Lot of the rows that name none."`
 	DeriveFrom string   `placeholder:"GROUP" help:"Derive the keys of symmetric-key rows without keys from those of this enrollment group."`
 	DeriveKey  string   `placeholder:"KEY" help:"The same from this master key; two with a comma between them for both slots. @FILE reads it from a file."`
@@ -86,8 +88,11 @@ func (c enrollmentImportCmd) options(env *Env) (client.ImportOptions, error) {
 		return o, err
 	}
 	o.MasterKey = dps.NewSecret(key)
-	if len(c.Delimiter) > 1 {
-		return o, usagef("--delimiter must be one character")
+	if c.Delimiter == `\t` || c.Delimiter == "tab" {
+		o.Delimiter = "\t"
+	}
+	if len(o.Delimiter) > 1 {
+		return o, usagef("--delimiter must be one character, or tab")
 	}
 	if c.Resume == "" {
 		return o, nil
@@ -101,29 +106,56 @@ func (c enrollmentImportCmd) options(env *Env) (client.ImportOptions, error) {
 	return o, nil
 }
 
-// open opens the file at an offset of its unpacked text.
+// open opens the file at an offset of its unpacked text, where a row must begin.
 func (c enrollmentImportCmd) open(offset int64) (io.ReadCloser, error) {
 	f, err := os.Open(c.File)
 	if err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}
-	if !strings.HasSuffix(strings.ToLower(c.File), ".gz") {
-		if _, err := f.Seek(offset, io.SeekStart); err != nil {
-			return nil, errors.Join(fmt.Errorf("seek: %w", err), f.Close())
-		}
-		return f, nil
-	}
-	unpacked, err := gzip.NewReader(f)
-	if err == nil {
-		_, err = io.CopyN(io.Discard, unpacked, offset)
+	text, err := c.behind(f, max(offset-1, 0))
+	if err == nil && offset > 0 {
+		err = c.endRow(text, offset)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("unpack: %w", err), f.Close())
+		return nil, errors.Join(err, f.Close())
 	}
 	return struct {
 		io.Reader
 		io.Closer
-	}{unpacked, f}, nil
+	}{text, f}, nil
+}
+
+// behind returns the unpacked text that stands behind so many bytes of it.
+func (c enrollmentImportCmd) behind(f *os.File, bytes int64) (*bufio.Reader, error) {
+	if !strings.HasSuffix(strings.ToLower(c.File), ".gz") {
+		if _, err := f.Seek(bytes, io.SeekStart); err != nil {
+			return nil, fmt.Errorf("seek: %w", err)
+		}
+		return bufio.NewReader(f), nil
+	}
+	unpacked, err := gzip.NewReader(f)
+	if err != nil {
+		return nil, fmt.Errorf("unpack: %w", err)
+	}
+	if _, err := io.CopyN(io.Discard, unpacked, bytes); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("unpack: %w", err)
+	}
+	return bufio.NewReader(unpacked), nil
+}
+
+// endRow reads the last byte of a row: a place within a row, or behind the end of the
+// file, is one of another file.
+func (c enrollmentImportCmd) endRow(text *bufio.Reader, offset int64) error {
+	last, err := text.ReadByte()
+	if err == nil && last != '\n' {
+		if _, more := text.Peek(1); more == nil {
+			err = errors.New("a row goes on there")
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%s has no row that begins at byte %d (%w); is it the file that stopped there?", c.File, offset, err)
+	}
+	return nil
 }
 
 // stopped says how to go on.
@@ -145,8 +177,8 @@ func (c enrollmentImportCmd) report(env *Env, got admin.ImportProgress) error {
 		if c.DryRun {
 			what = "Dry run, nothing written:"
 		}
-		say(env.Stdout, "%s %d rows: %d created, %d replaced, %d unchanged, %d rejected.", what,
-			got.Created+got.Replaced+got.Unchanged+got.Rejected, got.Created, got.Replaced, got.Unchanged, got.Rejected)
+		say(env.Stdout, "%s %s: %d created, %d replaced, %d unchanged, %d rejected.", what,
+			rowsText(got.Created+got.Replaced+got.Unchanged+got.Rejected), got.Created, got.Replaced, got.Unchanged, got.Rejected)
 	}
 	if got.Rejected > 0 {
 		return &rejectedError{got.Rejected}
@@ -158,7 +190,20 @@ func (c enrollmentImportCmd) report(env *Env, got admin.ImportProgress) error {
 type rejectedError struct{ rows int64 }
 
 // Error counts them.
-func (e *rejectedError) Error() string { return fmt.Sprintf("%d rows were rejected", e.rows) }
+func (e *rejectedError) Error() string {
+	if e.rows == 1 {
+		return "1 row was rejected"
+	}
+	return fmt.Sprintf("%d rows were rejected", e.rows)
+}
+
+// rowsText counts rows.
+func rowsText(n int64) string {
+	if n == 1 {
+		return "1 row"
+	}
+	return strconv.FormatInt(n, 10) + " rows"
+}
 
 // rejects keeps the rejected rows, or tells of the first ones.
 type rejects struct {
@@ -183,7 +228,11 @@ func (r *rejects) add(m admin.ImportRejection) error {
 	r.n++
 	if r.file == nil {
 		if r.n <= shownRejects {
-			say(r.env.Stderr, "row %d %s: %s (%s)", m.Row, show(m.RegistrationID), m.Message, m.Code)
+			row := "row " + strconv.FormatInt(m.Row, 10)
+			if m.RegistrationID != nil {
+				row += " " + *m.RegistrationID
+			}
+			say(r.env.Stderr, "%s: %s (%s)", row, m.Message, m.Code)
 		}
 		return nil
 	}

@@ -76,7 +76,7 @@ func (c keysRotateCmd) Run(env *Env) error {
 	if err := dev.WriteFile(c.Keyring, append([]byte(line), text...)); err != nil {
 		return err
 	}
-	say(env.Stdout, "Key %s now seals; %d former keys still open. Restart every replica with this file.", kid, len(ring.KeyIDs()))
+	say(env.Stdout, "Key %s now seals; former keys still open: %d. Restart every replica with this file.", kid, len(ring.KeyIDs()))
 	return nil
 }
 

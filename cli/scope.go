@@ -35,6 +35,7 @@ func scopeDetails() []column[admin.Scope] {
 			}
 			return show(s.CustomAllocationDefinition.WebhookURL)
 		}},
+		column[admin.Scope]{"FILTER QUERIES", func(s admin.Scope) string { return show(s.FilterQueries) }},
 		column[admin.Scope]{"LOCAL AUTH DISABLED", func(s admin.Scope) string { return show(s.DisableLocalAuth) }},
 		column[admin.Scope]{"MIN TLS VERSION", func(s admin.Scope) string { return show(s.MinTLSVersion) }},
 		column[admin.Scope]{"LIMITS", func(s admin.Scope) string { return limitsText(s.Limits) }},

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/zerotouch-dps/dps/openapi/admin"
@@ -61,7 +62,9 @@ func (o *ImportOptions) readHeader(open OpenFunc) error {
 	if o.Delimiter != "" {
 		rows.Comma = rune(o.Delimiter[0])
 	}
-	if _, err := rows.Read(); err != nil {
+	if _, err := rows.Read(); errors.Is(err, io.EOF) {
+		return errors.New("the file is empty; its first row must name the columns")
+	} else if err != nil {
 		return fmt.Errorf("read header: %w", err)
 	}
 	end := rows.InputOffset()
@@ -122,9 +125,28 @@ func (f *fileImport) once(ctx context.Context) error {
 			f.o.Progress(f.sum)
 		}
 	}
-	got, err := f.admin.ImportEnrollments(ctx, f.scope, file, o)
+	source := &watched{Reader: file}
+	got, err := f.admin.ImportEnrollments(ctx, f.scope, source, o)
 	f.sum = total(before, got)
+	if failed := source.failed.Load(); err != nil && failed != nil {
+		return &unreadable{fmt.Errorf("read file: %w", *failed)}
+	}
 	return err
+}
+
+// watched remembers why a file could not be read, which its connection is not to blame for.
+type watched struct {
+	io.Reader
+	failed atomic.Pointer[error]
+}
+
+// Read implements [io.Reader].
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.Reader.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		w.failed.Store(&err)
+	}
+	return n, err
 }
 
 func total(before, p admin.ImportProgress) admin.ImportProgress {
@@ -141,7 +163,7 @@ func neverThere(err error) bool {
 	return ok && op.Op == "dial"
 }
 
-// unreadable is a file that can't be opened again.
+// unreadable is a file that can't be opened again, or not be read to its end.
 type unreadable struct{ error }
 
 // worthRepeating reports whether the rest of an upload may fare better: not when it was

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 
 	"github.com/zerotouch-dps/dps/client"
 	"github.com/zerotouch-dps/dps/management/managementtest"
@@ -117,4 +118,20 @@ func (c *cutBody) Read(p []byte) (int, error) {
 	n, err := c.ReadCloser.Read(p[:min(len(p), c.left)])
 	c.left -= n
 	return n, err
+}
+
+// A file that can't be read to its end is no connection that broke.
+func TestImportFileTellsOfAnUnreadableFile(t *testing.T) {
+	t.Parallel()
+	w := managementtest.Start(t)
+	torn := errors.New("bad sector")
+	open := func(int64) (io.ReadCloser, error) {
+		return io.NopCloser(io.MultiReader(strings.NewReader(lotOf(10)), iotest.ErrReader(torn))), nil
+	}
+	_, err := operator(t, w).ImportFile(t.Context(), "0neWORLD", open, client.ImportOptions{
+		Retry: func(err error) { t.Errorf("tried again after %v", err) },
+	})
+	if err == nil || !strings.Contains(err.Error(), "read file: bad sector") {
+		t.Errorf("ended with %v", err)
+	}
 }

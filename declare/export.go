@@ -77,7 +77,7 @@ func fromState(state State) Scope {
 func fromScope(m admin.Scope) *Service {
 	s := &Service{
 		IDScope: value(m.IDScope), HostNames: m.HostNames, AllocationPolicy: value(m.AllocationPolicy),
-		TrustInlineSigningCertificates: m.TrustInlineSigningCertificates, DisableLocalAuth: m.DisableLocalAuth,
+		TrustInlineSigningCertificates: m.TrustInlineSigningCertificates, FilterQueries: m.FilterQueries, DisableLocalAuth: m.DisableLocalAuth,
 		MinTLSVersion: value(m.MinTLSVersion), WhenRevoked: value(m.WhenRevoked), CertificateRules: fromRules(m.CertificateRules),
 		CustomAllocationDefinition: fromDefaultWebhook(m.CustomAllocationDefinition), Events: fromEvents(m.Events),
 	}

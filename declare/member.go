@@ -35,6 +35,7 @@ func scopeFacets(m admin.Scope) []facet {
 		{member: "allocationPolicy", value: folded(m.AllocationPolicy, "hashed", "geoLatency", "static", "custom", "capacity"), stays: true},
 		{member: "customAllocationDefinition", value: defaultWebhookOf(m.CustomAllocationDefinition), stays: true},
 		{member: "trustInlineSigningCertificates", value: plain(m.TrustInlineSigningCertificates), stays: true},
+		{member: "filterQueries", value: plain(m.FilterQueries), stays: true},
 		{member: "disableLocalAuth", value: plain(m.DisableLocalAuth), stays: true},
 		{member: "minTlsVersion", value: plain(m.MinTLSVersion), stays: true},
 		{member: "limits", value: limitsOf(m.Limits), stays: true},

@@ -14,7 +14,7 @@ import (
 func (s *Service) model() admin.Scope {
 	m := admin.Scope{
 		IDScope: optional(s.IDScope), HostNames: s.HostNames, AllocationPolicy: optional(s.AllocationPolicy),
-		TrustInlineSigningCertificates: s.TrustInlineSigningCertificates, DisableLocalAuth: s.DisableLocalAuth,
+		TrustInlineSigningCertificates: s.TrustInlineSigningCertificates, FilterQueries: s.FilterQueries, DisableLocalAuth: s.DisableLocalAuth,
 		MinTLSVersion: optional(s.MinTLSVersion), WhenRevoked: optional(s.WhenRevoked), CertificateRules: s.CertificateRules.model(),
 		CustomAllocationDefinition: s.CustomAllocationDefinition.defaultWebhook(), Events: s.Events.model(),
 	}

@@ -28,6 +28,7 @@ type Service struct {
 	AllocationPolicy               string            `yaml:"allocationPolicy,omitempty"`
 	CustomAllocationDefinition     *CustomAllocation `yaml:"customAllocationDefinition,omitempty"`
 	TrustInlineSigningCertificates *bool             `yaml:"trustInlineSigningCertificates,omitempty"`
+	FilterQueries                  *bool             `yaml:"filterQueries,omitempty"`
 	DisableLocalAuth               *bool             `yaml:"disableLocalAuth,omitempty"`
 	MinTLSVersion                  string            `yaml:"minTlsVersion,omitempty"`
 	Limits                         *Limits           `yaml:"limits,omitempty"`

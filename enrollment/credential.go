@@ -18,7 +18,8 @@ const (
 	maxTPMPublic     = 2 << 10 // bytes: an RSA-4096 TPM2B_PUBLIC has under 600
 )
 
-// ParseKey reads a symmetric key: base64 of 16 to 64 bytes. Errors:
+// ParseKey reads a symmetric key: base64 of 16 to 64 bytes. Line breaks, as of a file that
+// was read whole, are not kept: they would go to hubs and into rows. Errors:
 // [dps.InvalidArgument].
 func ParseKey(field, text string) (dps.Secret, error) {
 	raw, err := base64.StdEncoding.DecodeString(text)
@@ -28,7 +29,7 @@ func ParseKey(field, text string) (dps.Secret, error) {
 	if len(raw) < minKeySize || len(raw) > maxKeySize {
 		return dps.Secret{}, dps.Invalid(field, "length", "must decode to 16 to 64 bytes")
 	}
-	return dps.NewSecret(text), nil
+	return dps.NewSecret(base64.StdEncoding.EncodeToString(raw)), nil
 }
 
 // ParseClientCertificate reads a device certificate to pin. Errors:

@@ -3,6 +3,7 @@ package enrollment_test
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"strings"
 	"testing"
 
 	"github.com/zerotouch-dps/dps/enrollment"
@@ -14,6 +15,7 @@ func TestParseKey(t *testing.T) {
 	for _, tt := range []struct{ name, text, fault string }{
 		{"16 bytes", size(16), ""},
 		{"64 bytes", size(64), ""},
+		{"a line break at the end", size(16) + "\r\n", ""},
 		{"15 bytes", size(15), "k:length"},
 		{"65 bytes", size(65), "k:length"},
 		{"without padding", base64.RawStdEncoding.EncodeToString(make([]byte, 16)), "k:base64"},
@@ -26,7 +28,7 @@ func TestParseKey(t *testing.T) {
 			if got := fault(t, err); got != tt.fault {
 				t.Fatalf("fault %q, want %q", got, tt.fault)
 			}
-			if err == nil && key.Reveal() != tt.text {
+			if err == nil && key.Reveal() != strings.TrimSpace(tt.text) {
 				t.Errorf("kept %q", key.Reveal())
 			}
 		})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/zerotouch-dps/dps"
@@ -17,6 +18,7 @@ const (
 	MaxTwinDepth   = 10
 	maxTwinKey     = 1 << 10 // bytes
 	maxTwinString  = 4 << 10 // bytes
+	maxTwinInteger = 1 << 53 // to either side: the hub keeps numbers as doubles
 )
 
 // normalizeTwin strips what services add to a twin when it is read ($version and
@@ -72,7 +74,7 @@ func section(field string, raw json.RawMessage, limit int) (json.RawMessage, err
 func checkSection(field string, raw json.RawMessage, limit int) error {
 	var value any
 	decoder := json.NewDecoder(bytes.NewReader(raw))
-	decoder.UseNumber() // a number that float64 can't hold is still a number
+	decoder.UseNumber() // so that its very digits are judged
 	if err := decoder.Decode(&value); err != nil {
 		return dps.Invalid(field, "json", "is not a JSON object")
 	}
@@ -100,11 +102,25 @@ func measure(path string, value any, depth int) (int, error) {
 		}
 		return len(v), nil
 	case json.Number:
-		return 8, nil
+		return 8, checkTwinNumber(path, v)
 	case bool:
 		return 4, nil
 	}
 	return 0, nil
+}
+
+// checkTwinNumber refuses what the hub could not keep.
+func checkTwinNumber(path string, n json.Number) error {
+	if strings.ContainsAny(n.String(), ".eE") {
+		if _, err := n.Float64(); err != nil {
+			return dps.Invalid(path, "number", "is beyond what a double holds")
+		}
+		return nil
+	}
+	if i, err := n.Int64(); err != nil || i > maxTwinInteger || i < -maxTwinInteger {
+		return dps.Invalid(path, "number", "is an integer beyond 2^53, which hubs don't keep; write it as text")
+	}
+	return nil
 }
 
 func measureObject(path string, object map[string]any, depth int) (int, error) {

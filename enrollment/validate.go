@@ -22,6 +22,7 @@ const (
 	maxWebhookURL  = 2048 // bytes: the longest that HTTP infrastructure takes everywhere
 	maxPolicyName  = 128  // characters of credentialPolicyName
 	maxOrigin      = 128  // bytes of lot and of uploader
+	maxInfoDepth   = 32   // levels; readers of JSON stop at 64 (.NET), and lists add levels
 	firstCustomAPI = "2018-09-01"
 )
 
@@ -46,8 +47,7 @@ func (e *Individual) Check(s Surroundings) error {
 	if err := e.checkMechanism(s); err != nil {
 		return err
 	}
-	var err error
-	if e.DeviceInfo, err = object("optionalDeviceInformation", e.DeviceInfo); err != nil {
+	if err := e.normalizeInfo(); err != nil {
 		return err
 	}
 	return e.check(s)
@@ -285,6 +285,41 @@ func object(field string, raw json.RawMessage) (json.RawMessage, error) {
 		return nil, dps.Invalid(field, "json", "is not JSON")
 	}
 	return out.Bytes(), nil
+}
+
+// normalizeInfo bounds how deep device information is nested, for one entry that a client
+// can't read would keep it from every list that holds the entry.
+func (e *Individual) normalizeInfo() error {
+	const field = "optionalDeviceInformation"
+	info, err := object(field, e.DeviceInfo)
+	if err != nil {
+		return err
+	}
+	if deeper(info, maxInfoDepth) {
+		return dps.Invalid(field, "depth", "is nested deeper than "+strconv.Itoa(maxInfoDepth)+" levels")
+	}
+	e.DeviceInfo = info
+	return nil
+}
+
+// deeper reports whether JSON has more than so many levels of objects and lists.
+func deeper(raw json.RawMessage, most int) bool {
+	if bytes.Count(raw, []byte("{"))+bytes.Count(raw, []byte("[")) <= most {
+		return false
+	}
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	for depth := 0; depth <= most; {
+		token, err := decoder.Token()
+		switch {
+		case err != nil: // the end
+			return false
+		case token == json.Delim('{'), token == json.Delim('['):
+			depth++
+		case token == json.Delim('}'), token == json.Delim(']'):
+			depth--
+		}
+	}
+	return true
 }
 
 func containsFolded(list []string, name string) bool {

@@ -49,6 +49,9 @@ func TestCheckIndividual(t *testing.T) {
 		{"a group's mechanism", enrollment.Individual{ID: "sn-1", Mechanism: attestation.GroupKey{}}, "attestation:required"},
 		{"device ID of every allowed mark", enrollment.Individual{ID: "sn-1", DeviceID: "A-:.+%_#*?!(),=@$'9", Mechanism: attestation.TPM{}}, ""},
 		{"device ID with a slash", enrollment.Individual{ID: "sn-1", DeviceID: "a/b", Mechanism: attestation.TPM{}}, "deviceId:charset"},
+		{"information of 32 levels", enrollment.Individual{ID: "sn-1", Mechanism: attestation.TPM{}, DeviceInfo: json.RawMessage(nested(32))}, ""},
+		{"information of 33 levels", enrollment.Individual{ID: "sn-1", Mechanism: attestation.TPM{}, DeviceInfo: json.RawMessage(nested(33))}, "optionalDeviceInformation:depth"},
+		{"information is wide", enrollment.Individual{ID: "sn-1", Mechanism: attestation.TPM{}, DeviceInfo: json.RawMessage(`{"a":[` + strings.Repeat(`[],`, 99) + `"{[{["]}`)}, ""},
 		{"information is a list", enrollment.Individual{ID: "sn-1", Mechanism: attestation.TPM{}, DeviceInfo: json.RawMessage(`[1]`)}, "optionalDeviceInformation:type"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -135,7 +138,10 @@ func TestInitialTwin(t *testing.T) {
 		{name: "only what a read adds", tags: `{"$version":1}`, desired: `{"$metadata":{},"$version":2}`},
 		{name: "as written", tags: ` {"b": 1.50, "a": [true, null, "é"]} `, want: &enrollment.InitialTwin{Tags: json.RawMessage(`{"b":1.50,"a":[true,null,"é"]}`)}},
 		{name: "what a read adds is dropped", desired: `{"rate":1,"$version":2,"$metadata":{"$lastUpdated":"x"}}`, want: &enrollment.InitialTwin{Desired: json.RawMessage(`{"rate":1}`)}},
-		{name: "numbers of any size", tags: `{"n":1e999,"m":123456789012345678901234567890}`, want: &enrollment.InitialTwin{Tags: json.RawMessage(`{"n":1e999,"m":123456789012345678901234567890}`)}},
+		{name: "the greatest numbers", tags: `{"n":9007199254740992,"m":-9007199254740992,"f":1.7e308}`, want: &enrollment.InitialTwin{Tags: json.RawMessage(`{"n":9007199254740992,"m":-9007199254740992,"f":1.7e308}`)}},
+		{name: "an integer that hubs don't keep", tags: `{"a":[9007199254740993]}`, fault: "initialTwin.tags.a[0]:number"},
+		{name: "an integer of many digits", desired: `{"n":-123456789012345678901234567890}`, fault: "initialTwin.properties.desired.n:number"},
+		{name: "an infinite number", tags: `{"n":1e999}`, fault: "initialTwin.tags.n:number"},
 		{name: "reserved words are the operator's", tags: `{"version":1,"metadata":2,"count":3}`, want: &enrollment.InitialTwin{Tags: json.RawMessage(`{"version":1,"metadata":2,"count":3}`)}},
 		{name: "a list", tags: `[]`, fault: "initialTwin.tags:type"},
 		{name: "8 KB of tags", tags: `{"a":` + text(4096) + `,"b":` + text(4094) + `}`, want: &enrollment.InitialTwin{Tags: json.RawMessage(`{"a":` + text(4096) + `,"b":` + text(4094) + `}`)}},

@@ -15,8 +15,8 @@ import (
 
 // Bounds of a twin (IoT Hub, "Device twins").
 const (
-	maxTags     = 8 << 10  // bytes of JSON
-	maxDesired  = 32 << 10 // bytes of JSON
+	maxTags     = 8 << 10  // bytes, as sizeOf counts
+	maxDesired  = 32 << 10 // bytes, as sizeOf counts
 	maxDepth    = 10
 	maxTwinKey  = 1 << 10 // bytes
 	maxTwinText = 4 << 10 // bytes
@@ -87,7 +87,7 @@ func (t *twin) report(patch object, now time.Time) error {
 		return err
 	}
 	t.Reported.merge(patch, now)
-	if len(t.Reported.Values.text()) > maxDesired {
+	if sizeOf(t.Reported.Values) > maxDesired {
 		return badArgument("properties.reported must be at most 32 KB")
 	}
 	return nil
@@ -156,10 +156,10 @@ func (t *twin) replace(in twinInput, now time.Time) error {
 }
 
 func (t *twin) checkSize() error {
-	if len(t.Tags.text()) > maxTags {
+	if sizeOf(t.Tags) > maxTags {
 		return badArgument("tags must be at most 8 KB")
 	}
-	if len(t.Desired.Values.text()) > maxDesired {
+	if sizeOf(t.Desired.Values) > maxDesired {
 		return badArgument("properties.desired must be at most 32 KB")
 	}
 	return nil

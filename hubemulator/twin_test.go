@@ -40,7 +40,9 @@ func TestTwinRules(t *testing.T) {
 		"long name":             {`{"` + long[:1025] + `":1}`, false},
 		"text of 4 KB":          {`{"a":"` + long + `"}`, true},
 		"text beyond":           {`{"a":"` + long + `x"}`, false},
-		"8 KB and more of tags": {`{"a":"` + long + `","b":"` + long + `"}`, false},
+		"8 KB of tags":          {`{"a":"` + long + `","b":"` + long[2:] + `"}`, true},
+		"8 KB and more of tags": {`{"a":"` + long + `","b":"` + long[1:] + `"}`, false},
+		"8 KB of booleans":      {`{"a":[` + strings.Repeat("false,", 2046) + `false],"b":1}`, false},
 		"no object":             {`[1]`, false},
 	} {
 		t.Run(name, func(t *testing.T) {

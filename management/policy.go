@@ -139,9 +139,11 @@ func (s *Service) applyPolicy(change PolicyChange, p scope.AccessPolicy) (scope.
 			}
 			*slot.key = made
 		}
-		if _, err := enrollment.ParseKey(slot.field, slot.key.Reveal()); err != nil {
+		kept, err := enrollment.ParseKey(slot.field, slot.key.Reveal())
+		if err != nil {
 			return p, err
 		}
+		*slot.key = kept
 	}
 	p.Updated = s.d.Now()
 	return p, nil

@@ -6,6 +6,7 @@ import (
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/attestation"
+	"github.com/zerotouch-dps/dps/enrollment"
 )
 
 // maxSecrets bounds the resources of one comparison.
@@ -50,12 +51,28 @@ func (s *Service) CompareSecrets(ctx context.Context, c Caller, id dps.IDScope, 
 			return nil, err
 		}
 		for _, member := range []string{"connectionString", "primaryKey", "secondaryKey", "secret", "clientKey"} {
-			if given, ok := q.Secrets[member]; ok && (stored[member].IsZero() || !given.Equal(stored[member])) {
+			if given, ok := q.Secrets[member]; ok && (stored[member].IsZero() || !sameSecret(member, given, stored[member])) {
 				out[i] = append(out[i], member)
 			}
 		}
 	}
 	return out, nil
+}
+
+// sameSecret compares what is given with what is stored. Keys are stored in one line.
+func sameSecret(member string, given, stored dps.Secret) bool {
+	if member == "primaryKey" || member == "secondaryKey" {
+		given, stored = inOneLine(given), inOneLine(stored)
+	}
+	return given.Equal(stored)
+}
+
+func inOneLine(key dps.Secret) dps.Secret {
+	kept, err := enrollment.ParseKey("", key.Reveal())
+	if err != nil { // no key, and so none of those that are stored
+		return key
+	}
+	return kept
 }
 
 func (s *Service) secretsOf(ctx context.Context, c Caller, id dps.IDScope, q SecretQuestion) (map[string]dps.Secret, error) {

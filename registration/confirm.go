@@ -47,7 +47,7 @@ func (w *work) anew(gone Registration) (Start, error) {
 		return Start{}, err
 	}
 	s := Start{
-		Registration: gone, Previous: gone.Operation.ID, PreviousAttempt: gone.Operation.Attempt,
+		Registration: gone, Previous: gone.ETag, PreviousAttempt: gone.Operation.Attempt,
 		Room: w.config.room(gone.Assignment.Hub),
 	}
 	now, op := w.r.now(), &s.Registration.Operation

@@ -47,7 +47,7 @@ func (s *Start) follow(cur *Registration) {
 	if cur == nil {
 		return
 	}
-	s.Previous, s.PreviousAttempt = cur.Operation.ID, cur.Operation.Attempt
+	s.Previous, s.PreviousAttempt = cur.ETag, cur.Operation.Attempt
 	if inFlight(cur) {
 		s.Overtaken = cur.Operation.Move
 	}

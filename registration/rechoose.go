@@ -36,7 +36,7 @@ func (r *Registrar) beginElsewhere(ctx context.Context, reg Registration) (Begun
 			return Begun{}, err
 		}
 		start := Start{
-			Registration: next, Previous: reg.Operation.ID, PreviousAttempt: reg.Operation.Attempt,
+			Registration: next, Previous: reg.ETag, PreviousAttempt: reg.Operation.Attempt,
 			Removals: leftBehind(reg, next), Room: room,
 		}
 		if next.Operation.Move != reg.Operation.Move { // the webhook is asked again

@@ -186,17 +186,30 @@ type pending struct {
 	flight       *flight // nil: there is nothing to wait for here
 }
 
+// maxRaces bounds how often a request starts over since the row changed under it.
+const maxRaces = 4
+
+// errRaced tells that something came between what a start was planned on and its commit,
+// and that planning it anew makes sense.
+var errRaced = errors.New("the registration changed since it was read")
+
 // start admits the device and commits the beginning of its operation, or finds the one
 // in flight.
 func (r *Registrar) start(ctx context.Context, req *Request) (*pending, error) {
-	a, err := r.admit(ctx, req)
-	if err != nil {
-		return nil, err
+	for range maxRaces {
+		a, err := r.admit(ctx, req)
+		if err != nil {
+			return nil, err
+		}
+		if inFlight(a.current) && !a.overtakes() {
+			return r.join(ctx, req, a)
+		}
+		p, err := r.beginWithRoom(ctx, req, a)
+		if !errors.Is(err, errRaced) {
+			return p, err
+		}
 	}
-	if inFlight(a.current) && !a.overtakes() {
-		return r.join(ctx, req, a)
-	}
-	return r.beginWithRoom(ctx, req, a)
+	return nil, concurrent()
 }
 
 // overtakes reports whether an operation in flight is given up for this request: what
@@ -246,16 +259,17 @@ func (r *Registrar) wake(some bool) {
 	}
 }
 
-// lost answers a request whose row changed between read and Begin: another request of
-// the same device came first. An equal one is joined.
+// lost answers a request whose row changed between read and Begin. An equal request that
+// came first is joined. Errors: errRaced when the operation that this one was to follow
+// has merely ended, and when a disabled device is to be noted as such, [dps.ConcurrentChange].
 func (r *Registrar) lost(start *Start, now *Registration, a *admission) (*pending, error) {
-	if a.match.Disabled { // told so whatever the record says; the device's next request records it
-		return &pending{registration: &start.Registration, admission: a}, nil
+	switch {
+	case now.Operation.RequestDigest == start.Registration.Operation.RequestDigest:
+		return &pending{registration: now, admission: a, flight: r.inHand(now)}, nil
+	case a.match.Disabled, a.current != nil && a.current.Operation.ID == now.Operation.ID:
+		return nil, errRaced
 	}
-	if now.Operation.RequestDigest != start.Registration.Operation.RequestDigest {
-		return nil, concurrent()
-	}
-	return &pending{registration: now, admission: a, flight: r.inHand(now)}, nil
+	return nil, concurrent()
 }
 
 // join answers a request while an operation of the device is in flight.

@@ -29,8 +29,9 @@ type Snapshot struct {
 type Start struct {
 	// Registration is the row as it shall be; its ETag is given by the store.
 	Registration Registration
-	// Previous are the operation and attempt of the row that was read; zero: no row.
-	Previous        dps.OperationID
+	// Previous and PreviousAttempt are the etag and the attempt of the row that was read;
+	// zero: no row. The etag tells a row apart whose operation has ended since.
+	Previous        dps.ETag
 	PreviousAttempt int64
 	// Removals are put into the outbox in the same commit.
 	Removals []Removal

@@ -177,7 +177,7 @@ func (r *Registrar) take(ctx context.Context, w *work, next Registration) *Regis
 		w.confirm(ctx, end)
 		return &end
 	}
-	was, m := w.reg.Operation, w.leaves(&next)
+	m := w.leaves(&next)
 	if m != nil && r.held(&w.reg, m, false) != "" {
 		return r.remain(ctx, w, m, next.Operation.CustomPayload)
 	}
@@ -185,7 +185,7 @@ func (r *Registrar) take(ctx context.Context, w *work, next Registration) *Regis
 		return r.askWithout(ctx, w, next.Operation.Hub)
 	}
 	begun, err := r.store.Begin(ctx, Start{
-		Registration: next, Previous: was.ID, PreviousAttempt: was.Attempt, Room: w.config.room(next.Operation.Hub), Move: next.Operation.Move,
+		Registration: next, Previous: w.reg.ETag, PreviousAttempt: w.reg.Operation.Attempt, Room: w.config.room(next.Operation.Hub), Move: next.Operation.Move,
 	}, r.now())
 	if dps.Is(err, dps.HubFull) {
 		return r.askWithout(ctx, w, next.Operation.Hub)

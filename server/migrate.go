@@ -2,37 +2,17 @@ package server
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
-	"strings"
-
-	_ "github.com/jackc/pgx/v5/stdlib" // the database/sql driver "pgx"
-	_ "modernc.org/sqlite"             // the database/sql driver "sqlite"
 
 	"github.com/zerotouch-dps/dps/storage/migrations"
+	"github.com/zerotouch-dps/dps/storage/postgres"
+	"github.com/zerotouch-dps/dps/storage/sqlite"
 )
 
 // Migrate applies pending migrations and says what the schema is at; with apply false
 // it changes nothing.
 func Migrate(ctx context.Context, c Config, apply bool) (status string, err error) {
-	driver, source := "pgx", c.Store
-	migrate, inspect := migrations.Postgres, migrations.PostgresStatus
-	if path, ok := strings.CutPrefix(c.Store, sqlitePrefix); ok {
-		driver, source = "sqlite", path
-		migrate, inspect = migrations.SQLite, migrations.SQLiteStatus
-	}
-	db, err := sql.Open(driver, source)
-	if err != nil {
-		return "", fmt.Errorf("open store: %w", err)
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	if apply {
-		if err := migrate(ctx, db); err != nil {
-			return "", err
-		}
-	}
-	s, err := inspect(ctx, db)
+	s, err := schema(ctx, c.Store, apply)
 	if err != nil {
 		return "", err
 	}
@@ -41,4 +21,11 @@ func Migrate(ctx context.Context, c Config, apply bool) (status string, err erro
 		text += fmt.Sprintf(" %d migrations are pending; run dps migrate.", len(pending))
 	}
 	return text, nil
+}
+
+func schema(ctx context.Context, store string, apply bool) (migrations.Status, error) {
+	if path, ok := sqlitePath(store); ok {
+		return sqlite.Migrate(ctx, path, apply)
+	}
+	return postgres.Migrate(ctx, store, apply)
 }

@@ -23,10 +23,25 @@ const sqlitePrefix = "sqlite:"
 const probeTimeout = 10 * time.Second
 
 func openStore(ctx context.Context, c Config, ring *keyring.Ring, env Env) (storage.Store, error) {
-	if path, ok := strings.CutPrefix(c.Store, sqlitePrefix); ok {
-		return sqlite.Open(ctx, sqlite.Config{Path: strings.TrimPrefix(path, ":memory:"), Keyring: ring, Rand: env.Rand, Migrate: c.Migrate})
+	if path, ok := sqlitePath(c.Store); ok {
+		return opened(sqlite.Open(ctx, sqlite.Config{Path: path, Keyring: ring, Rand: env.Rand, Migrate: c.Migrate}))
 	}
-	return postgres.Open(ctx, postgres.Config{URL: c.Store, Keyring: ring, Rand: env.Rand, Migrate: c.Migrate})
+	return opened(postgres.Open(ctx, postgres.Config{URL: c.Store, Keyring: ring, Rand: env.Rand, Migrate: c.Migrate}))
+}
+
+// opened has no store where there is an error: a nil pointer in the interface would look
+// like one, and be closed.
+func opened[S storage.Store](s S, err error) (storage.Store, error) {
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// sqlitePath is the path of an embedded store, empty for one in memory.
+func sqlitePath(store string) (path string, ok bool) {
+	path, ok = strings.CutPrefix(store, sqlitePrefix)
+	return strings.TrimPrefix(path, ":memory:"), ok
 }
 
 // hubKinds are the adapters that a link may name, the default first.

@@ -53,6 +53,57 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// The original spells all rights by three, and existing connection strings shall stay
+// good for all that they were good for.
+func TestRightsOfTheOwner(t *testing.T) {
+	t.Parallel()
+	for rights, want := range map[string]string{
+		"ServiceConfig, DeviceConnect, EnrollmentWrite": "ServiceConfig, EnrollmentRead, EnrollmentWrite, DeviceConnect, RegistrationStatusRead, RegistrationStatusWrite",
+		"enrollmentWrite,serviceConfig,deviceConnect":   "ServiceConfig, EnrollmentRead, EnrollmentWrite, DeviceConnect, RegistrationStatusRead, RegistrationStatusWrite",
+		"ServiceConfig, EnrollmentWrite":                "ServiceConfig, EnrollmentWrite",
+		"EnrollmentWrite":                               "EnrollmentWrite",
+	} {
+		var i arm.Import
+		if err := i.Read("f.json", []byte(`{"keyName":"p","rights":"`+rights+`","primaryKey":"one","secondaryKey":"two"}`)); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(i.Scope.Policies[0].Rights, ", "); got != want {
+			t.Errorf("%s became %s", rights, got)
+		}
+		if noted := strings.Contains(strings.Join(i.Notes, "\n"), "policy p has the rights"); noted != (rights != want) {
+			t.Errorf("%s: notes %q", rights, i.Notes)
+		}
+	}
+}
+
+// Who is shut out by the original's filter is not let in over IPv6.
+func TestFilterOfIPv6(t *testing.T) {
+	t.Parallel()
+	rule := func(name, action, mask string) string {
+		return `{"filterName":"` + name + `","action":"` + action + `","ipMask":"` + mask + `","target":"deviceApi"}`
+	}
+	for _, tt := range []struct{ rules, want string }{
+		{rule("a", "Accept", "10.0.0.0/8") + "," + rule("b", "Reject", "0.0.0.0/0"), "a b b (IPv6)"},
+		{rule("b", "reject", "0.0.0.0/0") + "," + rule("c", "Reject", "::/0"), "b c"},
+		{rule("a", "Accept", "0.0.0.0/0"), "a"},
+	} {
+		var i arm.Import
+		if err := i.Read("f.json", []byte(`{"name":"plant","properties":{"idScope":"0neA","ipFilterRules":[`+tt.rules+`]}}`)); err != nil {
+			t.Fatal(err)
+		}
+		names := make([]string, len(i.Scope.IPFilterRules))
+		for n, r := range i.Scope.IPFilterRules {
+			names[n] = r.FilterName
+			if r.Target != "deviceApi" {
+				t.Errorf("target %q", r.Target)
+			}
+		}
+		if got := strings.Join(names, " "); got != tt.want {
+			t.Errorf("rules %q, want %q", got, tt.want)
+		}
+	}
+}
+
 func TestReadRefuses(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{

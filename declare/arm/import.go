@@ -11,6 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/declare"
 )
 
@@ -144,7 +145,7 @@ func (i *Import) service(m Service) {
 	}
 	i.Scope.IPFilterRules = nil
 	for _, r := range p.IPFilterRules {
-		i.Scope.IPFilterRules = append(i.Scope.IPFilterRules, declare.IPRule{FilterName: r.FilterName, Action: r.Action, IPMask: r.IPMask, Target: r.Target})
+		i.ipRule(declare.IPRule{FilterName: r.FilterName, Action: r.Action, IPMask: r.IPMask, Target: r.Target}, p.IPFilterRules)
 	}
 	i.cloudOnly(p)
 }
@@ -160,6 +161,22 @@ func (i *Import) cloudOnly(p Properties) {
 	if p.DeviceRegistryNamespace != nil {
 		i.note("deviceRegistryNamespace is a product of the cloud and is left out")
 	}
+}
+
+// ipRule takes a rule over. One that shuts everybody out gets a likeness for IPv6, which
+// the original's filter does not know.
+func (i *Import) ipRule(r declare.IPRule, all []IPRule) {
+	i.Scope.IPFilterRules = append(i.Scope.IPFilterRules, r)
+	if r.IPMask != "0.0.0.0/0" || !strings.EqualFold(r.Action, "Reject") {
+		return
+	}
+	const everybody = "::/0"
+	if slices.ContainsFunc(all, func(o IPRule) bool { return o.IPMask == everybody && strings.EqualFold(o.Target, r.Target) }) {
+		return
+	}
+	r.FilterName, r.IPMask = r.FilterName+" (IPv6)", everybody
+	i.Scope.IPFilterRules = append(i.Scope.IPFilterRules, r)
+	i.note("ipFilterRules shut out all of IPv4: a rule %q was added that shuts out IPv6, too", r.FilterName)
 }
 
 func (i *Import) hub(m Hub) {
@@ -183,6 +200,10 @@ func (i *Import) policy(m Policy) {
 			p.Rights = append(p.Rights, right)
 		}
 	}
+	if isOwner(p.Rights) {
+		p.Rights = allRights()
+		i.note("policy %s has the rights of the original's owner policy, which are all; it is given all by name", p.KeyName)
+	}
 	for _, slot := range []struct {
 		from string
 		to   *declare.Secret
@@ -195,6 +216,22 @@ func (i *Import) policy(m Policy) {
 		return // what has keys is better
 	}
 	i.Scope.Policies = upsert(i.Scope.Policies, p, func(p declare.Policy) string { return p.KeyName })
+}
+
+// isOwner reports whether rights are those that the original writes for a policy with all
+// of them, such as provisioningserviceowner: what others contain is left out.
+func isOwner(rights []string) bool {
+	owner := []string{"deviceconnect", "enrollmentwrite", "serviceconfig"}
+	got := make([]string, len(rights))
+	for n, right := range rights {
+		got[n] = dps.FoldASCII(right)
+	}
+	slices.Sort(got)
+	return slices.Equal(got, owner)
+}
+
+func allRights() []string {
+	return []string{"ServiceConfig", "EnrollmentRead", "EnrollmentWrite", "DeviceConnect", "RegistrationStatusRead", "RegistrationStatusWrite"}
 }
 
 func (i *Import) certificate(m Certificate) {

@@ -51,6 +51,9 @@ func checkJSON(r *http.Request, text []byte) error {
 	if r.Method == http.MethodGet || r.Method == http.MethodDelete {
 		return nil // a body means nothing there; some clients send one
 	}
+	if coding := r.Header.Get("Content-Encoding"); coding != "" && dps.FoldASCII(coding) != "identity" {
+		return dps.Errorf(dps.UnsupportedMediaType, "the content encoding %q is not served; send the body as it is", coding)
+	}
 	switch kind := r.Header.Get("Content-Type"); kind {
 	case "":
 		r.Header.Set("Content-Type", "application/json")

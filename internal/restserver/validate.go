@@ -181,8 +181,12 @@ func parameterFault(e *openapi3filter.RequestError) string {
 	if errors.Is(e, openapi3filter.ErrInvalidRequired) {
 		return "is missing from the " + e.Parameter.In
 	}
-	if s := e.Parameter.Schema; s != nil && s.Value.Pattern != "" {
+	s := e.Parameter.Schema
+	switch {
+	case s != nil && s.Value.Pattern != "":
 		return "does not match " + s.Value.Pattern
+	case s != nil && s.Value.Type.Is("integer") && s.Value.Min != nil:
+		return fmt.Sprintf("must be an integer of at least %v", *s.Value.Min)
 	}
 	return "has the wrong form"
 }
@@ -211,7 +215,7 @@ func isIndex(s string) bool {
 }
 
 func reason(e *openapi3.SchemaError) string {
-	if e.Schema != nil && e.SchemaField == "type" && e.Schema.Type != nil {
+	if e.Schema != nil && (e.SchemaField == "type" || e.SchemaField == "nullable") && e.Schema.Type != nil {
 		return fmt.Sprintf("must be %s, not %s", article(e.Schema.Type.Slice()), kindOf(e.Value))
 	}
 	return e.Reason

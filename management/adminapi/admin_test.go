@@ -279,7 +279,7 @@ func TestPolicies(t *testing.T) {
 		t.Errorf("rights (-want +got):\n%s", diff)
 	}
 	// A roll of one key leaves the other.
-	must(t, w, 200, call{"PUT", path, `{"primaryKey":"` + managementtest.Key + `"}`, nil})
+	must(t, w, 200, call{"PUT", path, `{"primaryKey":"` + managementtest.Key + `\n"}`, nil})
 	rolled := must(t, w, 200, call{"POST", path + "/listKeys", "", nil})
 	if rolled["primaryKey"] != managementtest.Key || rolled["secondaryKey"] != keys["secondaryKey"] {
 		t.Errorf("after the roll: %v", rolled)

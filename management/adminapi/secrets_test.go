@@ -32,6 +32,7 @@ func TestCompareSecrets(t *testing.T) {
 		{"linkedHub", "none.example", `"connectionString":"` + hub + `"`, "connectionString"},
 		{"policy", "reader", `"primaryKey":"` + managementtest.Key + `","secondaryKey":"` + managementtest.Secondary + `"`, ""},
 		{"policy", "reader", `"primaryKey":"` + managementtest.Secondary + `","secondaryKey":null`, "primaryKey"},
+		{"policy", "reader", `"primaryKey":"` + managementtest.Key[:20] + `\n` + managementtest.Key[20:] + `\n"`, ""},
 		{"policy", "none", `"secondaryKey":"x"`, "secondaryKey"},
 		{"enrollment", "ONE", `"primaryKey":"` + managementtest.Key + `","secondaryKey":"x"`, "secondaryKey"},
 		{"enrollment", "none", `"primaryKey":""`, "primaryKey"},

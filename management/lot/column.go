@@ -42,10 +42,20 @@ func columnOf(name string) (column, *dps.Error) {
 		"optionaldeviceinformation.": func(c *cells) *map[string]any { return &c.info },
 	} {
 		if len(name) > len(prefix) && dps.FoldASCII(name[:len(prefix)]) == prefix {
-			return member(section, strings.Split(name[len(prefix):], ".")), nil
+			return member(name, section, strings.Split(name[len(prefix):], ".")), nil
 		}
 	}
 	return nil, dps.Invalid("header", "column", "names "+strconv.Quote(name)+", which is no column; map it with columns=HEADER=column, or HEADER=- to leave it out")
+}
+
+// unnamed is a column without a header, in which nothing may be lost.
+func unnamed(number int) column {
+	return func(_ *cells, field string) error {
+		if strings.TrimSpace(field) == "" {
+			return nil
+		}
+		return dps.Invalid("row", "unnamed", "has a field in column "+strconv.Itoa(number)+", which the header does not name")
+	}
 }
 
 // columns by folded name. docs/import.md lists them.
@@ -141,7 +151,7 @@ func object(name string, at func(*cells) any) column {
 
 // member takes one member of an object: numbers, true and false as such, anything else
 // as text; a text that looks like them stands between quotes of its own.
-func member(section func(*cells) *map[string]any, path []string) column {
+func member(header string, section func(*cells) *map[string]any, path []string) column {
 	return func(c *cells, field string) error {
 		at := section(c)
 		for _, name := range path[:len(path)-1] {
@@ -150,7 +160,7 @@ func member(section func(*cells) *map[string]any, path []string) column {
 			}
 			inner, ok := (*at)[name].(map[string]any)
 			if _, taken := (*at)[name]; taken && !ok {
-				return dps.Invalid(strings.Join(path, "."), "type", "is both a value and an object")
+				return dps.Invalid(header, "type", "is both a value and an object")
 			}
 			if !ok {
 				inner = map[string]any{}

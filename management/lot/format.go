@@ -2,6 +2,7 @@ package lot
 
 import (
 	"encoding/csv"
+	"strconv"
 	"strings"
 
 	"github.com/zerotouch-dps/dps"
@@ -60,6 +61,18 @@ func (f Format) check() error {
 		return dps.Invalid("delimiter", "enum", "must be one character such as , ; | or a tab")
 	}
 	return nil
+}
+
+// otherComma is advice for a header that is one column and looks like several.
+func (f Format) otherComma() string {
+	if len(f.Header) != 1 {
+		return ""
+	}
+	at := strings.IndexAny(f.Header[0], ",;|\t")
+	if at < 0 {
+		return ""
+	}
+	return "; if fields are separated by " + strconv.QuoteRune(rune(f.Header[0][at])) + ", say so as the delimiter"
 }
 
 // decoder returns a decoder for one goroutine.

@@ -229,6 +229,7 @@ func TestCSVRows(t *testing.T) {
 		{"bytes that are no text", "registrationId\n\xff\nb\n", []string{"b"}, []int64{1}},
 		{"flags and objects", "registrationId,iotEdge,desired,tags\na,perhaps,,\nb,TRUE,,\nc,,[],\nd,,{,\ne,,{},\n", []string{"b", "c", "e"}, []int64{1, 4}},
 		{"members that meet", "registrationId,tags.a,tags.a.b,tags\na,1,2,\nb,1,,\nc,1,,{}\nd,,2,\n", []string{"b", "d"}, []int64{1, 3}},
+		{"columns without a name", "registrationId,, \na,,\nb,, \nc,x,\n", []string{"a", "b"}, []int64{3}},
 		{"type and members", "registrationId,type,endorsementKey\na,x509,AAQAAQAL\nb,tpm,AAQAAQAL\nc,tpm,\nd,,AAQAAQAL\n", []string{"b", "d"}, []int64{1, 3}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -241,6 +242,26 @@ func TestCSVRows(t *testing.T) {
 			}
 			if diff := cmp.Diff(tt.ids, p.ids) + cmp.Diff(tt.rejected, rejected); err != nil || diff != "" || done.Through.Offset != int64(len(tt.file)) && !strings.HasSuffix(tt.file, "\n\n") {
 				t.Errorf("%+v, %v\n%s\n%+v", done, err, diff, c.rejected)
+			}
+		})
+	}
+}
+
+// A header that is not understood is told with what to do about it.
+func TestCSVHeaders(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ header, says string }{
+		{"registrationId,Serial", `"Serial", which is no column`},
+		{"registrationId;lot", "separated by ';', say so as the delimiter"},
+		{"registrationId\tlot", `separated by '\t', say so as the delimiter`},
+		{"registrationId,lot,LOT", `"LOT" twice`},
+		{"lot,", "no column registrationId"},
+	} {
+		t.Run(tt.header, func(t *testing.T) {
+			t.Parallel()
+			_, err := lot.Import(t.Context(), strings.NewReader(tt.header+"\n"), newPlant(), lot.Config{Sink: &clerk{}, Format: lot.Format{CSV: true}})
+			if dps.CodeOf(err) != dps.InvalidArgument || !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("%v says nothing of %s", err, tt.says)
 			}
 		})
 	}

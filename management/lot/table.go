@@ -40,8 +40,13 @@ func newTable(f Format) (*table, error) {
 		if ours, mapped := f.Columns[fold(header)]; mapped {
 			name = ours
 		}
+		if fold(name) == "" { // as spreadsheets write what has no use
+			t.columns = append(t.columns, unnamed(len(t.columns)+1))
+			continue
+		}
 		c, err := columnOf(name)
 		if err != nil {
+			err.Message += f.otherComma()
 			err.Info["value"] = header
 			return nil, err
 		}

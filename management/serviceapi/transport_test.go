@@ -71,6 +71,12 @@ func TestRefusedRequests(t *testing.T) {
 		{"not JSON", call{method: "PUT", path: "/enrollments/sn-2", body: `{"attestation":`}, 400000, "at byte"},
 		{"two documents", call{method: "PUT", path: "/enrollments/sn-2", body: sym("") + sym("")}, 400000, "at byte"},
 		{"not UTF-8", call{method: "PUT", path: "/enrollments/sn-2", body: "{\"deviceId\":\"\xff\"}"}, 400000, "UTF-8"},
+		{"a list", call{method: "PUT", path: "/enrollments/sn-2", body: "[]"}, 400000, "body must be an object, not an array"},
+		{"null", call{method: "PUT", path: "/enrollments/sn-2", body: "null"}, 400000, "body must be an object, not null"},
+		{"null in a list", call{method: "PUT", path: "/enrollments/sn-2", body: sym(`"iotHubs":[null]`)}, 400000, "iotHubs[0] must be a string, not null"},
+		{"compressed", call{method: "PUT", path: "/enrollments/sn-2", body: "\x1f\x8b", header: http.Header{"Content-Encoding": {"gzip"}}}, 415000, "gzip"},
+		{"page size in words", call{method: "POST", path: "/enrollments/query", header: http.Header{"X-Ms-Max-Item-Count": {"ten"}}}, 400000, "x-ms-max-item-count must be an integer of at least 0"},
+		{"page size below zero", call{method: "POST", path: "/enrollments/query", header: http.Header{"X-Ms-Max-Item-Count": {"-1"}}}, 400000, "x-ms-max-item-count must be an integer of at least 0"},
 		{"nested without end", call{method: "PUT", path: "/enrollments/sn-2", body: strings.Repeat("[", 40000) + strings.Repeat("]", 40000)}, 400000, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -122,8 +128,8 @@ func TestTolerance(t *testing.T) {
 			}
 		})
 	}
-	read := put(t, w, "/enrollments/Y", sym(`"initialTwin":{"tags":{"version":2,"$version":4},"properties":{"desired":{"a":12345678901234567890,"$version":4}}}`), "")
-	want := map[string]any{"tags": map[string]any{"version": 2.0}, "properties": map[string]any{"desired": map[string]any{"a": 12345678901234567890.0}}}
+	read := put(t, w, "/enrollments/Y", sym(`"initialTwin":{"tags":{"version":2,"$version":4},"properties":{"desired":{"a":9007199254740991,"$version":4}}},"optionalDeviceInformation":{"a":12345678901234567890}`), "")
+	want := map[string]any{"tags": map[string]any{"version": 2.0}, "properties": map[string]any{"desired": map[string]any{"a": 9007199254740991.0}}}
 	if diff := cmp.Diff(any(want), at(read, "initialTwin")); diff != "" {
 		t.Errorf("stored twin (-want +got):\n%s", diff)
 	}

@@ -73,13 +73,25 @@ func Postgres(ctx context.Context, db *sql.DB) error {
 	return up(ctx, p)
 }
 
-// SQLite applies what is pending; db must allow one connection only.
+// SQLite applies what is pending. Of several processes that start at once each may apply
+// some steps: who finds one done begins anew.
 func SQLite(ctx context.Context, db *sql.DB) error {
 	p, err := provider(goose.DialectSQLite3, db, "sqlite")
 	if err != nil {
 		return err
 	}
-	return up(ctx, p)
+	for {
+		before, serr := status(ctx, p)
+		if serr != nil {
+			return serr
+		}
+		if err = up(ctx, p); err == nil {
+			return nil
+		}
+		if after, serr := status(ctx, p); serr != nil || after.Current == before.Current {
+			return err
+		}
+	}
 }
 
 // PostgresStatus lists the migrations and how the database stands to them.

@@ -60,7 +60,6 @@ func (s *registrations) readBatch(batch []*read) {
 	if err == nil {
 		return
 	}
-	err = translate(context.Background(), err) // the callers' own patience is not at its end
 	for _, r := range batch {
 		r.err = fmt.Errorf("read for admission: %w", err)
 	}

@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/storage/query"
 )
 
@@ -17,7 +19,11 @@ import (
 const maxTries = 8
 
 // database implements [query.DB].
-type database struct{ pool *pgxpool.Pool }
+type database struct {
+	pool *pgxpool.Pool
+	// failed tells that a write failed since Ping last made one.
+	failed atomic.Bool
+}
 
 var _ query.DB = (*database)(nil)
 
@@ -148,7 +154,16 @@ func (d *database) Write(ctx context.Context, f func(query.Tx) error) error {
 			break
 		}
 	}
-	return d.judge(ctx, err)
+	return d.judgeWrite(ctx, err)
+}
+
+// judgeWrite is judge, and has Ping look closer.
+func (d *database) judgeWrite(ctx context.Context, err error) error {
+	err = d.judge(ctx, err)
+	if dps.Is(err, dps.Unavailable) {
+		d.failed.Store(true)
+	}
+	return err
 }
 
 // judge translates an error and drops connections to what no longer is the primary.

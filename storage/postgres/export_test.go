@@ -59,3 +59,11 @@ func (s *Store) Narrow(b query.Bounds) { s.enrollments.Bounds, s.registrations.B
 
 // Dialect is that of the store.
 func Dialect() query.Dialect { return dialect() }
+
+// Disconnect ends the sessions.
+func (s *Store) Disconnect() {
+	for _, c := range s.db.pool.AcquireAllIdle(context.Background()) {
+		_ = c.Conn().Close(context.Background())
+		c.Release()
+	}
+}

@@ -57,7 +57,7 @@ const (
 		cross join lateral (
 			select coalesce(sum(h.devices), 0) as devices from generate_series(0, case when k.room > 0 then 15 else -1 end) s(slot)
 			cross join lateral (select devices from hub_load h where h.hub_key = k.want_hub and h.slot = s.slot offset 0) h offset 0) l
-		where coalesce(r.operation_id, '') = k.previous and coalesce(r.attempt, 0) = k.previous_attempt
+		where coalesce(r.etag, '') = k.previous and coalesce(r.attempt, 0) = k.previous_attempt
 	), inserted as (
 		insert into registration (scope_key, reg_key, ` + query.RegistrationColumns + `)
 		select scope_key, reg_key, scope, id, etag, created, updated, operation_id, attempt,
@@ -79,7 +79,7 @@ const (
 			want_hub = k.want_hub, want_device = k.want_device, operation = k.operation, decision = k.decision,
 			sealed = case when held or k.status = 'assigning' then k.sealed end
 		from seen k
-		where k.other is not true and r.ctid = k.tid and r.operation_id = k.previous and r.attempt = k.previous_attempt
+		where k.other is not true and r.ctid = k.tid and r.etag = k.previous and r.attempt = k.previous_attempt
 		returning 1
 	), kept as materialized (
 		select 1 from seen k join hub_claim c on c.ctid = k.claim where not k.other for key share of c

@@ -95,7 +95,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	s, err := newStore(&database{pool}, query.Codec{Ring: cfg.Keyring, Rand: cfg.Rand})
+	s, err := newStore(&database{pool: pool}, query.Codec{Ring: cfg.Keyring, Rand: cfg.Rand})
 	if err == nil {
 		err = s.deployment.CheckKeyring(ctx)
 	}
@@ -131,8 +131,29 @@ func parse(cfg *Config) (*pgxpool.Config, error) {
 	return p, nil
 }
 
-// migrate runs on a connection of its own, without the limits of a served request.
-func migrate(ctx context.Context, from *pgx.ConnConfig, apply bool) error {
+// Migrate applies what is pending to the database that a DSN names, and returns how the
+// schema stands; with apply false it changes nothing. Errors: [dps.Unavailable],
+// migrations.ErrSchema.
+func Migrate(ctx context.Context, url string, apply bool) (migrations.Status, error) {
+	poolConfig, err := parse(&Config{URL: url})
+	if err != nil {
+		return migrations.Status{}, fmt.Errorf("open store: %w", err)
+	}
+	status, err := migrated(ctx, poolConfig.ConnConfig, apply)
+	return status, translate(ctx, err)
+}
+
+// migrate is of a store that is opened: its schema must be that of this release.
+func migrate(ctx context.Context, c *pgx.ConnConfig, apply bool) error {
+	status, err := migrated(ctx, c, apply)
+	if err != nil || apply {
+		return err
+	}
+	return status.Check()
+}
+
+// migrated runs on a connection of its own, without the limits of a served request.
+func migrated(ctx context.Context, from *pgx.ConnConfig, apply bool) (migrations.Status, error) {
 	c := from.Copy()
 	for name := range sessionSettings() {
 		delete(c.RuntimeParams, name)
@@ -140,13 +161,11 @@ func migrate(ctx context.Context, from *pgx.ConnConfig, apply bool) error {
 	db := stdlib.OpenDB(*c)
 	defer db.Close() //nolint:errcheck // nothing is left to lose
 	if apply {
-		return migrations.Postgres(ctx, db)
+		if err := migrations.Postgres(ctx, db); err != nil {
+			return migrations.Status{}, err
+		}
 	}
-	status, err := migrations.PostgresStatus(ctx, db)
-	if err != nil {
-		return err
-	}
-	return status.Check()
+	return migrations.PostgresStatus(ctx, db)
 }
 
 func dialect() query.Dialect {
@@ -179,7 +198,7 @@ func newStore(d *database, codec query.Codec) (*Store, error) {
 		scopes:        &query.Scopes{DB: d, Codec: codec, Dialect: dialect},
 		events:        &query.Events{DB: d, Codec: codec, Dialect: dialect},
 		latencies:     &query.Latencies{DB: d, Dialect: dialect},
-		deployment:    &query.Deployment{DB: d, Codec: codec, Dialect: dialect},
+		deployment:    &query.Deployment{DB: d, Codec: codec, Dialect: dialect, Failed: &d.failed},
 	}, nil
 }
 

@@ -30,7 +30,7 @@ type write struct {
 	kind             kind
 	scopeKey, regKey string
 	row              query.RegistrationRow
-	previous         string // of a begin
+	previous         string // etag, of a begin
 	previousAttempt  int64
 	now              int64
 	time             int64 // lease or deadline
@@ -82,7 +82,7 @@ func (s *registrations) commit(batch []*write) {
 			err = s.send(ctx, []*write{w})
 		}
 		if w.waits = sqlState(err) == stateMoveWaits; !w.waits {
-			w.err = s.db.judge(context.Background(), err) // the callers' own patience is not at its end
+			w.err = s.db.judgeWrite(ctx, err)
 		}
 	}
 }

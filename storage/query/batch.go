@@ -39,7 +39,8 @@ type waiting[T any] struct {
 
 // Do waits until the item's batch is committed. When ctx ends first the item is
 // dropped if it still waits; a batch that has begun goes on, and the item must not be
-// read then. Errors: ctx's, [dps.Unavailable] after Close.
+// read then. Errors: ctx's when the caller left, [dps.Unavailable] when its time is over
+// and after Close.
 func (b *Batcher[T]) Do(ctx context.Context, item T) error {
 	w := &waiting[T]{item: item, done: make(chan struct{})}
 	if b.Keys != nil {
@@ -53,7 +54,7 @@ func (b *Batcher[T]) Do(ctx context.Context, item T) error {
 		return nil
 	case <-ctx.Done():
 		b.drop(w)
-		return context.Cause(ctx)
+		return Late(ctx)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/internal/keyring"
@@ -14,11 +15,15 @@ const (
 	selectSetting = `select value from setting where name = $1`
 	insertSetting = `insert into setting (name, value) values ($1, $2) on conflict (name) do nothing`
 	upsertSetting = `insert into setting (name, value) values ($1, $2) on conflict (name) do update set value = excluded.value`
-	deleteNothing = `delete from setting where name = ''`
+	insertPulse   = `insert into setting (name, value) values ('store/pulse', $1) on conflict (name) do nothing`
+	deletePulse   = `delete from setting where name = 'store/pulse'`
 
 	canaryName = "keyring/canary"
 	canaryText = "dps"
 )
+
+// pulseSize is some pages, as a registration takes.
+const pulseSize = 16 << 10 // bytes
 
 // ErrKeyring is returned when a store is opened with a keyring that did not seal it.
 var ErrKeyring = errors.New("the keyring does not open this store: give the keyring file that the store was made with")
@@ -28,6 +33,8 @@ type Deployment struct {
 	DB      DB
 	Codec   Codec
 	Dialect Dialect
+	// Failed is set by the back end when a write fails that might work later.
+	Failed *atomic.Bool
 }
 
 var _ storage.Deployment = (*Deployment)(nil)
@@ -80,13 +87,24 @@ func (d *Deployment) CheckKeyring(ctx context.Context) error {
 }
 
 // Ping implements the like-named method of [storage.Store]: it writes nothing but
-// asks for what a write needs.
+// asks for what a write needs. After a write that failed it makes one, since all that a
+// full disk refuses is to take more.
 func (d *Deployment) Ping(ctx context.Context) error {
+	failed := d.Failed.Swap(false)
 	err := d.DB.Write(ctx, func(tx Tx) error {
-		_, err := tx.Exec(ctx, deleteNothing)
+		if failed {
+			if _, err := tx.Exec(ctx, insertPulse, make([]byte, pulseSize)); err != nil {
+				return err
+			}
+		}
+		_, err := tx.Exec(ctx, deletePulse)
 		return err
 	})
-	if err == nil || dps.Is(err, dps.Unavailable) {
+	if err == nil {
+		return nil
+	}
+	d.Failed.Store(true)
+	if dps.Is(err, dps.Unavailable) {
 		return err
 	}
 	return dps.Wrap(dps.Unavailable, err, "the store can't be written now")

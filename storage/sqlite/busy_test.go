@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,7 +15,7 @@ import (
 )
 
 // TestBusyWriter: who waits for a writer that is busy for long, as while a backup is
-// restored, is told to come again; who gives up by himself hears of that.
+// restored, is told to come again; who left is not.
 func TestBusyWriter(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -31,10 +32,15 @@ func TestBusyWriter(t *testing.T) {
 		if _, err := s.Registrations().Admit(t.Context(), registration.AdmitQuery{Scope: "0neNONE", ID: "dev"}); !dps.Is(err, dps.Unavailable) {
 			t.Errorf("Admit: %v; want unavailable", err)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		late, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := s.Registrations().Loads(ctx, "0neNONE"); err == nil || dps.Is(err, dps.Unavailable) {
-			t.Errorf("the caller's own timeout: %v", err)
+		if _, err := s.Registrations().Loads(late, "0neNONE"); !dps.Is(err, dps.Unavailable) {
+			t.Errorf("the caller's own timeout: %v; want unavailable", err)
+		}
+		left, leave := context.WithCancel(t.Context())
+		leave()
+		if _, err := s.Registrations().Loads(left, "0neNONE"); !errors.Is(err, context.Canceled) || dps.Is(err, dps.Unavailable) {
+			t.Errorf("a caller that left: %v", err)
 		}
 	})
 }

@@ -6,12 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"time"
 
 	sqlite "modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
-	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/storage/query"
 )
 
@@ -160,12 +158,7 @@ func translate(err error) error {
 	}
 	switch e.Code() & 0xff {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN:
-		return unavailable(err)
+		return query.Unavailable(err)
 	}
 	return err
-}
-
-// unavailable wraps what another try may not meet.
-func unavailable(err error) error {
-	return &dps.Error{Code: dps.Unavailable, Message: "the store can't answer now", RetryAfter: time.Second, Err: err}
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/zerotouch-dps/dps"
@@ -19,13 +20,20 @@ type database struct {
 	writer  chan *conn // one
 	readers chan *conn // the writer's channel for a store in memory
 	db      *sql.DB
+	home    *home
+	// failed tells that a write failed since Ping last made one.
+	failed atomic.Bool
 }
 
 var _ query.DB = (*database)(nil)
 
 // newDatabase opens the writer and n readers; n 0: the writer reads as well.
-func newDatabase(ctx context.Context, db *sql.DB, n int) (*database, error) {
-	d := &database{db: db, writer: make(chan *conn, 1)}
+func newDatabase(ctx context.Context, db *sql.DB, n int, path string) (*database, error) {
+	at, err := homeOf(path)
+	if err != nil {
+		return nil, err
+	}
+	d := &database{db: db, writer: make(chan *conn, 1), home: at}
 	d.readers = d.writer
 	w, err := openConn(ctx, db)
 	if err != nil {
@@ -52,9 +60,16 @@ func (d *database) Read(ctx context.Context, f func(query.Tx) error) error {
 
 // Write implements [query.DB]. With one writer no race can be lost.
 func (d *database) Write(ctx context.Context, f func(query.Tx) error) error {
-	return with(ctx, d.writer, func(ctx context.Context, c *conn) error {
+	err := with(ctx, d.writer, func(ctx context.Context, c *conn) error {
+		if err := d.home.check(); err != nil {
+			return err
+		}
 		return c.transaction(ctx, "begin immediate", query.Recorded(ctx, f))
 	})
+	if dps.Is(err, dps.Unavailable) {
+		d.failed.Store(true)
+	}
+	return err
 }
 
 func with(ctx context.Context, conns chan *conn, f func(context.Context, *conn) error) error {
@@ -62,10 +77,10 @@ func with(ctx context.Context, conns chan *conn, f func(context.Context, *conn) 
 	defer cancel()
 	err := borrow(timed, conns, f)
 	var coded *dps.Error
-	if err == nil || errors.As(err, &coded) || timed.Err() == nil || ctx.Err() != nil {
+	if err == nil || errors.As(err, &coded) || !errors.Is(timed.Err(), context.DeadlineExceeded) {
 		return err
 	}
-	return unavailable(err) // it was our patience that ended, not the caller's
+	return query.Unavailable(err) // a statement was cut off
 }
 
 // long is with, for what takes as long as the store is large.
@@ -82,7 +97,7 @@ func borrow(ctx context.Context, conns chan *conn, f func(context.Context, *conn
 		defer func() { conns <- c }()
 		return translate(f(ctx, c))
 	case <-ctx.Done():
-		return fmt.Errorf("wait for a connection: %w", ctx.Err())
+		return fmt.Errorf("wait for a connection: %w", query.Late(ctx))
 	}
 }
 

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/zerotouch-dps/dps/storage/query"
 )
@@ -22,4 +23,16 @@ func OpenWith(ctx context.Context, cfg Config, maxBatch int) (*Store, error) {
 		s.registrations.batcher.Max = maxBatch
 	}
 	return s, err
+}
+
+// Bound has the file take no more than some pages beyond those it has, as on a full disk.
+func (s *Store) Bound(ctx context.Context, more int64) error {
+	return with(ctx, s.db.writer, func(ctx context.Context, c *conn) error {
+		var pages int64
+		if err := c.raw.QueryRowContext(ctx, "pragma page_count").Scan(&pages); err != nil {
+			return err
+		}
+		_, err := c.raw.ExecContext(ctx, fmt.Sprintf("pragma max_page_count = %d", pages+more))
+		return err
+	})
 }

@@ -78,14 +78,16 @@ func (s *registrations) do(ctx context.Context, what string, w *write) error {
 }
 
 // commit writes a batch in one transaction. When a row fails, nothing is kept and each
-// call gets a transaction of its own, so that the bad one fails alone.
+// call gets a transaction of its own, so that the bad one fails alone. When the store
+// can't be written now, nobody tries again: behind a lock each try takes seconds.
 func (s *registrations) commit(batch []*write) {
 	err := s.transaction(batch)
 	if err == nil {
 		return
 	}
+	alone := len(batch) > 1 && !dps.Is(err, dps.Unavailable)
 	for _, w := range batch {
-		if len(batch) > 1 {
+		if alone {
 			err = s.transaction([]*write{w})
 		}
 		w.err = err

@@ -2,11 +2,9 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/zerotouch-dps/dps/allocation/latency"
 	"github.com/zerotouch-dps/dps/enrollment"
@@ -15,7 +13,6 @@ import (
 	"github.com/zerotouch-dps/dps/registration"
 	"github.com/zerotouch-dps/dps/scope"
 	"github.com/zerotouch-dps/dps/storage"
-	"github.com/zerotouch-dps/dps/storage/migrations"
 	"github.com/zerotouch-dps/dps/storage/query"
 )
 
@@ -56,57 +53,33 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Keyring == nil || cfg.Rand == nil {
 		return nil, errors.New("open store: Keyring and Rand are required")
 	}
-	if cfg.Path != "" && !cfg.Migrate { // SQLite would make an empty file
-		if _, err := os.Stat(cfg.Path); err != nil {
-			return nil, fmt.Errorf("open store: %w: %w; if it is to be new, run dps migrate", migrations.ErrSchema, err)
-		}
+	s, err := openStore(ctx, &cfg)
+	if err != nil {
+		return nil, fmt.Errorf("open store %s: %w", cfg.Path, explain(err))
 	}
-	db, n, err := openFile(cfg.Path)
+	return s, nil
+}
+
+func openStore(ctx context.Context, cfg *Config) (*Store, error) {
+	db, n, err := openFile(cfg.Path, cfg.Migrate)
 	if err != nil {
 		return nil, err
 	}
 	if err := migrate(ctx, db, cfg.Migrate); err != nil {
-		return nil, errors.Join(fmt.Errorf("open store: %w", err), db.Close())
+		return nil, errors.Join(err, db.Close())
 	}
-	d, err := newDatabase(ctx, db, n)
+	d, err := newDatabase(ctx, db, n, cfg.Path)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open store: %w", err), db.Close())
+		return nil, errors.Join(err, db.Close())
 	}
 	s, err := newStore(d, query.Codec{Ring: cfg.Keyring, Rand: cfg.Rand})
 	if err == nil {
 		err = s.deployment.CheckKeyring(ctx)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open store: %w", err), d.close())
+		return nil, errors.Join(err, d.close())
 	}
 	return s, nil
-}
-
-// openFile returns the pool and how many readers it may have beside the writer. A
-// store in memory lives in its one connection, which must never be dropped.
-func openFile(path string) (*sql.DB, int, error) {
-	name, n := dsn(path), readers
-	if path == "" {
-		name, n = dsn(":memory:"), 0
-	}
-	db, err := sql.Open("sqlite", name)
-	if err != nil {
-		return nil, 0, fmt.Errorf("open store: %w", err)
-	}
-	db.SetMaxOpenConns(n + 1)
-	db.SetMaxIdleConns(n + 1)
-	return db, n, nil
-}
-
-func migrate(ctx context.Context, db *sql.DB, apply bool) error {
-	if apply {
-		return migrations.SQLite(ctx, db)
-	}
-	status, err := migrations.SQLiteStatus(ctx, db)
-	if err != nil {
-		return err
-	}
-	return status.Check()
 }
 
 func newStore(d *database, codec query.Codec) (*Store, error) {
@@ -123,7 +96,7 @@ func newStore(d *database, codec query.Codec) (*Store, error) {
 		scopes:        &query.Scopes{DB: d, Codec: codec},
 		events:        &query.Events{DB: d, Codec: codec, Dialect: dialect()},
 		latencies:     &query.Latencies{DB: d},
-		deployment:    &query.Deployment{DB: d, Codec: codec, Dialect: dialect()},
+		deployment:    &query.Deployment{DB: d, Codec: codec, Dialect: dialect(), Failed: &d.failed},
 	}, nil
 }
 

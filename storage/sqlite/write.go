@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	selectCurrent = `select operation_id, attempt, scope, id, created from registration where scope_key = $1 and reg_key = $2`
+	selectCurrent = `select etag, attempt, scope, id, created from registration where scope_key = $1 and reg_key = $2`
 	insertRow     = `insert into registration (scope_key, reg_key, ` + query.RegistrationColumns + `)
 		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`
 	updateRow = `update registration set scope = $3, id = $4, etag = $5, created = $6, updated = $7, operation_id = $8,
@@ -64,13 +64,13 @@ func (b *begin) run(ctx context.Context, tx query.Tx) error {
 // compare reports whether the row is as Previous says. The first spelling and the
 // time of creation survive.
 func (b *begin) compare(ctx context.Context, tx query.Tx, row *query.RegistrationRow) (exists, won bool, err error) {
-	var operation string
+	var etag string
 	var attempt int64
 	err = tx.Query(ctx, selectCurrent, []any{row.ScopeKey(), row.RegKey()}, func(scan query.ScanFunc) error {
 		exists = true
-		return scan(&operation, &attempt, &row.Scope, &row.ID, &row.Created)
+		return scan(&etag, &attempt, &row.Scope, &row.ID, &row.Created)
 	})
-	same := operation == string(b.start.Previous) && attempt == b.start.PreviousAttempt
+	same := etag == string(b.start.Previous) && attempt == b.start.PreviousAttempt
 	return exists, same && exists == (b.start.Previous != ""), err
 }
 

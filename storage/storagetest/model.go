@@ -96,7 +96,7 @@ func (c *checker) begin(t *rapid.T) {
 	c.m.ops++
 	hubName := rapid.SampledFrom(append([]string{""}, c.m.hubs...)).Draw(t, "hub")
 	s := c.w.start(spelled, dps.OperationID(fmt.Sprintf("op%d", c.m.ops)), hubName)
-	s.Previous, s.PreviousAttempt = row.Operation.ID, row.Operation.Attempt
+	s.Previous, s.PreviousAttempt = row.ETag, row.Operation.Attempt
 	s.Registration.Assignment = row.Assignment
 	op := &s.Registration.Operation
 	op.LeaseUntil = c.m.now.Add(time.Minute)
@@ -130,7 +130,7 @@ func (m *model) begin(key string, s registration.Start) (registration.Begun, boo
 	row, exists := m.rows[key]
 	op := &s.Registration.Operation
 	id := identity{op.Hub, op.Want.DeviceID}
-	if row.Operation.ID != s.Previous || row.Operation.Attempt != s.PreviousAttempt {
+	if row.ETag != s.Previous || row.Operation.Attempt != s.PreviousAttempt {
 		return registration.Begun{Registration: row}, false
 	}
 	if owner, held := m.owners[id]; op.Hub != "" && held && owner != key {

@@ -30,7 +30,7 @@ func (w *world) again(current registration.Registration, op dps.OperationID, hub
 	s := w.start(current.ID, op, hubName)
 	s.Registration.Assignment = current.Assignment
 	s.Registration.Created = current.Created
-	s.Previous, s.PreviousAttempt = current.Operation.ID, current.Operation.Attempt
+	s.Previous, s.PreviousAttempt = current.ETag, current.Operation.Attempt
 	return s
 }
 
@@ -90,6 +90,7 @@ func beginCases() []testCase {
 		{"is returned as it was begun", beginRoundTrip},
 		{"inserts only if absent", beginAbsent},
 		{"replaces only what was read", beginCompare},
+		{"replaces no operation that has ended since it was read", beginEnded},
 		{"keeps the first spelling and creation", beginSpelling},
 		{"may end at once", beginFinal},
 		{"one owner per identity", beginTaken},
@@ -121,6 +122,20 @@ func beginAbsent(w *world) {
 	first := w.begin(w.start("dev", "op1", "h"))
 	got := must(w, func() (registration.Begun, error) { return w.tryBegin(w.start("DEV", "op2", "h")) })
 	w.same(registration.Begun{Registration: first.Registration}, got)
+}
+
+func beginEnded(w *world) {
+	first := w.begin(w.start("dev", "op1", "h")).Registration
+	s := w.again(first, "op2", "other")
+	ended := w.ended(first, registration.Assigned)
+	etag, won, err := w.registrations().Finish(w.ctx, ended, nil)
+	w.ok(err)
+	w.same(true, won)
+	got := must(w, func() (registration.Begun, error) { return w.tryBegin(s) })
+	w.same(registration.Begun{Registration: w.current("dev")}, got)
+	w.same(etag, got.Registration.ETag)
+	w.same(registration.Assigned, w.current("dev").Operation.Status)
+	w.same(int64(2), w.begin(w.again(w.current("dev"), "op2", "other")).Registration.Operation.Attempt)
 }
 
 func beginCompare(w *world) {

@@ -126,7 +126,7 @@ func questionKept(w *world) {
 
 func choiceBegun(w *world) {
 	begun := w.begin(w.asking("dev")).Registration
-	s := registration.Start{Registration: begun, Previous: begun.Operation.ID, PreviousAttempt: begun.Operation.Attempt}
+	s := registration.Start{Registration: begun, Previous: begun.ETag, PreviousAttempt: begun.Operation.Attempt}
 	op := &s.Registration.Operation
 	op.Hub, op.Want.DeviceID, op.CustomPayload = "h1", "dev", json.RawMessage(`{"tz": "CET"}`)
 	chosen := w.begin(s).Registration
