@@ -1,0 +1,54 @@
+package restserver_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"testing/synctest"
+
+	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/internal/restserver"
+)
+
+// TestBlame: a request that took too long, or whose client has left, is no fault that
+// somebody must act on; the same error without that is.
+func TestBlame(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		wait, leave bool
+		cause       error
+		want        dps.Code
+	}{
+		"too long":            {true, false, context.DeadlineExceeded, dps.Unavailable},
+		"gone":                {false, true, context.Canceled, dps.Unavailable},
+		"there":               {false, false, context.Canceled, dps.Internal},
+		"a timeout of ours":   {false, false, context.DeadlineExceeded, dps.Internal},
+		"another fault":       {true, false, errors.New("broken"), dps.Internal},
+		"gone, and not found": {false, true, dps.Errorf(dps.NotFound, "nothing"), dps.NotFound},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				ctx, leave := context.WithCancel(t.Context())
+				defer leave()
+				var got error
+				handler := restserver.Deadline(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+					if tt.leave {
+						leave()
+					}
+					if tt.wait || tt.leave {
+						<-r.Context().Done()
+					}
+					got = restserver.Blame(r, fmt.Errorf("read records: %w", tt.cause))
+				}))
+				handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil))
+				if code := dps.CodeOf(got); code != tt.want {
+					t.Errorf("code %d, want %d", code, tt.want)
+				}
+			})
+		})
+	}
+}
