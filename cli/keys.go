@@ -68,7 +68,7 @@ func (c keysRotateCmd) Run(env *Env) error {
 		return err
 	}
 	if c.Spare {
-		if err := c.replace([]byte(strings.TrimRight(string(text), "\n")+"\n"+line)); err != nil {
+		if err := c.replace([]byte(strings.TrimRight(string(text), "\n") + "\n" + line)); err != nil {
 			return err
 		}
 		say(env.Stdout, "Key %s opens, and does not seal yet. Restart every replica with this file, then run: dps keys rotate --keyring %s --to %s", kid, c.Keyring, kid)
