@@ -103,7 +103,7 @@ func TestForgottenInDoubt(t *testing.T) {
 			w.advance(time.Minute)
 			w.need(w.store.Registrations().Forget(w.ctx, scopeID, "dev-1", enrollment.Precondition{}, w.clock()))
 			w.replica(sweeping)
-			w.flies("the first look", func() bool { return len(w.holders("dev-1")) == 0 })
+			w.eventually("the first look", func() bool { return len(w.holders("dev-1")) == 0 })
 			_, err := w.hubs[east].Put(w.ctx, late)
 			w.need(err)
 			w.flies("the outbox is empty", w.seldom(func() bool { return w.unfinished() == 0 }))

@@ -67,8 +67,9 @@ func (a *Assignment) Removals() []Removal {
 	}
 	out := make([]Removal, len(digests))
 	for i, digest := range digests {
-		out[i] = Removal{Hub: a.Hub, DeviceID: a.DeviceID, GenerationID: a.GenerationID, CredentialDigest: digest}
+		out[i] = Removal{Hub: a.Hub, DeviceID: a.DeviceID, CredentialDigest: digest}
 	}
+	out[0].GenerationID = a.GenerationID // the others are for what arrives late, of another one
 	return out
 }
 
