@@ -76,7 +76,7 @@ func (c *Conversation) Answer(ctx context.Context, from Peer, operation string, 
 	defer cancel()
 	e := &Exchange{registrar: c.Registrar, from: from, result: &registration.Result{}}
 	e.request.Transport, e.request.Origin = from.Transport, peer.Of(from.Addr, from.TLS)
-	err := blame(ctx, timed, guard(timed, e, f))
+	err := apierror.Blame(timed, guard(timed, e, f))
 	if !e.asked && e.request.ID != "" && (dps.Is(err, dps.Unauthorized) || dps.Is(err, dps.Unauthenticated)) {
 		c.Registrar.Refused(&e.request, err)
 	}
@@ -94,24 +94,6 @@ func guard(ctx context.Context, e *Exchange, f func(context.Context, *Exchange) 
 	}()
 	return f(ctx, e)
 }
-
-// blame finds out whose fault an internal error is: who leaves before the answer cuts our
-// work short, which is no news for the operator. Work that takes too long may go faster
-// when the device comes again.
-func blame(device, request context.Context, err error) error {
-	switch {
-	case err == nil || dps.CodeOf(err) != dps.Internal:
-	case device.Err() != nil && errors.Is(err, context.Canceled):
-		return dps.Wrap(dps.Unavailable, err, "the device left before the answer")
-	case request.Err() != nil && errors.Is(err, context.DeadlineExceeded):
-		return &dps.Error{Code: dps.Unavailable, Message: "the service can't answer now", RetryAfter: lateRetry, Err: err}
-	}
-	return err
-}
-
-// lateRetry is when a device that was not answered in time should come again: as late as
-// every SDK takes.
-const lateRetry = 5 * time.Second
 
 // settle turns an outcome into an answer. It is no part of its caller, on whose stack
 // thousands of devices wait.

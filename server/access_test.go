@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -53,14 +52,7 @@ type tenants struct {
 func startTenants(t *testing.T, change ...func(*server.Config)) *tenants {
 	t.Helper()
 	w := &tenants{oidc: testoidc.Start(t), plant: need(testpki.Root("Plant", time.Now()))(t)}
-	dir := t.TempDir()
-	write := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
+	dir, write := scratch(t)
 	root := need(testpki.Root("Server CA", time.Now()))(t)
 	w.roots = x509.NewCertPool()
 	w.roots.AddCert(root.Cert)

@@ -19,17 +19,23 @@ import (
 	"github.com/zerotouch-dps/dps/server"
 )
 
-// startable is a configuration of a store that is new.
-func startable(t *testing.T) server.Config {
+// scratch is a folder of the test, and what writes a file into it.
+func scratch(t *testing.T) (dir string, write func(name, text string) string) {
 	t.Helper()
-	dir := t.TempDir()
-	write := func(name, text string) string {
+	dir = t.TempDir()
+	return dir, func(name, text string) string {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		return path
 	}
+}
+
+// startable is a configuration of a store that is new.
+func startable(t *testing.T) server.Config {
+	t.Helper()
+	dir, write := scratch(t)
 	host := need(testpki.SelfSigned("127.0.0.1", time.Now()))(t)
 	pair := []server.KeyPair{{Certificate: write("host.pem", host.PEM()), Key: write("host.key", need(host.KeyPEM())(t))}}
 	return server.Config{

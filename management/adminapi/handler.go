@@ -78,7 +78,7 @@ type api struct {
 // fail answers with a problem.
 func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 	e := restserver.ExchangeOf(r.Context())
-	err = restserver.Blame(r, err)
+	err = apierror.Blame(r.Context(), err)
 	e.Err = err
 	if dps.Is(err, dps.Unauthenticated) || dps.Is(err, dps.Unauthorized) {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="dps admin"`)

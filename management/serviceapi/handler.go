@@ -68,7 +68,7 @@ func (a *api) strict() service.ServerInterface {
 // fail answers in the original's error shape.
 func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 	e := restserver.ExchangeOf(r.Context())
-	err = restserver.Blame(r, err)
+	err = apierror.Blame(r.Context(), err)
 	e.Err = err
 	apierror.Write(w, err, e.TrackingID, a.c.Now())
 }

@@ -73,20 +73,13 @@ func registrationNotFound(id dps.RegistrationID) error {
 	return dps.Errorf(dps.RegistrationNotFound, "registration %q does not exist", id)
 }
 
-// Select returns the records of a statement that reads [RegistrationColumns].
+// Select returns the records of a statement that reads [RegistrationColumns]: all or none.
 func (s *Registrations) Select(ctx context.Context, text string, args ...any) ([]registration.Registration, error) {
-	var out []registration.Registration
-	err := s.DB.Read(ctx, func(tx Tx) (err error) {
-		out, err = all(ctx, tx, text, args, func(scan ScanFunc) (registration.Registration, error) {
-			var row RegistrationRow
-			if err := scan(row.Dest()...); err != nil {
-				return registration.Registration{}, err
-			}
-			return s.Codec.Registration(&row)
-		})
-		return err
-	})
-	return out, during("read registrations", err)
+	out, err := s.Readable(ctx, text, args...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 // Readable is Select that leaves out what can't be decoded, as when another replica has

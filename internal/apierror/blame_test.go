@@ -1,19 +1,18 @@
-package restserver_test
+package apierror_test
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/zerotouch-dps/dps"
-	"github.com/zerotouch-dps/dps/internal/restserver"
+	"github.com/zerotouch-dps/dps/internal/apierror"
 )
 
-// TestBlame: a request that took too long, or whose client has left, is no fault that
+// TestBlame: a request that took too long, or whose caller has left, is no fault that
 // somebody must act on; the same error without that is.
 func TestBlame(t *testing.T) {
 	t.Parallel()
@@ -32,23 +31,22 @@ func TestBlame(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				ctx, leave := context.WithCancel(t.Context())
+				ctx, leave := context.WithTimeout(t.Context(), time.Minute)
 				defer leave()
-				var got error
-				handler := restserver.Deadline(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-					if tt.leave {
-						leave()
-					}
-					if tt.wait || tt.leave {
-						<-r.Context().Done()
-					}
-					got = restserver.Blame(r, fmt.Errorf("read records: %w", tt.cause))
-				}))
-				handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil))
+				if tt.leave {
+					leave()
+				}
+				if tt.wait {
+					<-ctx.Done()
+				}
+				got := apierror.Blame(ctx, fmt.Errorf("read records: %w", tt.cause))
 				if code := dps.CodeOf(got); code != tt.want {
 					t.Errorf("code %d, want %d", code, tt.want)
 				}
 			})
 		})
+	}
+	if err := apierror.Blame(t.Context(), nil); err != nil {
+		t.Error(err)
 	}
 }
