@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	sqlite "modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -26,23 +27,53 @@ func Migrate(ctx context.Context, path string, apply bool) (status migrations.St
 			err = fmt.Errorf("open store %s: %w", path, explain(err))
 		}
 	}()
+	return inspect(ctx, db, apply)
+}
+
+func migrate(ctx context.Context, db *sql.DB, apply bool) error {
+	status, err := inspect(ctx, db, apply)
+	if err != nil {
+		return err
+	}
+	return status.Check()
+}
+
+// How long, and how often, a process that starts together with others on a new file tries.
+const (
+	startPatience = 10 * time.Second
+	startPause    = 50 * time.Millisecond
+)
+
+// inspect returns how the schema stands, with apply after what was pending. It is done again
+// while another process's doing the same keeps it from that: SQLite does not wait where two
+// that read the file both want to write it.
+func inspect(ctx context.Context, db *sql.DB, apply bool) (status migrations.Status, err error) {
+	patience, cancel := context.WithTimeout(ctx, startPatience) // of the tries, not of a migration
+	defer cancel()
+	for {
+		if status, err = inspectOnce(ctx, db, apply); !isBusy(err) {
+			return status, err
+		}
+		select {
+		case <-time.After(startPause):
+		case <-patience.Done():
+			return status, err
+		}
+	}
+}
+
+func inspectOnce(ctx context.Context, db *sql.DB, apply bool) (migrations.Status, error) {
 	if apply {
 		if err := migrations.SQLite(ctx, db); err != nil {
-			return status, err
+			return migrations.Status{}, err
 		}
 	}
 	return migrations.SQLiteStatus(ctx, db)
 }
 
-func migrate(ctx context.Context, db *sql.DB, apply bool) error {
-	if apply {
-		return migrations.SQLite(ctx, db)
-	}
-	status, err := migrations.SQLiteStatus(ctx, db)
-	if err != nil {
-		return err
-	}
-	return status.Check()
+func isBusy(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && e.Code()&0xff == sqlite3.SQLITE_BUSY
 }
 
 // openFile returns the pool and how many readers it may have beside the writer. A
