@@ -12,6 +12,7 @@ import (
 	"os"
 
 	"github.com/zerotouch-dps/dps"
+	"github.com/zerotouch-dps/dps/internal/wholefile"
 	"github.com/zerotouch-dps/dps/server"
 	"github.com/zerotouch-dps/dps/server/dev"
 )
@@ -63,7 +64,7 @@ func (c hubEmulatorCmd) Run(ctx context.Context, env *Env) error {
 		if err != nil {
 			return fmt.Errorf("encode ready file: %w", err)
 		}
-		if err := dev.WriteFile(c.ReadyFile, append(text, '\n')); err != nil {
+		if err := wholefile.Write(c.ReadyFile, append(text, '\n')); err != nil {
 			return err
 		}
 	}

@@ -4,13 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/zerotouch-dps/dps/internal/keyring"
-	"github.com/zerotouch-dps/dps/server/dev"
+	"github.com/zerotouch-dps/dps/internal/wholefile"
 )
 
 type keysCmd struct {
@@ -104,20 +103,14 @@ func (c keysRotateCmd) replace(text []byte) error {
 	if err != nil {
 		return fmt.Errorf("read keyring: %w", err)
 	}
-	path, err := filepath.EvalSymlinks(c.Keyring)
+	f, err := wholefile.Create(c.Keyring)
 	if err != nil {
-		return fmt.Errorf("read keyring: %w", err)
-	}
-	if err := dev.WriteFile(path+".new", text); err != nil {
 		return err
 	}
-	if err := errors.Join(chownLike(path+".new", info), os.Chmod(path+".new", info.Mode().Perm())); err != nil {
-		return errors.Join(fmt.Errorf("keep the owner of the keyring: %w", err), os.Remove(path+".new"))
+	if err := errors.Join(chownLike(f.Name(), info), f.Chmod(info.Mode().Perm())); err != nil {
+		return errors.Join(fmt.Errorf("keep the owner of the keyring: %w", err), f.Discard())
 	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return fmt.Errorf("write keyring: %w", err)
-	}
-	return nil
+	return f.CommitText(text)
 }
 
 // nextKID counts on from the number of keys until a name is free.

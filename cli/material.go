@@ -20,7 +20,7 @@ import (
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/ca"
-	"github.com/zerotouch-dps/dps/server/dev"
+	"github.com/zerotouch-dps/dps/internal/wholefile"
 )
 
 const (
@@ -49,7 +49,7 @@ func keptKey(path string, env *Env) (dps.Secret, error) {
 	if err != nil {
 		return key, err
 	}
-	return key, dev.WriteFile(path, []byte(key.Reveal()+"\n"))
+	return key, wholefile.Write(path, []byte(key.Reveal()+"\n"))
 }
 
 // keptCertificate returns the certificate and key in base.pem and base.key, made
@@ -74,7 +74,7 @@ func keptCertificate(base, name string, env *Env) (*tls.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	return made, errors.Join(dev.WriteFile(base+".key", key), dev.WriteFile(base+".pem", certificatePEM(made.Leaf)))
+	return made, errors.Join(wholefile.Write(base+".key", key), wholefile.Write(base+".pem", certificatePEM(made.Leaf)))
 }
 
 func certificatePEM(c *x509.Certificate) []byte {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -54,11 +55,16 @@ func TestTokenSurvivesFailedStart(t *testing.T) {
 	t.Parallel()
 	taken := need((&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0"))(t)
 	t.Cleanup(func() { _ = taken.Close() })
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		name   string
 		hinder func(*server.Config)
 	}{
 		{"a file that can't be written", func(c *server.Config) { c.AdminTokenFile = filepath.Join(c.AdminTokenFile, "in", "no", "folder") }},
+		{"a pipe in the file's place", func(c *server.Config) { c.AdminTokenFile = pipe }},
 		{"a port in use", func(c *server.Config) { c.AdminTokenFile, c.Admin.Address = "", taken.Addr().String() }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
+	"github.com/zerotouch-dps/dps/internal/wholefile"
 	"github.com/zerotouch-dps/dps/management"
 )
 
@@ -29,8 +29,8 @@ func ResetAdminToken(ctx context.Context, c Config, env Env) (token string, err 
 	return token, nil
 }
 
-// ensureAdminToken makes the token at the first start. The file to write it into is opened
-// before, for afterwards nothing but a reset would bring it back.
+// ensureAdminToken makes the token at the first start. The file for it is begun before, for
+// afterwards nothing but a reset would bring the token back.
 func (s *Server) ensureAdminToken(ctx context.Context) error {
 	has, err := s.management.HasAdminToken(ctx)
 	if err != nil {
@@ -39,26 +39,32 @@ func (s *Server) ensureAdminToken(ctx context.Context) error {
 	if has {
 		return nil
 	}
-	keep := func(string) error { return nil }
-	if path := s.config.AdminTokenFile; path != "" {
-		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-		if err != nil {
-			return fmt.Errorf("write admin token: %w", err)
-		}
-		defer f.Close() //nolint:errcheck // what is written was synchronized
-		keep = func(token string) error { return errors.Join(f.Chmod(0o600), f.Truncate(0), writeLine(f, token)) }
+	if s.config.AdminTokenFile == "" {
+		_, err := s.makeAdminToken(ctx)
+		return err
 	}
-	token, created, err := s.management.EnsureAdminToken(ctx)
-	if created {
-		s.AdminToken, err = token, errors.Join(err, keep(token))
-	}
+	f, err := wholefile.Create(s.config.AdminTokenFile)
 	if err != nil {
-		return fmt.Errorf("make admin token: %w", err)
+		return fmt.Errorf("admin token: %w", err)
 	}
-	return nil
+	made, err := s.makeAdminToken(ctx)
+	if !made {
+		return errors.Join(err, f.Discard())
+	}
+	if werr := f.CommitText([]byte(s.AdminToken + "\n")); werr != nil {
+		err = errors.Join(err, fmt.Errorf("the admin token was made and is lost: %w; make another with \"dps token reset\"", werr))
+	}
+	return err
 }
 
-func writeLine(f *os.File, text string) error {
-	_, err := f.WriteString(text + "\n")
-	return errors.Join(err, f.Sync())
+// makeAdminToken reports whether it made one, which it may have even if it fails.
+func (s *Server) makeAdminToken(ctx context.Context) (made bool, err error) {
+	token, made, err := s.management.EnsureAdminToken(ctx)
+	if made {
+		s.AdminToken = token
+	}
+	if err != nil {
+		err = fmt.Errorf("make admin token: %w", err)
+	}
+	return made, err
 }

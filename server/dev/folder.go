@@ -18,6 +18,7 @@ import (
 
 	"github.com/zerotouch-dps/dps/ca"
 	"github.com/zerotouch-dps/dps/internal/keyring"
+	"github.com/zerotouch-dps/dps/internal/wholefile"
 	"github.com/zerotouch-dps/dps/server"
 )
 
@@ -50,24 +51,7 @@ func (f folder) write(name string, text []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("make folder: %w", err)
 	}
-	return WriteFile(path, text)
-}
-
-// WriteFile writes a file of mode 0600 atomically: readers see it whole or not at all.
-func WriteFile(path string, text []byte) error {
-	temporary, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	_, err = temporary.Write(text)
-	err = errors.Join(err, temporary.Sync(), temporary.Close())
-	if err == nil {
-		err = os.Rename(temporary.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(temporary.Name()))
-	}
-	return nil
+	return wholefile.Write(path, text)
 }
 
 func (f folder) keyring() (string, error) {
@@ -181,7 +165,7 @@ func (r Ready) write(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("make folder of the ready file: %w", err)
 	}
-	return WriteFile(path, append(text, '\n'))
+	return wholefile.Write(path, append(text, '\n'))
 }
 
 // removeReady makes sure that who waits for the file sees this run's.

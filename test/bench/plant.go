@@ -20,6 +20,7 @@ import (
 	"github.com/zerotouch-dps/dps/hub"
 	"github.com/zerotouch-dps/dps/internal/keyring"
 	"github.com/zerotouch-dps/dps/internal/testpg"
+	"github.com/zerotouch-dps/dps/internal/testserve"
 	"github.com/zerotouch-dps/dps/scope"
 	"github.com/zerotouch-dps/dps/storage"
 	"github.com/zerotouch-dps/dps/storage/postgres"
@@ -186,7 +187,7 @@ func (p *plant) serve(ctx context.Context, l *lab, dir, url string, how plan) er
 	if p.dps, err = l.start(ctx, "dps", l.binary, "serve", "--config", config); err != nil {
 		return err
 	}
-	return p.dps.await(ctx, func() bool { return accepts(p.address) && accepts(p.admin) })
+	return p.dps.await(ctx, func() bool { return testserve.Healthy(ctx, p.address) && testserve.Healthy(ctx, p.admin) })
 }
 
 // place finds addresses to listen on.

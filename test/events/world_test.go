@@ -29,6 +29,7 @@ import (
 	"github.com/zerotouch-dps/dps/hubemulator"
 	"github.com/zerotouch-dps/dps/internal/keyring"
 	"github.com/zerotouch-dps/dps/internal/testpki"
+	"github.com/zerotouch-dps/dps/internal/testserve"
 	"github.com/zerotouch-dps/dps/scope"
 	"github.com/zerotouch-dps/dps/storage/postgres"
 )
@@ -209,7 +210,7 @@ func (w *world) freeAddress() string {
 	return l.Addr().String()
 }
 
-// start runs the process and returns when it accepts connections.
+// start runs the process and returns when it serves.
 func (r *replica) start() error {
 	out, err := os.OpenFile(r.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -224,13 +225,12 @@ func (r *replica) start() error {
 	r.mu.Lock()
 	r.command = c
 	r.mu.Unlock()
-	var d net.Dialer
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); pause(20 * time.Millisecond) {
-		if conn, err := d.DialContext(context.Background(), "tcp", r.address); err == nil {
-			return conn.Close()
+		if testserve.Healthy(context.Background(), r.address) {
+			return nil
 		}
 	}
-	return errors.New("the process does not accept connections")
+	return errors.New("the process does not serve")
 }
 
 // kill ends the process without a chance to tidy up.

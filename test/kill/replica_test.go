@@ -17,6 +17,7 @@ import (
 
 	"github.com/zerotouch-dps/dps/internal/keyring"
 	"github.com/zerotouch-dps/dps/internal/testpki"
+	"github.com/zerotouch-dps/dps/internal/testserve"
 )
 
 // lease is how long a killed replica's work is left alone.
@@ -40,7 +41,7 @@ type replica struct {
 
 	mu      sync.Mutex
 	command *exec.Cmd
-	ready   time.Time     // when it began to accept connections; zero: it does not
+	ready   time.Time     // when it began to serve; zero: it does not
 	struck  chan struct{} // it was killed by a strike and waits to be started
 }
 
@@ -104,7 +105,7 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// start runs the process and returns when it accepts connections.
+// start runs the process and returns when it serves.
 func (r *replica) start() error {
 	out, err := os.OpenFile(r.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -120,14 +121,12 @@ func (r *replica) start() error {
 	r.command = c
 	r.mu.Unlock()
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); sleep(10 * time.Millisecond) {
-		var d net.Dialer
-		conn, err := d.DialContext(context.Background(), "tcp", r.address)
-		if err == nil {
+		if testserve.Healthy(context.Background(), r.address) {
 			r.setReady()
-			return conn.Close()
+			return nil
 		}
 	}
-	return fmt.Errorf("%s does not accept connections", r.address)
+	return fmt.Errorf("%s does not serve", r.address)
 }
 
 func (r *replica) setReady() {
