@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
 
@@ -95,15 +96,20 @@ func openFile(path string, mayMake bool) (*sql.DB, int, error) {
 }
 
 // lookAt makes the file that is to be new, for SQLite would do so in any case, and would
-// let others read it.
+// let others read it. One that exists is not opened: closing it would take the locks from
+// this process's other connections to it (https://sqlite.org/howtocorrupt.html, 2.2).
 func lookAt(path string, mayMake bool) error {
+	_, err := os.Stat(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	if !mayMake {
-		if _, err := os.Stat(path); err != nil {
-			return fmt.Errorf("%w: %w; if it is to be new, run dps migrate", migrations.ErrSchema, err)
-		}
+		return fmt.Errorf("%w: %w; if it is to be new, run dps migrate", migrations.ErrSchema, err)
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) { // somebody else was first
 		return nil
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDONLY, 0o600)
 	if err != nil {
 		return err
 	}
