@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/zerotouch-dps/dps/cli"
+	"github.com/zerotouch-dps/dps/internal/testserve"
 	"github.com/zerotouch-dps/dps/server"
 	"github.com/zerotouch-dps/dps/server/dev"
 )
@@ -25,7 +25,7 @@ func startDev(t *testing.T) string {
 	file := filepath.Join(t.TempDir(), "ready.json")
 	d, err := dev.Open(t.Context(), dev.Config{
 		InMemory: true, ReadyFile: file, HTTPSPort: 8443,
-		Listen: fmt.Sprintf("127.%d.%d.1", 144+os.Getpid()>>8&0x3f, os.Getpid()&0xff),
+		Listen: testserve.Loopback(t),
 	}, server.Env{Log: zap.NewNop(), Now: time.Now, Rand: rand.Reader})
 	if err != nil {
 		t.Fatal(err)

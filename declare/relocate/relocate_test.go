@@ -26,13 +26,12 @@ import (
 	"github.com/zerotouch-dps/dps/declare"
 	"github.com/zerotouch-dps/dps/declare/relocate"
 	"github.com/zerotouch-dps/dps/internal/testpki"
+	"github.com/zerotouch-dps/dps/internal/testserve"
 	"github.com/zerotouch-dps/dps/openapi/admin"
 	"github.com/zerotouch-dps/dps/openapi/service"
 	"github.com/zerotouch-dps/dps/server"
 	"github.com/zerotouch-dps/dps/server/dev"
 )
-
-var addresses atomic.Int32
 
 // deployment is a whole dps, on loopback addresses of its own.
 type deployment struct {
@@ -43,8 +42,7 @@ type deployment struct {
 
 func start(t *testing.T) *deployment {
 	t.Helper()
-	listen := fmt.Sprintf("127.%d.%d.%d", 96+os.Getpid()>>8&0x1f, os.Getpid()&0xff, 4*addresses.Add(1))
-	d, err := dev.Open(t.Context(), dev.Config{Dir: t.TempDir(), InMemory: true, Hubs: 1, Listen: listen, HTTPSPort: 8443},
+	d, err := dev.Open(t.Context(), dev.Config{Dir: t.TempDir(), InMemory: true, Hubs: 1, Listen: testserve.Loopback(t), HTTPSPort: 8443},
 		server.Env{Log: zap.NewNop(), Now: time.Now, Rand: rand.Reader})
 	if err != nil {
 		t.Fatal(err)

@@ -7,12 +7,10 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"strconv"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,6 +18,7 @@ import (
 
 	"github.com/zerotouch-dps/dps/client"
 	"github.com/zerotouch-dps/dps/client/device"
+	"github.com/zerotouch-dps/dps/internal/testserve"
 	"github.com/zerotouch-dps/dps/server"
 	"github.com/zerotouch-dps/dps/server/dev"
 )
@@ -33,15 +32,6 @@ type Deployment struct {
 	Now     func() time.Time
 }
 
-var started atomic.Int32 //nolint:gochecknoglobals // addresses are of the process
-
-// freshAddress is a loopback address that no other test uses; a deployment takes it and
-// the next two.
-func freshAddress() string {
-	n := int(started.Add(1))
-	return fmt.Sprintf("127.%d.%d.%d", 144+os.Getpid()>>8&0x3f, os.Getpid()&0xff, 4*n)
-}
-
 // Start starts a deployment in memory that takes the time from now.
 func Start(t *testing.T, now func() time.Time) *Deployment {
 	t.Helper()
@@ -51,7 +41,7 @@ func Start(t *testing.T, now func() time.Time) *Deployment {
 // StartWith starts one with a configuration that differs from the usual.
 func StartWith(t *testing.T, now func() time.Time, change func(*dev.Config)) *Deployment {
 	t.Helper()
-	config := dev.Config{InMemory: true, HTTPSPort: 8443, Listen: freshAddress()}
+	config := dev.Config{InMemory: true, HTTPSPort: 8443, Listen: testserve.Loopback(t)}
 	change(&config)
 	d, err := dev.Open(t.Context(), config, server.Env{Log: zap.NewNop(), Now: now, Rand: rand.Reader})
 	if err != nil {

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/zerotouch-dps/dps/internal/testserve"
 )
 
 // DSNVariable names the environment variable with the DSN of a running Postgres to
@@ -28,7 +30,7 @@ const DSNVariable = "DPS_TEST_POSTGRES"
 var ErrNotInstalled = errors.New("no Postgres found: install one (apt-get install postgresql) or set " + DSNVariable + " to the DSN of a running one")
 
 // startTime is how long a server may take to answer.
-const startTime = 30 * time.Second
+const startTime = 3 * time.Minute
 
 // Options say how the server shall run.
 type Options struct {
@@ -44,6 +46,7 @@ type Server struct {
 	URL string
 
 	dir     string
+	release func() // gives the address back
 	command *exec.Cmd
 	exited  chan struct{}
 }
@@ -60,7 +63,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make folder: %w", err)
 	}
-	s := &Server{dir: dir, exited: make(chan struct{})}
+	s := &Server{dir: dir, release: func() {}, exited: make(chan struct{})}
 	if err := s.start(ctx, bin, o); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
@@ -79,12 +82,12 @@ func (s *Server) start(ctx context.Context, bin string, o Options) error {
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
-	port, err := freePort()
+	host, port, err := s.claim()
 	if err != nil {
 		return err
 	}
-	s.URL = fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", port)
-	args := []string{"-D", data, "-k", s.dir, "-p", strconv.Itoa(port)}
+	s.URL = fmt.Sprintf("postgres://postgres@%s/postgres?sslmode=disable", net.JoinHostPort(host, port))
+	args := []string{"-D", data, "-h", host, "-p", port, "-k", ""} // a socket's path may be too long
 	for _, setting := range append(settings(o), o.Settings...) {
 		args = append(args, "-c", setting)
 	}
@@ -122,7 +125,7 @@ func (s *Server) launch() error {
 }
 
 func settings(o Options) []string {
-	out := []string{"listen_addresses=127.0.0.1", "max_connections=300", "shared_buffers=256MB", "max_wal_size=4GB"}
+	out := []string{"max_connections=300", "shared_buffers=256MB", "max_wal_size=4GB"}
 	if !o.Durable {
 		out = append(out, "fsync=off", "synchronous_commit=off", "full_page_writes=off")
 	}
@@ -160,6 +163,7 @@ func (s *Server) log() string {
 
 // Stop ends the server at once and removes its folder.
 func (s *Server) Stop() error {
+	defer s.release()
 	if s.command != nil {
 		if err := s.command.Process.Signal(syscall.SIGQUIT); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			return fmt.Errorf("stop postgres: %w", err)
@@ -283,15 +287,14 @@ func unprivileged(dir string) (*syscall.SysProcAttr, error) {
 	return attr, nil
 }
 
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
+// claim finds an address that stays the server's own, restarts included.
+func (s *Server) claim() (host, port string, err error) {
+	if host, s.release, err = testserve.Claim(); err != nil {
+		return "", "", err
 	}
-	defer l.Close() //nolint:errcheck // nothing was sent
-	_, port, err := net.SplitHostPort(l.Addr().String())
+	address, err := testserve.FreePort(host)
 	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
+		return "", "", err
 	}
-	return strconv.Atoi(port)
+	return net.SplitHostPort(address)
 }

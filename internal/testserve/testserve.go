@@ -1,4 +1,5 @@
-// Package testserve asks whether a server that a test started serves already.
+// Package testserve finds addresses for the servers that tests start, and asks whether they
+// serve already.
 package testserve
 
 import (

@@ -13,7 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,21 +24,13 @@ import (
 	"github.com/zerotouch-dps/dps/client"
 	"github.com/zerotouch-dps/dps/client/device"
 	"github.com/zerotouch-dps/dps/internal/testpki"
+	"github.com/zerotouch-dps/dps/internal/testserve"
 	"github.com/zerotouch-dps/dps/openapi/service"
 	"github.com/zerotouch-dps/dps/server"
 	"github.com/zerotouch-dps/dps/server/dev"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-var addresses atomic.Int32
-
-// freshAddress is a loopback address that no other test uses; a deployment takes it
-// and the next two.
-func freshAddress() string {
-	n := int(addresses.Add(1))
-	return fmt.Sprintf("127.%d.%d.%d", 16+os.Getpid()>>8&0x7f, os.Getpid()&0xff, 4*n)
-}
 
 type deployment struct {
 	t     *testing.T
@@ -53,7 +44,7 @@ func start(t *testing.T, c dev.Config) *deployment {
 	t.Helper()
 	c.HTTPSPort = 8443
 	if c.Listen == "" {
-		c.Listen = freshAddress()
+		c.Listen = testserve.Loopback(t)
 	}
 	d, err := dev.Open(t.Context(), c, env())
 	if err != nil {
@@ -131,7 +122,7 @@ const deviceKey = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 // there after a restart, and a device that registers again stays where it is.
 func TestRestartKeepsEverything(t *testing.T) {
 	t.Parallel()
-	c := dev.Config{Dir: t.TempDir(), Listen: freshAddress()}
+	c := dev.Config{Dir: t.TempDir(), Listen: testserve.Loopback(t)}
 	first := start(t, c)
 	first.enroll("dev-1", deviceKey, true)
 	register := func(d *deployment) device.Result {
@@ -194,7 +185,7 @@ func TestReadyFileInAFolderToMake(t *testing.T) {
 // Who can't have the addresses takes the ready file from nobody who runs.
 func TestReadyFileOfARunningProcess(t *testing.T) {
 	t.Parallel()
-	dir, address := t.TempDir(), freshAddress()
+	dir, address := t.TempDir(), testserve.Loopback(t)
 	start(t, dev.Config{InMemory: true, Listen: address})
 	for pid, stays := range map[int]bool{os.Getppid(): true, 1 << 30: false} {
 		file := filepath.Join(dir, "ready.json")

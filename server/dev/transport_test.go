@@ -7,6 +7,7 @@ import (
 
 	"github.com/zerotouch-dps/dps"
 	"github.com/zerotouch-dps/dps/client/device"
+	"github.com/zerotouch-dps/dps/internal/testserve"
 	"github.com/zerotouch-dps/dps/server"
 	"github.com/zerotouch-dps/dps/server/dev"
 )
@@ -15,7 +16,7 @@ import (
 // alike over every transport.
 func TestTransports(t *testing.T) {
 	t.Parallel()
-	d := start(t, dev.Config{InMemory: true, Listen: freshAddress(), Assign: server.Assign{Wait: new(time.Duration)}})
+	d := start(t, dev.Config{InMemory: true, Listen: testserve.Loopback(t), Assign: server.Assign{Wait: new(time.Duration)}})
 	for transport, port := range map[device.Transport]int{
 		device.HTTPS: d.ready.Ports.HTTPS, device.MQTT: d.ready.Ports.MQTT, device.MQTTWebSocket: d.ready.Ports.HTTPS,
 		device.AMQP: d.ready.Ports.AMQP, device.AMQPWebSocket: d.ready.Ports.HTTPS,

@@ -105,7 +105,7 @@ func (w *world) storm(reap func(ctx context.Context) int) (answers []string, kil
 // moveAll has all devices move that are not in the second hub.
 func (w *world) moveAll() {
 	w.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; pause(100 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; pause(100 * time.Millisecond) {
 		s, err := w.tryStore(false)
 		if err == nil {
 			err = errors.Join(w.tryGroup(s, w.hubs[1]), s.Close())
@@ -222,7 +222,7 @@ func (w *world) follow() *follower {
 
 // end waits until so many were read, and returns them.
 func (f *follower) end(want int) []string {
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); pause(50 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); pause(50 * time.Millisecond) {
 		f.mu.Lock()
 		n := len(f.got)
 		f.mu.Unlock()

@@ -59,6 +59,7 @@ type world struct {
 	key      dps.Secret // of the group that admits all devices
 	keyring  *keyring.Ring
 	store    string
+	host     string // of the replicas; nobody takes their ports while they are down
 	hubs     []string
 	replicas []*replica
 	receiver *receiver
@@ -79,6 +80,7 @@ func newWorld(t *testing.T, store string) *world {
 	w.file("keyring", line)
 	w.keyring, err = keyring.Parse([]byte(line))
 	w.need(err)
+	w.host = testserve.Loopback(t)
 	w.prepare()
 	binary := filepath.Join(w.dir, "dps")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../../cmd/dps").CombinedOutput(); err != nil {
@@ -109,7 +111,7 @@ func (w *world) file(name, text string) string {
 func (w *world) certificate(name string) *testpki.Entity {
 	w.Helper()
 	e, err := w.root.Leaf(name, time.Now(), testpki.DNSNames(name), func(c *x509.Certificate) {
-		c.ExtKeyUsage, c.IPAddresses = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, []net.IP{net.IPv4(127, 0, 0, 1)}
+		c.ExtKeyUsage, c.IPAddresses = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, []net.IP{net.IPv4(127, 0, 0, 1), net.ParseIP(w.host)}
 	})
 	w.need(err)
 	return e
@@ -203,11 +205,9 @@ func (w *world) newReplica(binary string, n int) *replica {
 
 func (w *world) freeAddress() string {
 	w.Helper()
-	var lc net.ListenConfig
-	l, err := lc.Listen(w.Context(), "tcp", "127.0.0.1:0")
+	address, err := testserve.FreePort(w.host)
 	w.need(err)
-	w.need(l.Close())
-	return l.Addr().String()
+	return address
 }
 
 // start runs the process and returns when it serves.
@@ -225,7 +225,7 @@ func (r *replica) start() error {
 	r.mu.Lock()
 	r.command = c
 	r.mu.Unlock()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); pause(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); pause(20 * time.Millisecond) {
 		if testserve.Healthy(context.Background(), r.address) {
 			return nil
 		}

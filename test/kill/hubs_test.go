@@ -67,7 +67,7 @@ func openHub(t *testing.T, name string, root *testpki.Entity, seed uint64) *badH
 	})
 	need(t, err)
 	h := &badHub{name: name, key: key, emulator: emulator, rng: mathrand.New(mathrand.NewPCG(seed, uint64(len(name))))}
-	cert := must(root.Leaf(name, time.Now(), testpki.DNSNames(name), serverUse))(t).TLS(0)
+	cert := must(root.Leaf(name, time.Now(), testpki.DNSNames(name), serverUse("127.0.0.1")))(t).TLS(0)
 	h.link = emulator.Link()
 	h.link.MaxDevices = 1_000_000 // never reached; claims are counted under it
 	h.link.TrustedCAs, h.link.Updated = root.PEM(), time.Now()
@@ -80,9 +80,11 @@ func openHub(t *testing.T, name string, root *testpki.Entity, seed uint64) *badH
 	return h
 }
 
-func serverUse(c *x509.Certificate) {
-	c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	c.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
+// serverUse makes a certificate that of a server at an address.
+func serverUse(host string) testpki.Option {
+	return func(c *x509.Certificate) {
+		c.ExtKeyUsage, c.IPAddresses = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, []net.IP{net.ParseIP(host)}
+	}
 }
 
 // serve returns the address of a TLS server on loopback.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +18,9 @@ import (
 	"github.com/zerotouch-dps/dps/internal/testpki"
 	"github.com/zerotouch-dps/dps/internal/testserve"
 )
+
+// startTime is how long a process may take to serve, on the slowest of machines.
+const startTime = 2 * time.Minute
 
 // lease is how long a killed replica's work is left alone.
 const lease = 2500 * time.Millisecond
@@ -46,11 +48,14 @@ type replica struct {
 }
 
 // files are what all replicas of a run share.
-type files struct{ dir, keyring, cert, key string }
+type files struct {
+	dir, keyring, cert, key string
+	host                    string // whose ports nobody takes while a replica is down
+}
 
 func makeFiles(t *testing.T, root *testpki.Entity) files {
 	t.Helper()
-	f := files{dir: t.TempDir()}
+	f := files{dir: t.TempDir(), host: testserve.Loopback(t)}
 	write := func(name, text string) string {
 		path := filepath.Join(f.dir, name)
 		need(t, os.WriteFile(path, []byte(text), 0o600))
@@ -58,7 +63,7 @@ func makeFiles(t *testing.T, root *testpki.Entity) files {
 	}
 	line, err := keyring.NewLine(rand.Reader, "k1")
 	need(t, err)
-	server := must(root.Leaf("server", time.Now(), serverUse))(t)
+	server := must(root.Leaf("server", time.Now(), serverUse(f.host)))(t)
 	key, err := server.KeyPEM()
 	need(t, err)
 	f.keyring, f.cert, f.key = write("keyring", line), write("server.pem", server.PEM()), write("server.key", key)
@@ -68,7 +73,12 @@ func makeFiles(t *testing.T, root *testpki.Entity) files {
 func newReplica(t *testing.T, binary, store string, f files, n int) *replica {
 	t.Helper()
 	name := func(what string) string { return filepath.Join(f.dir, fmt.Sprintf("%s-%d", what, n)) }
-	r := &replica{binary: binary, config: name("config"), log: name("log"), address: freeAddress(t), admin: freeAddress(t), token: name("token"), struck: make(chan struct{}, 1)}
+	free := func() string {
+		address, err := testserve.FreePort(f.host)
+		need(t, err)
+		return address
+	}
+	r := &replica{binary: binary, config: name("config"), log: name("log"), address: free(), admin: free(), token: name("token"), struck: make(chan struct{}, 1)}
 	text := fmt.Sprintf(configuration, store, f.keyring, r.token, r.address, f.cert, f.key, r.admin, lease, hubTimeout)
 	need(t, os.WriteFile(r.config, []byte(text), 0o600))
 	t.Cleanup(func() {
@@ -96,15 +106,6 @@ func (r *replica) keepLog(t *testing.T) {
 	t.Logf("log of %s: %s", r.address, kept.Name())
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	var lc net.ListenConfig
-	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	need(t, err)
-	need(t, l.Close())
-	return l.Addr().String()
-}
-
 // start runs the process and returns when it serves.
 func (r *replica) start() error {
 	out, err := os.OpenFile(r.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -120,7 +121,7 @@ func (r *replica) start() error {
 	r.mu.Lock()
 	r.command = c
 	r.mu.Unlock()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(startTime); time.Now().Before(deadline); sleep(10 * time.Millisecond) {
 		if testserve.Healthy(context.Background(), r.address) {
 			r.setReady()
 			return nil

@@ -50,7 +50,7 @@ func prepare(t *testing.T, w *world, url string, f files) *tenant {
 	ctx, now := t.Context(), time.Now()
 	scopes := store.Scopes()
 	_, err := scopes.Create(ctx, scope.Scope{
-		ID: scopeID, HostNames: []string{"127.0.0.1"}, AllocationPolicy: enrollment.Hashed, TrustInlineSigning: true, WhenRevoked: w.whenRevoked, Updated: now,
+		ID: scopeID, HostNames: []string{f.host}, AllocationPolicy: enrollment.Hashed, TrustInlineSigning: true, WhenRevoked: w.whenRevoked, Updated: now,
 	})
 	need(t, err)
 	policyKey := freshKey()
@@ -67,7 +67,7 @@ func prepare(t *testing.T, w *world, url string, f files) *tenant {
 	tn.enrollGroups(ctx, t, store, &w.owner.definition)
 	w.makeMoves(t, store)
 	for _, r := range w.replicas {
-		s, err := client.NewService("HostName=127.0.0.1;SharedAccessKeyName=owner;SharedAccessKey="+policyKey.Reveal(), time.Now)
+		s, err := client.NewService("HostName="+f.host+";SharedAccessKeyName=owner;SharedAccessKey="+policyKey.Reveal(), time.Now)
 		need(t, err)
 		s.URL = "https://" + r.address
 		s.HTTP = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
