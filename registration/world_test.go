@@ -250,17 +250,20 @@ func (w *world) holders(id string) []string {
 	return out
 }
 
+// patience is how long another goroutine may take, on the slowest of machines.
+const patience = 2 * time.Minute
+
 // eventually polls for what another goroutine brings about.
 func (w *world) eventually(what string, done func() bool) {
 	w.t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); <-tick.C {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-tick.C {
 		if done() {
 			return
 		}
 	}
-	w.t.Fatalf("not within ten seconds: %s", what)
+	w.t.Fatalf("not within %v: %s", patience, what)
 }
 
 func object(text string) json.RawMessage { return json.RawMessage(text) }

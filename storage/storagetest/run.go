@@ -94,9 +94,7 @@ func newWorld(t *testing.T, s storage.Store) *world {
 // bareWorld has no scope.
 func bareWorld(t *testing.T, s storage.Store) *world {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	t.Cleanup(cancel)
-	return &world{T: t, store: s, ctx: ctx, now: time.Date(2026, 11, 23, 1, 2, 3, 456789000, time.UTC)}
+	return &world{T: t, store: s, ctx: t.Context(), now: time.Date(2026, 11, 23, 1, 2, 3, 456789000, time.UTC)}
 }
 
 func (w *world) enrollments() enrollment.Store     { return w.store.Enrollments() }
