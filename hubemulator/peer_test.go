@@ -40,7 +40,7 @@ func dialHub(t testing.TB, h *hubemulator.Hub, chain ...*x509.Certificate) *peer
 		defer theirs.Close()
 		h.ServeDevice(ctx, theirs, endpoint.Peer{Transport: "mqtt", Addr: "192.0.2.1:1", TLS: &tls.ConnectionState{PeerCertificates: chain}})
 	}()
-	_ = ours.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = ours.SetDeadline(time.Now().Add(2 * time.Minute))
 	t.Cleanup(func() {
 		stop()
 		_ = ours.Close()

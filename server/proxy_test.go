@@ -35,7 +35,7 @@ func proxyHeader(client string) []byte {
 // request sends one over a connection from an address, behind a header or not.
 func (w *tenants) request(t *testing.T, from, header, forwardedFor, text string) int {
 	t.Helper()
-	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: 10 * time.Second}
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: time.Minute}
 	raw, err := dialer.DialContext(t.Context(), "tcp", w.server.DeviceAddr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +103,7 @@ func TestProxies(t *testing.T) {
 // awaitRefusal wants a kept refusal of a device at an address.
 func (w *tenants) awaitRefusal(t *testing.T, remote string) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		all := need(w.server.Management().Refusals(t.Context(), management.Operator(""), ours, "", 10))(t)
 		if slices.ContainsFunc(all, func(r registration.Refusal) bool { return r.Remote == remote }) {
 			return

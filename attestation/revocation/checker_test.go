@@ -126,7 +126,7 @@ func check(t *testing.T, c *revocation.Checker, s *revocation.Source, cert *x509
 // eventually polls until an answer is as wanted.
 func eventually(t *testing.T, want string, ask func() string) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for got := ask(); got != want; got = ask() {
 		if time.Now().After(deadline) {
 			t.Fatalf("got %q, want %q", got, want)

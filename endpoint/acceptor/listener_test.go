@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"testing"
-	"time"
 
 	"github.com/zerotouch-dps/dps/endpoint/acceptor"
 )
@@ -15,10 +14,10 @@ import (
 // resumed, and when its peer gives up.
 func TestSlotsOfListener(t *testing.T) {
 	t.Parallel()
-	a, below := newAcceptor(acceptor.Proxies{}, acceptor.Limits{Handshakes: 1, Handshake: time.Second}), listen(t)
+	a, below := newAcceptor(acceptor.Proxies{}, acceptor.Limits{Handshakes: 1, Handshake: patience}), listen(t)
 	l := a.Listen(below, serverTLS(t), "https")
 	ended := make(chan error, 2)
-	server := &http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: patience}
 	go func() { ended <- l.Run() }()
 	go func() { ended <- server.Serve(l) }()
 	h := &hall{t: t, address: below.Addr().String()}

@@ -142,7 +142,7 @@ func open(t *testing.T, stream net.Conn, d endpointtest.Device) *line {
 	if d.Token != "" {
 		options.SASLType = goamqp.SASLTypePlain(l.address, d.Token)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	var err error
 	if l.conn, err = goamqp.NewConn(ctx, stream, options); err != nil {
@@ -162,7 +162,7 @@ func (l *line) Close() { _ = l.conn.Close() }
 // Ask attaches a link for each request, since the client drops one that was refused.
 func (l *line) Ask(operation, body string) (a endpointtest.Answer) {
 	l.t.Helper()
-	ctx, cancel := context.WithTimeout(l.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(l.t.Context(), 2*time.Minute)
 	defer cancel()
 	requests, err := l.session.NewSender(ctx, l.address, nil)
 	if err != nil {

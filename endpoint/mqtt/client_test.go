@@ -139,7 +139,7 @@ type peer struct {
 func newPeer(t *testing.T, c net.Conn) *peer {
 	t.Helper()
 	t.Cleanup(func() { _ = c.Close() })
-	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	return &peer{t: t, conn: c, in: bufio.NewReader(c)}

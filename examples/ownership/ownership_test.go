@@ -144,7 +144,7 @@ func gone(s *shop, r hub.Registry) {
 	s.t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); <-tick.C {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); <-tick.C {
 		if _, err := r.Get(s.t.Context(), "pump-0001"); dps.Is(err, dps.HubDeviceNotFound) {
 			return
 		}

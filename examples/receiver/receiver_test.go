@@ -50,7 +50,7 @@ func TestReceiver(t *testing.T) {
 	}
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); <-tick.C {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); <-tick.C {
 		text, err := os.ReadFile(r.path)
 		if err == nil && strings.Contains(string(text), `"type":"io.dps.registration.registered","subject":"pump-1"`) {
 			return

@@ -19,7 +19,7 @@ import (
 )
 
 // startTimeout is how long swtpm may need until it listens.
-const startTimeout = 20 * time.Second
+const startTimeout = 2 * time.Minute
 
 // Start runs a new swtpm until the test ends and returns its socket.
 func Start(t *testing.T) string {

@@ -156,7 +156,7 @@ func checkMigrated(t *testing.T, db *sql.DB) {
 // with any other answer than success.
 func awaitUnavailable(t *testing.T, call func() error) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		err := call()
 		if dps.Is(err, dps.Unavailable) {

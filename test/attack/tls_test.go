@@ -74,7 +74,7 @@ func (w *world) ask(one *http.Client, id string) (status int, resumed bool) {
 func TestNoRenegotiation(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	openssl := exec.CommandContext(ctx, "openssl", "s_client", "-connect", w.d.Address(), "-tls1_2", "-CAfile", w.d.Ready.CAFile)
 	openssl.Stdin = strings.NewReader("R\n") // s_client's command to renegotiate

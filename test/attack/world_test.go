@@ -168,7 +168,7 @@ func (w *world) reasons(id string) string {
 	w.t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(10 * time.Second); ; <-tick.C {
+	for deadline := time.Now().Add(2 * time.Minute); ; <-tick.C {
 		found, err := w.d.Admin.Refusals(w.t.Context(), w.d.Ready.IDScope, id, 100)
 		w.need(err)
 		if len(found) > 0 || time.Now().After(deadline) {

@@ -202,7 +202,7 @@ func startDev(t *testing.T, binary, listen string, port int, more ...string) (r 
 			t.Logf("log of dps dev:\n%s", tail(log.String()))
 		}
 	})
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		select {
 		case err := <-ended:
 			ended <- err
@@ -218,7 +218,7 @@ func startDev(t *testing.T, binary, listen string, port int, more ...string) (r 
 		}
 		return r, file
 	}
-	t.Fatal("dps dev was not ready within a minute")
+	t.Fatal("dps dev was not ready within three minutes")
 	return r, file
 }
 

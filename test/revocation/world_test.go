@@ -211,12 +211,12 @@ func (n *tenant) eventually(what string, done func() bool) {
 	n.t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); <-tick.C {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); <-tick.C {
 		if done() {
 			return
 		}
 	}
-	n.t.Fatalf("not within 20 s: %s", what)
+	n.t.Fatalf("not within two minutes: %s", what)
 }
 
 // identity is what the hub holds of the device.
