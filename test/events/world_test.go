@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -63,6 +64,7 @@ type world struct {
 	hubs     []string
 	replicas []*replica
 	receiver *receiver
+	kills    atomic.Int64 // how often something died
 }
 
 func newWorld(t *testing.T, store string) *world {

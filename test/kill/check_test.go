@@ -17,7 +17,7 @@ import (
 
 // settleTime is how long leases, backoffs and second looks may take when nothing goes
 // wrong any more.
-const settleTime = 60 * time.Second
+const settleTime = 5 * time.Minute
 
 // database is the store behind the service's back.
 type database struct{ *sql.DB }

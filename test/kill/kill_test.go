@@ -26,7 +26,7 @@ var (
 	duration = flag.Duration("duration", 45*time.Second, "how long processes are killed")
 	// patience is longer than every backoff of the service; a busy run needs more, for what
 	// waits behind a removal is last in a hub's queue.
-	patience = flag.Duration("patience", 90*time.Second, "how long a device or an operator goes on trying")
+	patience = flag.Duration("patience", 5*time.Minute, "how long a device or an operator goes on trying")
 	episodes = flag.Int("episodes", 1, "how eventful lives are: this many times")
 )
 
@@ -116,8 +116,8 @@ func (w *world) run(t *testing.T) {
 	t.Logf("%d moves, %d registrations in %d tries (%d conflicts, %d broken connections), %d kills, %d halts, %s",
 		c.moves.Load(), c.registrations.Load(), c.tries.Load(), c.conflicts.Load(), c.broken.Load(), c.kills.Load(), c.halts.Load(),
 		time.Since(began).Round(time.Second))
-	if least := int64(*duration / (3 * time.Second)); c.kills.Load() < least {
-		t.Errorf("only %d kills, want at least %d: the run proves little", c.kills.Load(), least)
+	if c.kills.Load() < leastKills() {
+		t.Errorf("only %d kills, want at least %d: the run proves little", c.kills.Load(), leastKills())
 	}
 }
 
@@ -125,7 +125,7 @@ func (w *world) run(t *testing.T) {
 // all lives are over.
 func (w *world) boot(t *testing.T) []*life {
 	t.Helper()
-	ctx, stop := context.WithTimeout(t.Context(), *duration)
+	ctx, stop := w.storm(t.Context())
 	defer stop()
 	var reapers, living sync.WaitGroup
 	for i, r := range w.replicas {
@@ -144,6 +144,22 @@ func (w *world) boot(t *testing.T) []*life {
 	defer calm.Stop()
 	living.Wait()
 	return devices
+}
+
+// leastKills is how many a run must see.
+func leastKills() int64 { return int64(*duration / (3 * time.Second)) }
+
+// storm lasts as long as processes are to be killed: where starting them takes long, until
+// enough were.
+func (w *world) storm(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, stop := context.WithTimeout(ctx, 10**duration)
+	time.AfterFunc(*duration, func() {
+		for w.counts.kills.Load() < leastKills() && ctx.Err() == nil {
+			sleep(100 * time.Millisecond)
+		}
+		stop()
+	})
+	return ctx, stop
 }
 
 // dice returns a generator for one actor.
