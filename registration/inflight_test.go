@@ -201,12 +201,14 @@ func (w *world) row(id string) registration.Registration {
 	return reg
 }
 
-// flies polls while time flies.
+// flies polls while time flies: first fast, then ever slower, since an assignment on a busy
+// machine must end some time before its lease does.
 func (w *world) flies(what string, done func() bool) {
 	w.t.Helper()
-	polls := 0
+	polls, pause := 0, 5
 	w.eventually(what, func() bool {
-		if polls++; polls%5 == 0 {
+		if polls++; polls == pause {
+			polls, pause = 0, 2*pause
 			w.advance(65 * time.Second)
 		}
 		return done()

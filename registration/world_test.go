@@ -1,6 +1,7 @@
 package registration_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -132,11 +133,12 @@ func (w *world) replica(s registration.Settings) *registration.Registrar {
 
 // unstarted is a replica that does not run yet.
 func (w *world) unstarted(s registration.Settings) (r *registration.Registrar, run func(context.Context) error) {
+	s.AssignWait = cmp.Or(s.AssignWait, patience)
 	r = registration.New(registration.Deps{
 		Store: w.store.Registrations(), Scopes: w.store.Scopes(), Entries: w.store.Enrollments(),
 		Resolver: enrollment.NewResolver(w.verifier()), Observer: silent{}, Log: zap.NewNop(), Webhooks: w.oracle, Latency: w.latency,
 		OpenGate: func(l hub.Linked) (*hub.Gate, error) {
-			return hub.NewGate(hub.GateConfig{Registry: w.hubs[l.HostName], Rate: l.IdentityRate, CallTimeout: s.HubTimeout, Now: w.clock}), nil
+			return hub.NewGate(hub.GateConfig{Registry: w.hubs[l.HostName], Rate: l.IdentityRate, CallTimeout: cmp.Or(s.HubTimeout, patience), Now: w.clock}), nil
 		},
 		Now: w.clock, Rand: rand.Reader, Settings: s,
 	})
