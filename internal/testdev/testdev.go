@@ -32,6 +32,9 @@ type Deployment struct {
 	Now     func() time.Time
 }
 
+// patience is how long a request waits for its assignment.
+const patience = 30 * time.Second
+
 // Start starts a deployment in memory that takes the time from now.
 func Start(t *testing.T, now func() time.Time) *Deployment {
 	t.Helper()
@@ -41,7 +44,10 @@ func Start(t *testing.T, now func() time.Time) *Deployment {
 // StartWith starts one with a configuration that differs from the usual.
 func StartWith(t *testing.T, now func() time.Time, change func(*dev.Config)) *Deployment {
 	t.Helper()
-	config := dev.Config{InMemory: true, HTTPSPort: 8443, Listen: testserve.Loopback(t)}
+	config := dev.Config{
+		InMemory: true, HTTPSPort: 8443, Listen: testserve.Loopback(t),
+		Assign: server.Assign{Wait: new(patience)}, // answers do not differ between fast machines and slow ones
+	}
 	change(&config)
 	d, err := dev.Open(t.Context(), config, server.Env{Log: zap.NewNop(), Now: now, Rand: rand.Reader})
 	if err != nil {

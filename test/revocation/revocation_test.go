@@ -43,12 +43,12 @@ var means = []struct {
 		},
 	},
 	{
-		name: "published list", told: "refused", reason: "keyCompromise", after: 10 * time.Second,
+		name: "published list", told: "refused", reason: "keyCompromise", after: 30 * time.Second,
 		before: func(n *tenant) { n.look(scope.Revocation{CRLURL: n.place.at.URL}) },
 		revoke: func(n *tenant) { n.place.revoke(n.device.Cert) },
 	},
 	{
-		name: "responder", told: "refused", reason: "keyCompromise", after: 10 * time.Second,
+		name: "responder", told: "refused", reason: "keyCompromise", after: 30 * time.Second,
 		before: func(n *tenant) { n.look(scope.Revocation{OCSPURL: n.place.at.URL}) },
 		revoke: func(n *tenant) { n.place.revoke(n.device.Cert) },
 	},
