@@ -49,7 +49,7 @@ type migrateCmd struct {
 
 // Run brings the store's schema up to this release.
 func (c migrateCmd) Run(ctx context.Context, env *Env) error {
-	config, err := server.LoadConfig(c.Config, env.Environ)
+	config, err := server.LoadStoreConfig(c.Config, env.Environ)
 	if err != nil {
 		return err
 	}

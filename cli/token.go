@@ -18,7 +18,7 @@ type tokenResetCmd struct {
 
 // Run needs the store, not a running server.
 func (c tokenResetCmd) Run(ctx context.Context, env *Env) error {
-	config, err := server.LoadConfig(c.Config, env.Environ)
+	config, err := server.LoadStoreConfig(c.Config, env.Environ)
 	if err != nil {
 		return err
 	}

@@ -19,18 +19,28 @@ type StoreConfig struct {
 	Rand    io.Reader
 }
 
-func (c StoreConfig) open(ctx context.Context, migrate bool) (storage.Store, error) {
+// source opens a store to be read.
+func (c StoreConfig) source(ctx context.Context) (storage.Store, error) {
 	ring, err := readKeyring(c.Keyring)
 	if err != nil {
 		return nil, err
 	}
-	return openStore(ctx, Config{Store: c.Store, Migrate: migrate}, ring, Env{Rand: c.Rand})
+	return openStore(ctx, Config{Store: c.Store}, ring, Env{Rand: c.Rand})
+}
+
+// target opens a store to be filled.
+func (c StoreConfig) target(ctx context.Context) (storage.Store, error) {
+	ring, err := readKeyring(c.Keyring)
+	if err != nil {
+		return nil, err
+	}
+	return openToRestore(ctx, c.Store, ring, Env{Rand: c.Rand})
 }
 
 // RestoreStore fills an empty store from a backup, all of it or nothing, and makes its
 // schema first. Errors: those of [storage.Store].
 func RestoreStore(ctx context.Context, c StoreConfig, from io.Reader) (rows storage.Summary, err error) {
-	store, err := c.open(ctx, true)
+	store, err := c.target(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -41,12 +51,12 @@ func RestoreStore(ctx context.Context, c StoreConfig, from io.Reader) (rows stor
 // CopyStore copies a store into an empty one, of whatever kind, all of it or nothing.
 // Neither is held in memory. Errors: those of [storage.Store].
 func CopyStore(ctx context.Context, from, to StoreConfig) (rows storage.Summary, err error) {
-	source, err := from.open(ctx, false)
+	source, err := from.source(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("source: %w", err)
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
-	target, err := to.open(ctx, true)
+	target, err := to.target(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("target: %w", err)
 	}

@@ -131,6 +131,24 @@ const EnvPrefix = "DPS_"
 // LoadConfig reads a YAML file and the environment (as "KEY=value" pairs) over it.
 // Every fault is reported at once.
 func LoadConfig(path string, environ []string) (Config, error) {
+	c, err := readConfig(path, environ)
+	if err != nil {
+		return Config{}, err
+	}
+	return c, c.Validate()
+}
+
+// LoadStoreConfig is LoadConfig for who works on the store alone: faults in what only a
+// server needs are none.
+func LoadStoreConfig(path string, environ []string) (Config, error) {
+	c, err := readConfig(path, environ)
+	if err != nil {
+		return Config{}, err
+	}
+	return c, errors.Join(c.storeFaults()...)
+}
+
+func readConfig(path string, environ []string) (Config, error) {
 	k := koanf.New(".")
 	if path != "" {
 		if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
@@ -151,7 +169,7 @@ func LoadConfig(path string, environ []string) (Config, error) {
 	if err := c.resolve(environ); err != nil {
 		return Config{}, err
 	}
-	return c.withDefaults(), c.withDefaults().Validate()
+	return c.withDefaults(), nil
 }
 
 // envKeys maps DPS_* names to configuration keys; other DPS_* variables belong to the
@@ -224,10 +242,10 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Validate reports every fault, with the key it is about.
-func (c Config) Validate() error {
+// storeFaults are the faults of what opens the store.
+func (c Config) storeFaults() []error {
 	var faults []error
-	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	fault := func(text string) { faults = append(faults, errors.New(text)) }
 	if !strings.HasPrefix(c.Store, "sqlite:") && !strings.HasPrefix(c.Store, "postgres://") && !strings.HasPrefix(c.Store, "postgresql://") {
 		fault("store: want sqlite:PATH or postgres://…")
 	}
@@ -237,6 +255,13 @@ func (c Config) Validate() error {
 	if c.Keyring == "" {
 		fault(`keyring: path of the keyring file is needed; make one with "dps keys init --keyring PATH"`)
 	}
+	return faults
+}
+
+// Validate reports every fault, with the key it is about.
+func (c Config) Validate() error {
+	faults := c.storeFaults()
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	for name, l := range map[string]Listener{"device": {c.Device.Address, c.Device.Certificates}, "admin": c.Admin} {
 		if _, _, err := net.SplitHostPort(l.Address); err != nil {
 			fault("%s.address: %w", name, err)

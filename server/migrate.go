@@ -17,6 +17,9 @@ func Migrate(ctx context.Context, c Config, apply bool) (status string, err erro
 		return "", err
 	}
 	text := fmt.Sprintf("The schema is at version %d of %d.", s.Current, s.Latest)
+	if s.Current > s.Latest {
+		text = fmt.Sprintf("The schema is at version %d, newer than this release, which knows up to %d; start a newer dps.", s.Current, s.Latest)
+	}
 	if pending := s.Pending(); len(pending) > 0 {
 		text += fmt.Sprintf(" %d migrations are pending; run dps migrate.", len(pending))
 	}

@@ -29,6 +29,14 @@ func openStore(ctx context.Context, c Config, ring *keyring.Ring, env Env) (stor
 	return opened(postgres.Open(ctx, postgres.Config{URL: c.Store, Keyring: ring, Rand: env.Rand, Migrate: c.Migrate}))
 }
 
+// openToRestore opens a store that is to be filled from a backup, and makes its schema.
+func openToRestore(ctx context.Context, url string, ring *keyring.Ring, env Env) (storage.Store, error) {
+	if path, ok := sqlitePath(url); ok {
+		return opened(sqlite.Open(ctx, sqlite.Config{Path: path, Keyring: ring, Rand: env.Rand, Migrate: true, Restoring: true}))
+	}
+	return opened(postgres.Open(ctx, postgres.Config{URL: url, Keyring: ring, Rand: env.Rand, Migrate: true, Restoring: true}))
+}
+
 // opened has no store where there is an error: a nil pointer in the interface would look
 // like one, and be closed.
 func opened[S storage.Store](s S, err error) (storage.Store, error) {

@@ -62,6 +62,9 @@ type Config struct {
 	MaxConns int32
 	// Migrate applies pending migrations; without it Open fails when there are any.
 	Migrate bool
+	// Restoring leaves the keyring to Restore to check: a store opened for nothing else is
+	// not bound to a keyring that turns out to be the wrong one.
+	Restoring bool
 }
 
 // Store is an open store.
@@ -96,7 +99,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	s, err := newStore(&database{pool: pool}, query.Codec{Ring: cfg.Keyring, Rand: cfg.Rand})
-	if err == nil {
+	if err == nil && !cfg.Restoring {
 		err = s.deployment.CheckKeyring(ctx)
 	}
 	if err != nil {

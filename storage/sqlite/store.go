@@ -31,6 +31,9 @@ type Config struct {
 	Rand io.Reader
 	// Migrate applies pending migrations; without it Open fails when there are any.
 	Migrate bool
+	// Restoring leaves the keyring to Restore to check: a store opened for nothing else is
+	// not bound to a keyring that turns out to be the wrong one.
+	Restoring bool
 }
 
 // Store is an open store.
@@ -73,7 +76,7 @@ func openStore(ctx context.Context, cfg *Config) (*Store, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	s, err := newStore(d, query.Codec{Ring: cfg.Keyring, Rand: cfg.Rand})
-	if err == nil {
+	if err == nil && !cfg.Restoring {
 		err = s.deployment.CheckKeyring(ctx)
 	}
 	if err != nil {
